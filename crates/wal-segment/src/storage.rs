@@ -1,0 +1,181 @@
+//! The seam between a log and what keeps its bytes.
+//!
+//! A [`Storage`] is a flat namespace of files that are created, appended to by the process that created them, and
+//! removed whole. It never interprets a byte. Whoever implements it (a local directory, a simulated disk, an object
+//! store) promises the following:
+//!
+//! - What [`StorageFile::sync`] returned `Ok` for survives power loss: the bytes written before the call began and the
+//!   length that covers them. The *name* of the file is durable only after [`Storage::sync_names`].
+//! - Bytes never written inside the file's length read as zeros.
+//! - A write that returned an error may have changed any part of its range and nothing else.
+//! - After a `sync` that returned an error, the content of every byte written since the last successful `sync` is
+//!   unknown, even if a later `sync` returns `Ok`. Callers never retry it.
+//! - A name that was removed or renamed stays readable through every handle that was open.
+
+use std::{any::Any, fmt, io, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+
+/// What a storage can do beyond the minimum, decided once when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Whether a file may be written to after it was synced. An object store publishes a file whole at its first
+    /// `sync`, so a log on it rolls to a new segment after each one.
+    pub append_after_sync: bool,
+    /// Whether writing zeros ahead of use makes later durable writes cheaper (true for file systems, where a write
+    /// into allocated and initialised space needs no journal commit).
+    pub zero_fill_pays: bool,
+}
+
+impl Capabilities {
+    /// An ordinary file system.
+    pub const FILE_SYSTEM: Self = Self { append_after_sync: true, zero_fill_pays: true };
+    /// A store that publishes whole objects.
+    pub const OBJECTS: Self = Self { append_after_sync: false, zero_fill_pays: false };
+    /// Memory: nothing is gained by preparing it.
+    pub const MEMORY: Self = Self { append_after_sync: true, zero_fill_pays: false };
+}
+
+/// The right to write, held until dropped.
+pub struct WriterLock {
+    /// The epoch the storage gave to this writer, greater than every epoch before it; `None` when the storage keeps
+    /// none and excludes other writers by itself (a lock file).
+    pub epoch: Option<u64>,
+    /// Dropping it gives the right up.
+    pub guard: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for WriterLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriterLock").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+/// A flat namespace of segment files. See the [module documentation](self) for what an implementer promises.
+pub trait Storage: fmt::Debug + Send + Sync + 'static {
+    /// Where this is, for messages: a path or a URL, without secrets.
+    fn location(&self) -> String;
+
+    /// What this storage can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Becomes the only writer.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when another writer holds the right. Reading needs no lock and never calls this.
+    fn lock(&self) -> io::Result<WriterLock>;
+
+    /// The names of all files, in no particular order. Directories and names that are not UTF-8 are left out.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when the namespace itself does not exist; any other error of the medium.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Creates an empty file for writing and reading. Neither name nor content is durable yet.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` when the name is taken.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>>;
+
+    /// Opens an existing file for reading only.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is none.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>>;
+
+    /// Renames a file that this process created, replacing nothing: `to` must not exist.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` or `AlreadyExists`.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a name.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is none.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes every create, rename and remove that returned before this call durable.
+    ///
+    /// # Errors
+    ///
+    /// After an error the names' durability is unknown and stays so.
+    fn sync_names(&self) -> io::Result<()>;
+}
+
+/// One file. Shared by a writer (at most one) and any number of readers.
+pub trait StorageFile: fmt::Debug + Send + Sync {
+    /// Current length in bytes, zero-filled space included. For a file that another process appends to, the answer
+    /// may be old by the time it arrives.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the medium.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether [`len`](Self::len) is zero.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the medium.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Reads up to `buf.len()` bytes at `offset` into `buf` and returns how many; less than asked only at the end of
+    /// the file. The bytes are a copy: later writes do not change them.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the medium: never a short read instead of one.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// The bytes of `range` without copying where the storage can. The caller asks only for bytes that nobody will
+    /// write again ([`freeze`](Self::freeze) them first in the process that writes).
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the range ends beyond the file; errors of the medium.
+    fn view(&self, range: Range<u64>) -> io::Result<Bytes>;
+
+    /// Writes all of `data` at `offset`, extending the file when it ends beyond it.
+    ///
+    /// # Errors
+    ///
+    /// `StorageFull` when there is no space; `ReadOnlyFilesystem` or `PermissionDenied` on a file opened for reading;
+    /// `InvalidInput` when the range touches frozen bytes.
+    fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
+
+    /// Reserves space so that writes inside the first `len` bytes do not fail for want of it, as far as the medium can
+    /// promise that. The file grows to `len`; reserved bytes read as zeros. Does nothing where it makes no sense.
+    ///
+    /// # Errors
+    ///
+    /// `StorageFull` when the space is not there.
+    fn reserve(&self, len: u64) -> io::Result<()>;
+
+    /// Declares that the first `end` bytes will never be written again, which lets [`view`](Self::view) hand them out
+    /// without copying. Never moves backwards.
+    fn freeze(&self, end: u64);
+
+    /// Gives back the space of `range`, whose bytes then read as zeros; the length stays. A hint: doing nothing is right.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the medium.
+    fn punch(&self, range: Range<u64>) -> io::Result<()>;
+
+    /// Makes everything written before this call durable, with the length that covers it.
+    ///
+    /// # Errors
+    ///
+    /// Final: what was written since the last success is in an unknown state for ever.
+    fn sync(&self) -> io::Result<()>;
+}

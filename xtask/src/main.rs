@@ -1,0 +1,2 @@
+//! CI chores.
+fn main() {}
