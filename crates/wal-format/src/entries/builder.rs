@@ -1,0 +1,179 @@
+//! Building the body of an entries frame.
+
+use alloc::vec::Vec;
+
+use super::{NO_TERM, NO_TIMESTAMP, column};
+use crate::{DecodeError, layout::BODY_LEN_MAX};
+
+/// An entry to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewEntry<'a> {
+    /// The user's bytes; may be empty.
+    pub payload: &'a [u8],
+    /// The user's type of entry.
+    pub kind: u8,
+    /// Optional term of a replicated log; `u64::MAX` is reserved.
+    pub term: Option<u64>,
+    /// Optional time of the user's, in a unit of their choice; `i64::MIN` is reserved.
+    pub timestamp: Option<i64>,
+}
+
+impl<'a> NewEntry<'a> {
+    /// An entry of kind zero without term and timestamp.
+    #[must_use]
+    pub const fn plain(payload: &'a [u8]) -> Self {
+        Self { payload, kind: 0, term: None, timestamp: None }
+    }
+
+    /// Whether the entry needs no column, so that alone in a frame its body is its payload.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.term.is_none() && self.timestamp.is_none()
+    }
+}
+
+/// What the frame header says about a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyShape {
+    /// Number of entries.
+    pub count: u32,
+    /// Columns that are there.
+    pub columns: u8,
+    /// Kind of every entry when there is no column of kinds.
+    pub entry_kind: u8,
+}
+
+/// Collects entries and lays them out as the body of one frame. Reusable: [`clear`](Self::clear) keeps the memory.
+#[derive(Clone, Debug, Default)]
+pub struct EntriesBuilder {
+    kinds: Vec<u8>,
+    ends: Vec<u32>,
+    terms: Vec<u64>,
+    timestamps: Vec<i64>,
+    payloads: Vec<u8>,
+    transaction: Option<[u8; 16]>,
+    metadata: Vec<u8>,
+    columns: u8,
+}
+
+impl EntriesBuilder {
+    /// Adds an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Invalid`] when a reserved term or timestamp is given, or when the body would grow beyond
+    /// [`BODY_LEN_MAX`](crate::BODY_LEN_MAX). Nothing is added then.
+    pub fn push(&mut self, entry: &NewEntry<'_>) -> Result<(), DecodeError> {
+        if entry.term == Some(NO_TERM) {
+            return Err(DecodeError::Invalid { what: "the term", value: NO_TERM });
+        }
+        if entry.timestamp == Some(NO_TIMESTAMP) {
+            return Err(DecodeError::Invalid { what: "the timestamp", value: NO_TIMESTAMP.cast_unsigned() });
+        }
+        let longer = self.body_len().saturating_add(entry.payload.len()).saturating_add(21);
+        if longer > BODY_LEN_MAX as usize {
+            return Err(DecodeError::Invalid { what: "the body length", value: longer as u64 });
+        }
+        if self.kinds.first().is_some_and(|first| *first != entry.kind) {
+            self.columns |= column::KINDS;
+        }
+        if entry.term.is_some() {
+            self.columns |= column::TERMS;
+        }
+        if entry.timestamp.is_some() {
+            self.columns |= column::TIMESTAMPS;
+        }
+        self.kinds.push(entry.kind);
+        self.terms.push(entry.term.unwrap_or(NO_TERM));
+        self.timestamps.push(entry.timestamp.unwrap_or(NO_TIMESTAMP));
+        self.payloads.extend_from_slice(entry.payload);
+        let end = u32::try_from(self.payloads.len()).unwrap_or(u32::MAX);
+        self.ends.push(end);
+        Ok(())
+    }
+
+    /// Names the transaction that commits these entries.
+    pub const fn set_transaction(&mut self, id: [u8; 16]) {
+        self.transaction = Some(id);
+        self.columns |= column::TRANSACTION;
+    }
+
+    /// Adds encoded metadata records that become effective together with the entries.
+    pub fn add_metadata(&mut self, records: &[u8]) {
+        self.metadata.extend_from_slice(records);
+        self.columns |= column::METADATA;
+    }
+
+    /// Number of entries so far.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether nothing was pushed.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes of payload so far.
+    #[must_use]
+    pub const fn payload_len(&self) -> usize {
+        self.payloads.len()
+    }
+
+    /// Upper bound of the length of the body so far, in bytes.
+    #[must_use]
+    pub fn body_len(&self) -> usize {
+        self.payloads
+            .len()
+            .saturating_add(self.ends.len().saturating_mul(21))
+            .saturating_add(self.metadata.len())
+            .saturating_add(20)
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        let Self { kinds, ends, terms, timestamps, payloads, transaction, metadata, columns } = self;
+        (*transaction, *columns) = (None, 0);
+        kinds.clear();
+        ends.clear();
+        terms.clear();
+        timestamps.clear();
+        payloads.clear();
+        metadata.clear();
+    }
+
+    /// Appends the body to `out` and says what the header must say. There must be at least one entry.
+    pub fn finish(&self, out: &mut Vec<u8>) -> BodyShape {
+        let count = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
+        let has = |column: u8| self.columns & column != 0;
+        out.reserve(self.body_len());
+        if let Some(id) = self.transaction {
+            out.extend_from_slice(&id);
+        }
+        if has(column::METADATA) {
+            out.extend_from_slice(&u32::try_from(self.metadata.len()).unwrap_or(u32::MAX).to_le_bytes());
+            out.extend_from_slice(&self.metadata);
+        }
+        if has(column::KINDS) {
+            out.extend_from_slice(&self.kinds);
+        }
+        if count > 1 {
+            out.extend(self.ends.iter().flat_map(|end| end.to_le_bytes()));
+        }
+        if has(column::TERMS) {
+            out.extend(self.terms.iter().flat_map(|term| term.to_le_bytes()));
+        }
+        if has(column::TIMESTAMPS) {
+            out.extend(self.timestamps.iter().flat_map(|timestamp| timestamp.to_le_bytes()));
+        }
+        out.extend_from_slice(&self.payloads);
+        let entry_kind = self.kinds.first().copied().unwrap_or(0);
+        BodyShape {
+            count,
+            columns: self.columns,
+            entry_kind: if has(column::KINDS) { 0 } else { entry_kind },
+        }
+    }
+}
