@@ -1,0 +1,212 @@
+//! The files of one log in a storage: listing, preparing, removing.
+
+use std::{io, sync::Arc};
+
+use snafu::ResultExt;
+use wal_format::{FileName, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, SegmentIndex};
+
+use crate::{
+    Storage, StorageFile,
+    error::{IoSnafu, SegmentError},
+};
+
+/// Writes ahead of use go out in pieces of this size: the page cache keeps them in folios as large, and small writes
+/// into larger folios are slower (`docs/adr/0003`).
+const FILL_LEN: usize = 64 << 10;
+/// So many bytes are filled between two syncs, so that a sync of the log never queues behind more.
+const FILL_SYNC_LEN: u64 = 4 << 20;
+
+/// The files that lie in a log's storage, by what their names say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Segments, ascending.
+    pub segments: Vec<SegmentId>,
+    /// Index sidecars, ascending.
+    pub indexes: Vec<SegmentId>,
+    /// Segments whose preparation was cut short, ascending.
+    pub preparing: Vec<SegmentId>,
+    /// Names that are not ours. Never touched.
+    pub strangers: Vec<String>,
+}
+
+/// One log's files in a [`Storage`].
+#[derive(Clone, Debug)]
+pub struct Directory {
+    storage: Arc<dyn Storage>,
+    prefix: String,
+}
+
+impl Directory {
+    /// The files in `storage` whose names start with `prefix`.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, prefix: &str) -> Self {
+        Self { storage, prefix: prefix.to_owned() }
+    }
+
+    /// The storage underneath.
+    #[must_use]
+    pub const fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// The path of a file, for messages.
+    #[must_use]
+    pub fn path(&self, name: FileName) -> String {
+        format!("{}/{}", self.storage.location(), name.with_prefix(&self.prefix))
+    }
+
+    /// Lists what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`].
+    pub fn list(&self) -> Result<Listing, SegmentError> {
+        let location = || IoSnafu { operation: "list", path: self.storage.location() };
+        let mut listing = Listing::default();
+        for name in self.storage.list().with_context(|_| location())? {
+            match FileName::parse(&name, &self.prefix) {
+                Some(FileName::Segment(id)) => listing.segments.push(id),
+                Some(FileName::Index(id)) => listing.indexes.push(id),
+                Some(FileName::Preparing(id)) => listing.preparing.push(id),
+                None => listing.strangers.push(name),
+            }
+        }
+        listing.segments.sort_unstable();
+        listing.indexes.sort_unstable();
+        listing.preparing.sort_unstable();
+        listing.strangers.sort_unstable();
+        Ok(listing)
+    }
+
+    /// Makes a segment file that is ready to be appended to: its header is durable before its name is, and the space of
+    /// its first `capacity` bytes is there. With `zero_fill` that space is written, so that later durable writes
+    /// into it change no metadata of the file system.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`]; nothing is left behind under the final name then.
+    pub fn prepare(
+        &self,
+        header: &SegmentHeader,
+        capacity: u64,
+        zero_fill: bool,
+    ) -> Result<Arc<dyn StorageFile>, SegmentError> {
+        let temporary = FileName::Preparing(header.segment);
+        let file = self.fill(header, capacity, zero_fill).inspect_err(|_| {
+            // A half-made file only wastes space, and there may be none: the error that matters is the first.
+            let _ = self.storage.remove(&temporary.with_prefix(&self.prefix));
+        })?;
+        let name = FileName::Segment(header.segment);
+        let context = |operation| IoSnafu { operation, path: self.path(name) };
+        self.storage
+            .rename(&temporary.with_prefix(&self.prefix), &name.with_prefix(&self.prefix))
+            .with_context(|_| context("name"))?;
+        self.storage.sync_names().with_context(|_| context("sync the name of"))?;
+        Ok(file)
+    }
+
+    fn fill(
+        &self,
+        header: &SegmentHeader,
+        capacity: u64,
+        zero_fill: bool,
+    ) -> Result<Arc<dyn StorageFile>, SegmentError> {
+        let name = FileName::Preparing(header.segment);
+        let path = || self.path(name);
+        let name = name.with_prefix(&self.prefix);
+        let file = match self.storage.create(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Left over from a preparation that was cut short.
+                self.storage.remove(&name).with_context(|_| IoSnafu { operation: "remove", path: path() })?;
+                self.storage.create(&name)
+            }
+            created => created,
+        }
+        .with_context(|_| IoSnafu { operation: "create", path: path() })?;
+        write_ahead(&*file, header, capacity, zero_fill)
+            .with_context(|_| IoSnafu { operation: "prepare", path: path() })?;
+        Ok(file)
+    }
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`].
+    pub fn open(&self, name: FileName) -> Result<Arc<dyn StorageFile>, SegmentError> {
+        self.storage
+            .open(&name.with_prefix(&self.prefix))
+            .with_context(|_| IoSnafu { operation: "open", path: self.path(name) })
+    }
+
+    /// Removes a file; that it is gone already is no error. Durable after [`sync_names`](Self::sync_names).
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`].
+    pub fn remove(&self, name: FileName) -> Result<(), SegmentError> {
+        match self.storage.remove(&name.with_prefix(&self.prefix)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result.with_context(|_| IoSnafu { operation: "remove", path: self.path(name) }),
+        }
+    }
+
+    /// Makes creations, renames and removals so far durable.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`].
+    pub fn sync_names(&self) -> Result<(), SegmentError> {
+        self.storage
+            .sync_names()
+            .with_context(|_| IoSnafu { operation: "sync the directory", path: self.storage.location() })
+    }
+
+    /// Writes the index sidecar of a segment. Not synced: it is a hint, and a torn one does not verify.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`]; the log does without.
+    pub fn write_index(&self, index: &SegmentIndex) -> Result<(), SegmentError> {
+        let name = FileName::Index(index.segment);
+        self.remove(name)?;
+        self.storage
+            .create(&name.with_prefix(&self.prefix))
+            .and_then(|file| file.write_at(0, &index.encode()))
+            .with_context(|_| IoSnafu { operation: "write", path: self.path(name) })
+    }
+
+    /// Reads the index sidecar of a segment; `None` when there is none that verifies.
+    #[must_use]
+    pub fn read_index(&self, segment: SegmentId) -> Option<SegmentIndex> {
+        let file = self.open(FileName::Index(segment)).ok()?;
+        let len = usize::try_from(file.len().ok()?).ok()?;
+        let mut bytes = vec![0; len];
+        let read = file.read_at(0, &mut bytes).ok()?;
+        SegmentIndex::decode(bytes.get(..read)?).ok().filter(|index| index.segment == segment)
+    }
+}
+
+fn write_ahead(file: &dyn StorageFile, header: &SegmentHeader, capacity: u64, zero_fill: bool) -> io::Result<()> {
+    file.write_at(0, &header.encode())?;
+    file.reserve(capacity)?;
+    if zero_fill {
+        let zeros = vec![0; FILL_LEN];
+        let mut offset = SEGMENT_HEADER_LEN as u64;
+        let mut unsynced = 0;
+        while offset < capacity {
+            // The first piece ends at a multiple of the piece length, so that all others are aligned.
+            let piece = (FILL_LEN as u64 - offset % FILL_LEN as u64).min(capacity - offset);
+            file.write_at(offset, zeros.get(..piece as usize).unwrap_or(&zeros))?;
+            offset += piece;
+            unsynced += piece;
+            if unsynced >= FILL_SYNC_LEN {
+                file.sync()?;
+                unsynced = 0;
+            }
+        }
+    }
+    file.sync()?;
+    file.freeze(SEGMENT_HEADER_LEN as u64);
+    Ok(())
+}

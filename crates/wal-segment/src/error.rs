@@ -1,0 +1,119 @@
+//! What can go wrong with one file: adds its path and the offset to what `wal-format` knows.
+
+use std::io;
+
+use snafu::Snafu;
+use wal_format::{DecodeError, FrameFault, LogId, SegmentId};
+
+/// Why a segment could not be read, written or prepared.
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub(crate)))]
+#[non_exhaustive]
+pub enum SegmentError {
+    /// The storage reported an error. Says nothing about the bytes: an unreadable file is not a damaged one.
+    #[snafu(display("could not {operation} {path}"))]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// Which file or directory.
+        path: String,
+        /// What the storage said.
+        source: io::Error,
+    },
+    /// A file whose name says that its header is durable has none.
+    #[snafu(display("{path} has no valid segment header"))]
+    Header {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// Written by a newer version, or with a feature that this build does not have. Not damage.
+    #[snafu(display("{path} cannot be read by this build"))]
+    Unsupported {
+        /// Which file.
+        path: String,
+        /// What it asks for.
+        source: DecodeError,
+    },
+    /// The file belongs to another log.
+    #[snafu(display("{path} belongs to another log ({found}, expected {expected}); move it away"))]
+    Foreign {
+        /// Which file.
+        path: String,
+        /// The log it belongs to.
+        found: LogId,
+        /// The log it lies in.
+        expected: LogId,
+    },
+    /// The file's name and header give different segment ids.
+    #[snafu(display("{path} holds segment {found}; it was renamed or copied"))]
+    Misnamed {
+        /// Which file.
+        path: String,
+        /// The id in the header.
+        found: SegmentId,
+    },
+    /// A place that must hold a valid frame does not.
+    #[snafu(display("{path} is damaged at offset {offset}"))]
+    Frame {
+        /// Which file.
+        path: String,
+        /// Where, in bytes from the start of the file.
+        offset: u64,
+        /// What is wrong there.
+        source: FrameFault,
+    },
+    /// A frame verifies and its content cannot be read.
+    #[snafu(display("{path} holds an unreadable frame at offset {offset}"))]
+    Body {
+        /// Which file.
+        path: String,
+        /// Where, in bytes from the start of the file.
+        offset: u64,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// An earlier sync of this file failed: what was written since the last success is unknown, for ever.
+    #[snafu(display("{path} failed to sync earlier"))]
+    SyncFailed {
+        /// Which file.
+        path: String,
+    },
+}
+
+impl SegmentError {
+    /// Whether the bytes are damaged, as opposed to unreadable, unsupported or not ours.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Header { .. } | Self::Frame { .. } | Self::Body { .. } | Self::Misnamed { .. })
+    }
+
+    /// The error of the storage, when that is what it was.
+    #[must_use]
+    pub const fn io_error(&self) -> Option<&io::Error> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether the storage has no space left: the one error of writing that is survivable.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        self.io_error().is_some_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
+    /// A decode error of a header or body: damage, or a file for another build.
+    pub(crate) fn header(path: &str, source: DecodeError) -> Self {
+        use DecodeError::{UnsupportedChecksum, UnsupportedFlags, UnsupportedKind, UnsupportedVersion};
+        let path = path.to_owned();
+        match source {
+            UnsupportedVersion { .. } | UnsupportedFlags { .. } | UnsupportedChecksum { .. } | UnsupportedKind { .. } => {
+                Self::Unsupported { path, source }
+            }
+            source => Self::Header { path, source },
+        }
+    }
+}

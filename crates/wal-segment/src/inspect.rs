@@ -1,0 +1,140 @@
+//! What a segment file is, from its first frames: read at open for every segment, never scanned for that.
+
+use std::sync::Arc;
+
+use snafu::ResultExt;
+use wal_format::{
+    BODY_LEN_MAX, DecodeError, FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, Item, Opening, Parsed,
+    SEGMENT_HEADER_LEN, Scanner, SegmentHeader, SegmentId, Verdict, parse_frame,
+};
+
+use crate::{
+    Directory, StorageFile,
+    error::{BodySnafu, IoSnafu, SegmentError},
+};
+
+/// Recovery reads in pieces of this size.
+const SCAN_LEN: usize = 256 << 10;
+/// Header and opening are read with one read of this size unless the metadata is larger.
+const INSPECT_LEN: usize = 4096;
+
+/// A segment file with a valid header.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// The header.
+    pub header: SegmentHeader,
+    /// The opening frame; `None` when the first frame is not valid: the file was prepared and not used, or its opening
+    /// was lost.
+    pub opening: Option<Opening>,
+    /// Length of the opening frame in bytes; zero without one.
+    pub opening_len: u64,
+    /// The open file.
+    pub file: Arc<dyn StorageFile>,
+    /// Its path, for messages.
+    pub path: String,
+}
+
+/// Reads the header and the opening frame of a segment, by copying reads.
+///
+/// # Errors
+///
+/// [`SegmentError::Io`] when it cannot be read; [`SegmentError::Header`], [`Misnamed`](SegmentError::Misnamed) or
+/// [`Unsupported`](SegmentError::Unsupported) when it is not a segment that this build can read.
+pub fn inspect(directory: &Directory, id: SegmentId) -> Result<Inspected, SegmentError> {
+    let name = FileName::Segment(id);
+    let file = directory.open(name)?;
+    let path = directory.path(name);
+    let start = read(&*file, 0, INSPECT_LEN).with_context(|_| IoSnafu { operation: "read", path: path.clone() })?;
+    let header = SegmentHeader::decode(&start).map_err(|source| SegmentError::header(&path, source))?;
+    if header.segment != id {
+        return Err(SegmentError::Misnamed { path, found: header.segment });
+    }
+    let (opening, opening_len) = match opening(&*file, &header, &start, &path)? {
+        Some((opening, len)) => (Some(opening), len),
+        None => (None, 0),
+    };
+    Ok(Inspected { header, opening, opening_len, file, path })
+}
+
+fn opening(
+    file: &dyn StorageFile,
+    header: &SegmentHeader,
+    start: &[u8],
+    path: &str,
+) -> Result<Option<(Opening, u64)>, SegmentError> {
+    let window = start.get(SEGMENT_HEADER_LEN..).unwrap_or(&[]);
+    let mut longer = Vec::new();
+    let parsed = match parse_frame(window, header.key(), FIRST_FRAME) {
+        Parsed::More(needed) if needed > window.len() as u64 && needed <= u64::from(BODY_LEN_MAX) => {
+            longer = read(file, FIRST_FRAME, needed as usize).with_context(|_| IoSnafu { operation: "read", path })?;
+            parse_frame(&longer, header.key(), FIRST_FRAME)
+        }
+        parsed => parsed,
+    };
+    match parsed {
+        Parsed::Frame(frame, body) => {
+            let opening = Opening::decode(body).with_context(|_| BodySnafu { path, offset: FIRST_FRAME })?;
+            Ok(Some((opening, frame.frame_len())))
+        }
+        Parsed::More(_) | Parsed::Fault(_) => {
+            drop(longer);
+            Ok(None)
+        }
+    }
+}
+
+/// Scans a segment from its start by copying reads and hands every item to `each`.
+///
+/// # Errors
+///
+/// [`SegmentError::Io`]; [`SegmentError::Header`] or [`Unsupported`](SegmentError::Unsupported) when a frame asks for
+/// another build; whatever `each` returns.
+pub fn scan(
+    file: &dyn StorageFile,
+    path: &str,
+    mut each: impl FnMut(&Item<'_>) -> Result<(), SegmentError>,
+) -> Result<Verdict, SegmentError> {
+    let mut scanner = Scanner::new();
+    let mut piece = vec![0; SCAN_LEN];
+    let mut offset = 0;
+    loop {
+        let len = file.read_at(offset, &mut piece).with_context(|_| IoSnafu { operation: "read", path })?;
+        if len == 0 {
+            scanner.end();
+        } else {
+            scanner.feed(piece.get(..len).unwrap_or(&[]));
+            offset += len as u64;
+        }
+        while let Some(item) = scanner.next().map_err(|source: DecodeError| SegmentError::header(path, source))? {
+            each(&item)?;
+        }
+        if len == 0 {
+            return Ok(*scanner.verdict());
+        }
+    }
+}
+
+/// Checks that the frame a successor names as the last of this segment is there: its header must verify and carry the
+/// checksum the successor remembers. One read.
+///
+/// # Errors
+///
+/// [`SegmentError::Io`]; [`SegmentError::Frame`] when it is not there.
+pub fn check_last_frame(of: &Inspected, offset: u64, header_crc: u32) -> Result<FrameHeader, SegmentError> {
+    let bytes = read(&*of.file, offset, FRAME_HEADER_LEN)
+        .with_context(|_| IoSnafu { operation: "read", path: of.path.clone() })?;
+    let fault = |source| SegmentError::Frame { path: of.path.clone(), offset, source };
+    let bytes = bytes.first_chunk::<FRAME_HEADER_LEN>().ok_or_else(|| fault(FrameFault::End))?;
+    let header = FrameHeader::decode(bytes, of.header.key(), offset).map_err(fault)?;
+    if bytes.first_chunk::<4>() != Some(&header_crc.to_le_bytes()) {
+        return Err(fault(FrameFault::OutOfOrder { what: "its successor remembers another frame here" }));
+    }
+    Ok(header)
+}
+
+fn read(file: &dyn StorageFile, offset: u64, len: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let read = file.read_at(offset, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
