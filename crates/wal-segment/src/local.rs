@@ -203,7 +203,11 @@ fn rename_to_free_name(from: &Path, to: &Path) -> io::Result<()> {
             result => return Ok(result?),
         }
     }
-    // Two steps are enough under the writer lock: nobody else creates names.
+    rename_in_two_steps(from, to)
+}
+
+/// Enough under the writer lock: nobody else creates names.
+fn rename_in_two_steps(from: &Path, to: &Path) -> io::Result<()> {
     match fs::symlink_metadata(to) {
         Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
@@ -260,4 +264,23 @@ fn sync_parent(dir: &Path) -> io::Result<()> {
 
 fn not_a_directory(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not a directory", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rename_in_two_steps_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| dir.path().join(name));
+        fs::write(&a, "of a").unwrap();
+        fs::write(&b, "of b").unwrap();
+        let kind = |result: io::Result<()>| result.map_err(|error| error.kind());
+        assert_eq!(kind(rename_in_two_steps(&a, &b)), Err(io::ErrorKind::AlreadyExists));
+        assert_eq!(kind(rename_in_two_steps(&c, &dir.path().join("d"))), Err(io::ErrorKind::NotFound));
+        assert_eq!(kind(rename_in_two_steps(&a, &c)), Ok(()));
+        assert_eq!([fs::read(&b).unwrap(), fs::read(&c).unwrap()], [b"of b", b"of a"]);
+        assert!(!a.exists());
+    }
 }

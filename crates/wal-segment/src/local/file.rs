@@ -104,14 +104,7 @@ impl StorageFile for LocalFile {
         if len == 0 || allocate(file, len)? {
             return Ok(());
         }
-        let zeros = vec![0; ZEROS_LEN];
-        let mut at = present;
-        while at < len {
-            let n = usize::try_from(len - at).map_or(ZEROS_LEN, |left| left.min(ZEROS_LEN));
-            self.write_at(at, &zeros[..n])?;
-            at += n as u64;
-        }
-        Ok(())
+        write_zeros(file, present..len)
     }
 
     fn freeze(&self, end: u64) {
@@ -171,6 +164,17 @@ fn write_all(file: &File, mut data: &[u8], mut offset: u64) -> io::Result<()> {
     Ok(())
 }
 
+fn write_zeros(file: &File, range: Range<u64>) -> io::Result<()> {
+    let zeros = [0; ZEROS_LEN];
+    let mut at = range.start;
+    while at < range.end {
+        let n = usize::try_from(range.end - at).map_or(ZEROS_LEN, |left| left.min(ZEROS_LEN));
+        write_all(file, &zeros[..n], at)?;
+        at += n as u64;
+    }
+    Ok(())
+}
+
 /// Allocates the first `len` bytes, growing the file; `false` where the file system cannot.
 #[cfg(target_os = "linux")]
 fn allocate(file: &File, len: u64) -> io::Result<bool> {
@@ -206,4 +210,23 @@ fn punch(file: &File, range: Range<u64>) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn punch(_: &File, _: Range<u64>) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_that_cannot_be_reserved_is_filled_with_zeros() {
+        let file = tempfile::tempfile().unwrap();
+        write_all(&file, b"data", 0).unwrap();
+        for len in [4, 5, ZEROS_LEN as u64, 3 * ZEROS_LEN as u64 + 7, 10] {
+            write_zeros(&file, file.metadata().unwrap().len()..len).unwrap();
+            assert!(file.metadata().unwrap().len() >= len);
+        }
+        let mut content = vec![1; 3 * ZEROS_LEN + 7];
+        assert_eq!(read_some(&file, &mut content, 0).unwrap(), content.len());
+        assert_eq!(&content[..4], b"data");
+        assert!(content[4..].iter().all(|&b| b == 0));
+    }
 }
