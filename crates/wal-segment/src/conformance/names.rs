@@ -1,11 +1,12 @@
 //! Checks of the namespace: create, open, list, rename, remove, lock.
 
-use std::io::ErrorKind::{AlreadyExists, NotFound, WouldBlock};
+use std::io::ErrorKind::{AlreadyExists, InvalidInput, NotFound, WouldBlock};
 
 use super::{Check, content, kept, published, refused};
 use crate::Storage;
 
 pub(super) const CHECKS: &[Check] = &[
+    only_plain_names_are_taken,
     create_is_exclusive,
     missing_names_are_not_found,
     list_names_every_file,
@@ -16,6 +17,18 @@ pub(super) const CHECKS: &[Check] = &[
     remove_keeps_handles,
     lock_excludes_until_dropped,
 ];
+
+fn only_plain_names_are_taken(storage: &dyn Storage) {
+    published(storage, "a", b"content");
+    for bad in ["", ".", "..", "/", "a/b", "../a", "a\\b", "a\0"] {
+        let promise = format!("{bad:?} is no name");
+        refused(&promise, storage.create(bad), &[InvalidInput]);
+        refused(&promise, storage.open(bad), &[InvalidInput]);
+        refused(&promise, storage.remove(bad), &[InvalidInput]);
+        refused(&promise, storage.rename("a", bad), &[InvalidInput]);
+        refused(&promise, storage.rename(bad, "b"), &[InvalidInput]);
+    }
+}
 
 fn create_is_exclusive(storage: &dyn Storage) {
     let file = kept("create makes a file under a free name", storage.create("a"));

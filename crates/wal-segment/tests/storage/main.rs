@@ -72,26 +72,6 @@ fn two_values_of_one_directory_exclude_each_other() {
 }
 
 #[test]
-fn bad_names_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let memory: Box<dyn Storage> = Box::new(MemoryStorage::new());
-    let storages = [memory, Box::new(local(dir.path(), ReadMode::Mmap))];
-    for storage in storages {
-        storage.create("a").unwrap();
-        for bad in ["", ".", "..", "/", "a/b", "../a", "a\\b", "a\0"] {
-            let kinds = [
-                kind(storage.create(bad)),
-                kind(storage.open(bad)),
-                kind(storage.remove(bad)),
-                kind(storage.rename("a", bad)),
-                kind(storage.rename(bad, "b")),
-            ];
-            assert_eq!(kinds, [Some(ErrorKind::InvalidInput); 5], "{bad:?} in {}", storage.location());
-        }
-    }
-}
-
-#[test]
 fn the_lock_file_is_no_segment() {
     let dir = tempfile::tempdir().unwrap();
     let storage = local(dir.path(), ReadMode::Mmap);
