@@ -1,16 +1,4 @@
 //! The seam between a log and what keeps its bytes.
-//!
-//! A [`Storage`] is a flat namespace of files that are created, appended to by the process that created them, and
-//! removed whole. It never interprets a byte. Whoever implements it (a local directory, a simulated disk, an object
-//! store) promises the following:
-//!
-//! - What [`StorageFile::sync`] returned `Ok` for survives power loss: the bytes written before the call began and the
-//!   length that covers them. The *name* of the file is durable only after [`Storage::sync_names`].
-//! - Bytes never written inside the file's length read as zeros.
-//! - A write that returned an error may have changed any part of its range and nothing else.
-//! - After a `sync` that returned an error, the content of every byte written since the last successful `sync` is
-//!   unknown, even if a later `sync` returns `Ok`. Callers never retry it.
-//! - A name that was removed or renamed stays readable through every handle that was open.
 
 use std::{any::Any, fmt, io, ops::Range, sync::Arc};
 
@@ -52,7 +40,23 @@ impl fmt::Debug for WriterLock {
     }
 }
 
-/// A flat namespace of segment files. See the [module documentation](self) for what an implementer promises.
+/// A flat namespace of files that are created, appended to by the process that created them, and removed whole.
+///
+/// It never interprets a byte. Whoever implements it (a local directory, a simulated disk, an object store) promises
+/// the following:
+///
+/// - What [`StorageFile::sync`] returned `Ok` for survives power loss: the bytes written before the call began and the
+///   length that covers them. The *name* of the file is durable only after [`Storage::sync_names`].
+/// - Bytes never written inside the file's length read as zeros.
+/// - A write that returned an error may have changed any part of its range and nothing else.
+/// - After a `sync` that returned an error, the content of every byte written since the last successful `sync` is
+///   unknown, even if a later `sync` returns `Ok`. Callers never retry it.
+/// - A name that was removed or renamed stays readable through every handle that was open.
+///
+/// A name is one plain component: every call that is given an empty one, `.`, `..` or one with `/`, `\` or NUL in it
+/// fails with `InvalidInput`. What an implementation keeps beside the files for itself is never listed.
+///
+/// [`conformance`](crate::conformance) checks all of this that can be checked without losing power.
 pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// Where this is, for messages: a path or a URL, without secrets.
     fn location(&self) -> String;
@@ -67,7 +71,8 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// `WouldBlock` when another writer holds the right. Reading needs no lock and never calls this.
     fn lock(&self) -> io::Result<WriterLock>;
 
-    /// The names of all files, in no particular order. Directories and names that are not UTF-8 are left out.
+    /// The names of all files, in no particular order. What is not an ordinary file (a directory, a symbolic link) and
+    /// names that are not UTF-8 are left out.
     ///
     /// # Errors
     ///
@@ -137,8 +142,12 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// Errors of the medium: never a short read instead of one.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// The bytes of `range` without copying where the storage can. The caller asks only for bytes that nobody will
-    /// write again ([`freeze`](Self::freeze) them first in the process that writes).
+    /// The bytes of `range` without copying where the storage can. An empty range is an empty view, wherever it lies.
+    ///
+    /// The result never changes, so what may still be written must be copied. Through a handle from
+    /// [`create`](Storage::create) that is everything not [frozen](Self::freeze). Through one from
+    /// [`open`](Storage::open) the caller promises, by asking, that nobody will write *any* byte before `range.end`
+    /// again: bytes become final from the front.
     ///
     /// # Errors
     ///
@@ -150,26 +159,35 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// `StorageFull` when there is no space; `ReadOnlyFilesystem` or `PermissionDenied` on a file opened for reading;
-    /// `InvalidInput` when the range touches frozen bytes.
+    /// `InvalidInput` when the range touches frozen bytes. The last three changed nothing.
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
 
     /// Reserves space so that writes inside the first `len` bytes do not fail for want of it, as far as the medium can
     /// promise that. The file grows to `len`; reserved bytes read as zeros. Does nothing where it makes no sense.
     ///
+    /// Not to be called while a [`write_at`](Self::write_at) beyond the present length runs: where the medium cannot
+    /// reserve, the new bytes are written as zeros.
+    ///
     /// # Errors
     ///
-    /// `StorageFull` when the space is not there.
+    /// `StorageFull` when the space is not there: the file may have grown all the same. `ReadOnlyFilesystem` or
+    /// `PermissionDenied` on a file opened for reading.
     fn reserve(&self, len: u64) -> io::Result<()>;
 
     /// Declares that the first `end` bytes will never be written again, which lets [`view`](Self::view) hand them out
-    /// without copying. Never moves backwards.
+    /// without copying. Never moves backwards. It holds for this handle, and is checked by it.
+    ///
+    /// The caller calls it after its writes to those bytes returned. On a file opened for reading it is the promise
+    /// that [`view`](Self::view) describes, made once for all views: say it when a file is known to be sealed, and
+    /// random views before `end` share one mapping from the first on.
     fn freeze(&self, end: u64);
 
     /// Gives back the space of `range`, whose bytes then read as zeros; the length stays. A hint: doing nothing is right.
     ///
     /// # Errors
     ///
-    /// Errors of the medium.
+    /// `InvalidInput` when the range touches frozen bytes, which views may be showing; `ReadOnlyFilesystem` or
+    /// `PermissionDenied` on a file opened for reading; errors of the medium.
     fn punch(&self, range: Range<u64>) -> io::Result<()>;
 
     /// Makes everything written before this call durable, with the length that covers it.

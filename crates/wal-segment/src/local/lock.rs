@@ -1,0 +1,54 @@
+//! The lock file that keeps a second writer out of a local directory.
+#![expect(clippy::disallowed_methods, reason = "this file is where the lock meets the file system")]
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use crate::WriterLock;
+
+/// The one name in the directory that is not a segment's.
+pub(super) const FILE_NAME: &str = "LOCK";
+
+/// Locks `dir` against every other writer, in this process or another, until the guard is dropped or the process ends.
+///
+/// The file stays when the lock is given up: who removed it could remove one that the next writer already holds.
+pub(super) fn acquire(dir: &Path, mode: u32) -> io::Result<WriterLock> {
+    let path = dir.join(FILE_NAME);
+    let mut how = OpenOptions::new();
+    how.read(true).write(true).create(true).truncate(false);
+    super::never_follow_nor_wait(&mut how);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut how, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut file = how.open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {
+            // For whoever wonders who holds it; a full disk is no reason to go without a writer.
+            let _ = write_holder(&mut file);
+            Ok(WriterLock { epoch: None, guard: Box::new(file) })
+        }
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(
+            io::ErrorKind::WouldBlock,
+            format!("{} is locked by {}", path.display(), holder(file)),
+        )),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn write_holder(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes())
+}
+
+/// Names the holder as well as the file tells; it may be empty for the moment between locking and writing.
+fn holder(file: File) -> String {
+    let mut text = String::new();
+    match file.take(32).read_to_string(&mut text) {
+        Ok(_) if !text.trim().is_empty() => format!("process {}", text.trim()),
+        _ => "another writer".to_owned(),
+    }
+}

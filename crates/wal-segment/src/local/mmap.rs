@@ -1,0 +1,172 @@
+//! Views of a file's bytes without copying them: the only unsafe code of the workspace.
+//!
+//! A [`MappedFile`] owns its file and keeps one mapping of it. The pages may change under the mapping at any time, so
+//! the mapping itself is only a pointer; a `&[u8]` (inside a [`Bytes`]) comes into being over a *prefix* of the file
+//! that nobody writes any more, and over nothing behind it:
+//!
+//! - In the process that created the file, the prefix is what was frozen. Whoever changes bytes must ask
+//!   [`MappedFile::file_to_change`] for the file, which refuses below the frozen end; the end never moves backwards.
+//! - In a process that opened the file for reading, the prefix ends where the furthest view or freeze ended: asking is
+//!   the caller's promise that the bytes up to there are final (see [`StorageFile::view`](crate::StorageFile::view)).
+//! - The prefix never ends beyond the length that the file had when it was mapped, so no access leaves the file. Nothing
+//!   here shortens a file, and removing its name leaves the pages alone.
+//!
+//! What no process can enforce is left to the contract of [`ReadMode::Mmap`](super::ReadMode::Mmap): nobody else
+//! rewrites or shortens the files of a log. A medium that fails under a mapping raises `SIGBUS`; who cannot accept that
+//! reads by [`ReadMode::Pread`](super::ReadMode::Pread).
+#![expect(unsafe_code, reason = "a slice of mapped memory cannot be had otherwise")]
+
+use std::{
+    fmt,
+    fs::File,
+    io,
+    ops::Range,
+    slice,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use memmap2::{MmapOptions, MmapRaw};
+use parking_lot::RwLock;
+
+/// A file, how much of it is final, and the mapping of that part.
+pub(super) struct MappedFile {
+    file: File,
+    access: Access,
+    frozen: AtomicU64,
+    window: RwLock<Window>,
+}
+
+/// What the handle may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// This process created the file and is the only one to write it.
+    Write,
+    /// Somebody else wrote or writes the file.
+    Read,
+}
+
+/// Why bytes may not be changed.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The handle only reads.
+    ReadOnly,
+    /// The bytes before this offset are final.
+    Frozen(u64),
+}
+
+#[derive(Default)]
+struct Window {
+    map: Option<Arc<MmapRaw>>,
+    /// All that may be viewed of `map` so far; a view is a slice of it, which costs one reference count.
+    prefix: Bytes,
+}
+
+impl MappedFile {
+    pub(super) fn new(file: File, access: Access) -> Self {
+        Self { file, access, frozen: AtomicU64::new(0), window: RwLock::default() }
+    }
+
+    /// The file, to read it, sync it or lengthen it: whoever changes bytes inside its length asks
+    /// [`file_to_change`](Self::file_to_change).
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The file, to change bytes at and behind `offset`.
+    pub(super) fn file_to_change(&self, offset: u64) -> Result<&File, Refusal> {
+        let frozen = self.frozen.load(Ordering::Acquire);
+        match self.access {
+            Access::Read => Err(Refusal::ReadOnly),
+            Access::Write if offset < frozen => Err(Refusal::Frozen(frozen)),
+            Access::Write => Ok(&self.file),
+        }
+    }
+
+    pub(super) fn freeze(&self, end: u64) {
+        self.frozen.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// The bytes of `range`, or `None` where they must be copied: they are not final, or the file cannot be mapped.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when final bytes are asked for that the file does not have; errors of asking for its length.
+    pub(super) fn view(&self, range: Range<u64>) -> io::Result<Option<Bytes>> {
+        if let Some(view) = cut(&self.window.read().prefix, &range) {
+            return Ok(Some(view));
+        }
+        let frozen = self.frozen.load(Ordering::Acquire);
+        let final_end = match self.access {
+            Access::Write => frozen,
+            Access::Read => frozen.max(range.end),
+        };
+        if range.end > final_end { Ok(None) } else { self.widen(range, final_end) }
+    }
+
+    fn widen(&self, range: Range<u64>, final_end: u64) -> io::Result<Option<Bytes>> {
+        let mut window = self.window.write();
+        let map = match &window.map {
+            Some(map) if range.end <= map.len() as u64 => Arc::clone(map),
+            _ => {
+                let len = self.file.metadata()?.len();
+                if range.end > len {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                // Want of address space or mappings, or a file system that has none, is no reason to fail: reading
+                // by copy works everywhere.
+                let Some(map) = map_whole(&self.file, len) else { return Ok(None) };
+                Arc::clone(window.map.insert(map))
+            }
+        };
+        let len = usize::try_from(final_end).map_or(map.len(), |end| end.min(map.len()));
+        // Another thread may have come first and further; a prefix never shrinks.
+        if len > window.prefix.len() {
+            window.prefix = Bytes::from_owner(Prefix { map, len });
+        }
+        Ok(cut(&window.prefix, &range))
+    }
+}
+
+// Written by hand, because `Bytes` shows its content, which here is a file.
+impl fmt::Debug for MappedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MappedFile")
+            .field("file", &self.file)
+            .field("access", &self.access)
+            .field("frozen", &self.frozen)
+            .finish_non_exhaustive()
+    }
+}
+
+fn cut(prefix: &Bytes, range: &Range<u64>) -> Option<Bytes> {
+    if range.end > prefix.len() as u64 {
+        return None;
+    }
+    Some(prefix.slice(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?))
+}
+
+fn map_whole(file: &File, len: u64) -> Option<Arc<MmapRaw>> {
+    let len = usize::try_from(len).ok()?;
+    MmapOptions::new().len(len).map_raw_read_only(file).ok().map(Arc::new)
+}
+
+/// The first `len` bytes of a mapping, all of them final. Built only by [`MappedFile::widen`], which keeps `len` within
+/// the mapping, and the mapping was made within the file's length.
+struct Prefix {
+    map: Arc<MmapRaw>,
+    len: usize,
+}
+
+impl AsRef<[u8]> for Prefix {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the pointer is not null and valid for reads of `len` bytes, which is at most the mapping's length,
+        // at most the file's length and at most `isize::MAX` (checked by `MmapOptions`), for as long as `self.map`
+        // lives, and `self` is borrowed for the slice's whole life. Nobody writes these bytes: `file_to_change`
+        // refuses in this handle, and for everybody else it is the contract of `ReadMode::Mmap` (module docs).
+        unsafe { slice::from_raw_parts(self.map.as_ptr(), self.len) }
+    }
+}

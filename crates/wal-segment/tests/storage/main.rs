@@ -1,0 +1,194 @@
+//! The storages of this crate keep the storage contract, and a local directory what only it can promise.
+#![expect(clippy::disallowed_methods, reason = "the tests put foreign things beside the log's files")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+#[cfg(unix)]
+mod unix;
+
+use std::{fs, io, io::ErrorKind, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, ReadMode, Storage, StorageFile, conformance};
+
+const MODES: [ReadMode; 2] = [ReadMode::Mmap, ReadMode::Pread];
+
+fn local(dir: &Path, read_mode: ReadMode) -> LocalStorage {
+    LocalStorage::open(dir, LocalOptions { read_mode, ..LocalOptions::default() }).unwrap()
+}
+
+fn kind<T>(result: io::Result<T>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+#[test]
+fn memory_keeps_the_contract() {
+    conformance::check(&|| Arc::new(MemoryStorage::new()));
+}
+
+#[test]
+fn a_local_directory_keeps_the_contract() {
+    for mode in MODES {
+        let root = tempfile::tempdir().unwrap();
+        let count = std::cell::Cell::new(0);
+        conformance::check(&|| {
+            count.set(count.get() + 1);
+            let dir = root.path().join(count.get().to_string());
+            let options = LocalOptions { read_mode: mode, ..LocalOptions::default() };
+            Arc::new(LocalStorage::create(dir, options).unwrap())
+        });
+    }
+}
+
+#[test]
+fn clones_of_memory_share_files_and_lock() {
+    let storage = MemoryStorage::new();
+    let clone = storage.clone();
+    storage.create("a").unwrap();
+    let lock = storage.lock().unwrap();
+    assert_eq!(clone.list().unwrap(), ["a"]);
+    assert_eq!(kind(clone.lock()), Some(ErrorKind::WouldBlock));
+    drop(lock);
+    clone.lock().unwrap();
+}
+
+#[test]
+fn two_values_of_one_directory_exclude_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (local(dir.path(), ReadMode::Mmap), local(dir.path(), ReadMode::Mmap));
+    let lock = a.lock().unwrap();
+    let refusal = b.lock().unwrap_err();
+    assert_eq!(refusal.kind(), ErrorKind::WouldBlock);
+    let holder = format!("process {}", std::process::id());
+    assert!(refusal.to_string().ends_with(&holder), "{refusal}");
+    drop(a);
+    assert_eq!(kind(b.lock()), Some(ErrorKind::WouldBlock), "the guard holds the lock, not the storage");
+    drop(lock);
+    b.lock().unwrap();
+}
+
+#[test]
+fn the_lock_file_is_no_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = local(dir.path(), ReadMode::Mmap);
+    let _lock = storage.lock().unwrap();
+    assert_eq!(storage.list().unwrap(), [""; 0]);
+    assert_eq!(kind(storage.create("LOCK")), Some(ErrorKind::InvalidInput));
+    assert_eq!(kind(storage.remove("LOCK")), Some(ErrorKind::InvalidInput));
+    assert_eq!(kind(storage.rename("LOCK", "a")), Some(ErrorKind::InvalidInput));
+    assert!(dir.path().join("LOCK").exists());
+}
+
+#[test]
+fn only_an_existing_directory_opens() {
+    let root = tempfile::tempdir().unwrap();
+    let (missing, file) = (root.path().join("missing"), root.path().join("file"));
+    fs::write(&file, "").unwrap();
+    assert_eq!(kind(LocalStorage::open(&missing, LocalOptions::default())), Some(ErrorKind::NotFound));
+    assert!(!missing.exists(), "open never creates");
+    for path in [&file, &file.join("below")] {
+        assert_eq!(kind(LocalStorage::open(path, LocalOptions::default())), Some(ErrorKind::NotADirectory));
+        assert_eq!(kind(LocalStorage::create(path, LocalOptions::default())), Some(ErrorKind::NotADirectory));
+    }
+    let nested = root.path().join("a/b/c");
+    for _ in 0..2 {
+        LocalStorage::create(&nested, LocalOptions::default()).unwrap();
+    }
+    LocalStorage::open(&nested, LocalOptions::default()).unwrap();
+}
+
+#[test]
+fn a_removed_directory_is_not_found() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("log");
+    let storage = LocalStorage::create(&dir, LocalOptions::default()).unwrap();
+    fs::remove_dir(&dir).unwrap();
+    assert_eq!(kind(storage.list()), Some(ErrorKind::NotFound));
+    assert_eq!(kind(storage.create("a")), Some(ErrorKind::NotFound));
+}
+
+/// A file of `len` letters, all frozen, and its view.
+fn frozen(storage: &LocalStorage, name: &str, len: usize) -> (Arc<dyn StorageFile>, Bytes) {
+    let file = storage.create(name).unwrap();
+    file.write_at(0, &vec![b'a'; len]).unwrap();
+    file.freeze(len as u64);
+    let view = file.view(0..len as u64).unwrap();
+    (file, view)
+}
+
+#[test]
+fn a_view_survives_removal_and_everything_after_it() {
+    for mode in MODES {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = local(dir.path(), mode);
+        let (file, view) = frozen(&storage, "a", 10_000);
+        storage.remove("a").unwrap();
+        file.write_at(10_000, &[b'b'; 10_000]).unwrap();
+        file.punch(15_000..20_000).unwrap();
+        file.reserve(1 << 20).unwrap();
+        drop((file, storage, dir));
+        assert_eq!(view, vec![b'a'; 10_000]);
+    }
+}
+
+#[test]
+fn views_are_shared_where_files_are_mapped() {
+    for (mode, shared) in [(ReadMode::Mmap, true), (ReadMode::Pread, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = local(dir.path(), mode);
+        let (file, view) = frozen(&storage, "a", 10_000);
+        let again = file.view(0..10_000).unwrap();
+        assert_eq!(view.as_ptr() == again.as_ptr(), shared, "{mode:?}");
+        let reader = storage.open("a").unwrap();
+        reader.freeze(10_000);
+        let views = [reader.view(10..20).unwrap(), reader.view(10..9_000).unwrap()];
+        assert_eq!(views[0].as_ptr() == views[1].as_ptr(), shared, "{mode:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_frozen_are_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = local(dir.path(), ReadMode::Mmap).create("a").unwrap();
+    file.write_at(0, b"finaldraft").unwrap();
+    file.freeze(5);
+    let draft = file.view(0..10).unwrap();
+    file.write_at(5, b"DRAFT").unwrap();
+    assert_eq!(draft, "finaldraft");
+}
+
+#[test]
+fn readers_view_while_a_writer_grows_the_file() {
+    const CHUNK: u64 = 1_000;
+    let dir = tempfile::tempdir().unwrap();
+    let storage = local(dir.path(), ReadMode::Mmap);
+    let file = storage.create("a").unwrap();
+    let end = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let reader = storage.open("a").unwrap();
+            let (file, end) = (&file, &end);
+            scope.spawn(move || {
+                let mut seen = 0;
+                while seen < 200 * CHUNK {
+                    seen = end.load(std::sync::atomic::Ordering::Acquire);
+                    for from in (0..seen).step_by(7_000) {
+                        let mine = file.view(from..seen).unwrap();
+                        assert_eq!(mine, reader.view(from..seen).unwrap());
+                        let number = |i: usize| (from + i as u64) / CHUNK;
+                        assert!(mine.iter().enumerate().all(|(i, &b)| u64::from(b) == number(i)));
+                    }
+                }
+            });
+        }
+        for number in 0..200 {
+            file.write_at(number * CHUNK, &[number as u8; CHUNK as usize]).unwrap();
+            file.freeze((number + 1) * CHUNK);
+            end.store((number + 1) * CHUNK, std::sync::atomic::Ordering::Release);
+        }
+    });
+}
