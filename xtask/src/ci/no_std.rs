@@ -1,4 +1,7 @@
 //! Proof that wal-format needs no standard library.
+//!
+//! Without its feature `crc32c`, that is: crc-fast 1.10 names std on x86-64 whatever its features, and as it is a cdylib
+//! too it asks for a panic handler of its own.
 
 use std::fs;
 use std::path::Path;
@@ -21,11 +24,7 @@ pub(super) fn check(root: &Path) -> Result<(), String> {
         println!("no bare-metal target is installed: the host's check of {FIXTURE} has to do");
         return Ok(());
     };
-    for features in ["", "crc32c"] {
-        let args = ["build", "--package", "wal-format", "--no-default-features", "--target", target];
-        cargo(root, &[&args[..], &["--features", features]].concat())?;
-    }
-    Ok(())
+    cargo(root, &["build", "--package", "wal-format", "--no-default-features", "--target", target])
 }
 
 fn check_fixture(root: &Path) -> Result<(), String> {
@@ -35,10 +34,5 @@ fn check_fixture(root: &Path) -> Result<(), String> {
     let target_dir = metadata::read(root, "Cargo.toml")?.target_dir.join("no-std");
     let target_dir = target_dir.to_string_lossy();
     let manifest = format!("{FIXTURE}/Cargo.toml");
-    for features in ["", "crc32c"] {
-        let args =
-            ["check", "--manifest-path", &manifest, "--target-dir", &target_dir, "--features", features];
-        cargo(root, &args)?;
-    }
-    Ok(())
+    cargo(root, &["check", "--manifest-path", &manifest, "--target-dir", &target_dir])
 }
