@@ -1,6 +1,6 @@
 //! Proof that wal-format needs no standard library.
 //!
-//! Without its feature `crc32c`, that is: crc-fast 1.10 names std on x86-64 whatever its features, and as it is a cdylib
+//! Without its feature `crc32c`, that is: crc-fast 1.10 names std on x86-64 whatever its features, and being a cdylib
 //! too it asks for a panic handler of its own.
 
 use std::fs;
