@@ -1,0 +1,77 @@
+use std::fmt;
+
+use crate::CompressError;
+
+/// The byte that names a codec in storage.
+///
+/// Once written, an id means the same algorithm for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CodecId(pub u8);
+
+impl CodecId {
+    /// Bytes stored as they are.
+    pub const IDENTITY: Self = Self(0);
+    /// Zstandard, feature `zstd`.
+    pub const ZSTD: Self = Self(1);
+    /// Snappy's raw format, feature `snappy`.
+    pub const SNAPPY: Self = Self(2);
+    /// The first id that belongs to the user; every smaller one is this project's.
+    pub const FIRST_USER: Self = Self(128);
+
+    /// Whether the id is the user's to give: 128 to 255.
+    ///
+    /// ```
+    /// use wal_compress::CodecId;
+    ///
+    /// assert!(CodecId(128).is_user());
+    /// assert!(!CodecId(127).is_user());
+    /// ```
+    pub const fn is_user(self) -> bool {
+        self.0 >= Self::FIRST_USER.0
+    }
+}
+
+impl fmt::Display for CodecId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A compression algorithm.
+///
+/// Implement it to bring your own, then give it to [`Codecs::register`](crate::Codecs::register). One value serves
+/// many threads at once, so what is expensive to set up belongs into a pool or a thread-local inside it.
+///
+/// An implementation keeps these promises:
+///
+/// - `decompress` undoes `compress`, also for bytes that an older version of the codec made;
+/// - neither panics, whatever the bytes, and neither looks at or changes what `out` held before;
+/// - on an error `out` is as it was.
+pub trait Codec: fmt::Debug + Send + Sync {
+    /// The id that is stored beside the bytes.
+    fn id(&self) -> CodecId;
+
+    /// A short name for people, such as `zstd`.
+    fn name(&self) -> &str;
+
+    /// Compresses `raw` and appends the result to `out`.
+    ///
+    /// The result may be longer than `raw`, by a bound that depends on the algorithm;
+    /// [`worth_storing`](crate::worth_storing) tells whether it is worth keeping.
+    ///
+    /// # Errors
+    ///
+    /// [`CompressError::Compress`] when the algorithm refuses the input, [`CompressError::OutOfMemory`].
+    fn compress(&self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError>;
+
+    /// Decompresses `stored` and appends the result, exactly `raw_len` bytes, to `out`.
+    ///
+    /// The caller has compared `raw_len` with its own limit: an implementation allocates that much for the result and
+    /// never more, whatever `stored` claims about itself.
+    ///
+    /// # Errors
+    ///
+    /// [`CompressError::WrongLength`] or [`CompressError::Damaged`] when `stored` does not hold exactly `raw_len` bytes
+    /// of this codec, [`CompressError::OutOfMemory`].
+    fn decompress(&self, stored: &[u8], raw_len: usize, out: &mut Vec<u8>) -> Result<(), CompressError>;
+}

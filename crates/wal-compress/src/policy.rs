@@ -1,0 +1,110 @@
+use std::ops::RangeInclusive;
+
+use snafu::ensure;
+
+use crate::error::{InvalidGainSnafu, InvalidLevelSnafu};
+use crate::{CodecId, CompressError};
+
+/// Whether and how to compress: plain data, off by default.
+///
+/// ```
+/// use wal_compress::{CodecId, Compression};
+///
+/// let settings = Compression { codec: CodecId::SNAPPY, ..Compression::default() };
+/// assert!(settings.validate().is_ok());
+/// assert!(settings.applies_to(4096));
+/// assert!(!settings.applies_to(16));
+/// assert!(!Compression::default().applies_to(4096));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compression {
+    /// The codec for new data. Default: [`CodecId::IDENTITY`], which compresses nothing. Stored data names its own
+    /// codec, so a change of this leaves old data readable.
+    pub codec: CodecId,
+    /// How hard the codec tries, within [`Compression::LEVELS`]. Default: 0, which lets the codec choose (zstd takes
+    /// 3). Greater is smaller and slower, negative is faster. Snappy has no levels and ignores it.
+    pub level: i32,
+    /// Shorter data is stored as it is. In bytes, any value. Default: 256, because below it codecs rarely gain what
+    /// their call costs.
+    pub min_len: usize,
+    /// What compression must save for its result to be stored, in percent of the raw length, 0 to 100; see
+    /// [`worth_storing`]. Default: 10. A greater value spares readers more work, at the price of space.
+    pub min_gain_percent: u8,
+}
+
+impl Compression {
+    /// The levels that [`Compression::level`] can take, whatever the codec.
+    pub const LEVELS: RangeInclusive<i32> = -7..=22;
+
+    /// Whether data of this length, in bytes, is to be offered to the codec at all.
+    pub fn applies_to(&self, raw_len: usize) -> bool {
+        self.codec != CodecId::IDENTITY && raw_len >= self.min_len
+    }
+
+    /// Checks the ranges. That the codec exists is for [`Codecs::get`](crate::Codecs::get) to say.
+    ///
+    /// # Errors
+    ///
+    /// [`CompressError::InvalidLevel`] or [`CompressError::InvalidGain`].
+    pub fn validate(&self) -> Result<(), CompressError> {
+        let (min, max) = Self::LEVELS.into_inner();
+        ensure!((min..=max).contains(&self.level), InvalidLevelSnafu { level: self.level, min, max });
+        ensure!(self.min_gain_percent <= 100, InvalidGainSnafu { percent: self.min_gain_percent });
+        Ok(())
+    }
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Self { codec: CodecId::IDENTITY, level: 0, min_len: 256, min_gain_percent: 10 }
+    }
+}
+
+/// Whether compressed bytes are to be stored instead of the raw ones.
+///
+/// They are if they are shorter, and by at least `min_gain_percent` of the raw length. Lengths are in bytes.
+///
+/// ```
+/// use wal_compress::worth_storing;
+///
+/// assert!(worth_storing(1000, 900, 10));
+/// assert!(!worth_storing(1000, 901, 10));
+/// assert!(!worth_storing(1000, 1000, 0), "equal is no gain");
+/// ```
+pub fn worth_storing(raw_len: usize, stored_len: usize, min_gain_percent: u8) -> bool {
+    // In 128 bits no length overflows when multiplied by a percentage.
+    stored_len < raw_len
+        && (raw_len - stored_len) as u128 * 100 >= raw_len as u128 * u128::from(min_gain_percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(raw_len: usize, stored_len: usize, min_gain_percent: u8, want: bool) {
+        assert_eq!(worth_storing(raw_len, stored_len, min_gain_percent), want);
+    }
+
+    #[test]
+    fn the_gain_decides_what_is_stored() {
+        check(0, 0, 0, false);
+        check(10, 9, 0, true);
+        check(10, 11, 0, false);
+        check(10, 9, 10, true);
+        check(10, 9, 11, false);
+        check(10, 0, 100, true);
+        check(usize::MAX, usize::MAX - 1, 1, false);
+        check(usize::MAX, 1, 99, true);
+        check(100, 0, 255, false);
+    }
+
+    #[test]
+    fn settings_outside_of_their_range_are_refused() {
+        let level = |level| Compression { level, ..Compression::default() }.validate();
+        assert!(matches!(level(23), Err(CompressError::InvalidLevel { level: 23, min: -7, max: 22 })));
+        assert!(matches!(level(-8), Err(CompressError::InvalidLevel { .. })));
+        let gain = Compression { min_gain_percent: 101, ..Compression::default() };
+        assert!(matches!(gain.validate(), Err(CompressError::InvalidGain { percent: 101 })));
+    }
+}

@@ -1,0 +1,26 @@
+//! Feature combinations that must compile.
+
+use std::path::Path;
+
+use crate::process::cargo;
+
+/// A package, and sets of features that it is checked with, each without the default ones. Written by hand: the full
+/// powerset takes long and finds little more.
+const COMBINATIONS: &[(&str, &[&str])] = &[
+    ("wal-format", &["", "crc32c", "std"]),
+    ("wal-compress", &["", "zstd", "snappy"]),
+    ("wal", &["", "zstd", "snappy", "crc32c"]),
+];
+
+pub(super) fn check(root: &Path) -> Result<(), String> {
+    for (package, sets) in COMBINATIONS {
+        for features in *sets {
+            let mut args = vec!["check", "--package", package, "--no-default-features"];
+            if !features.is_empty() {
+                args.extend(["--features", features]);
+            }
+            cargo(root, &args)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! `cargo xtask fuzz`, and the slices of it that belong to `ci`.
+//!
+//! The targets live in a workspace of their own, `fuzz/`, because they need a nightly toolchain and cargo-fuzz.
+
+use std::env;
+use std::path::Path;
+
+use crate::ci::Done;
+use crate::metadata;
+use crate::process::{cargo, succeeds};
+
+const MANIFEST: &str = "fuzz/Cargo.toml";
+/// How long `ci` runs each target.
+const SLICE_SECONDS: u32 = 20;
+/// How long `cargo xtask fuzz` does, unless told otherwise.
+const RUN_SECONDS: u32 = 60;
+
+/// `fuzz [TARGET] [--seconds N]`.
+pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
+    let Request { target, seconds } = parse(args)?;
+    if let Some(reason) = obstacle(root) {
+        return Err(reason);
+    }
+    let targets = targets(root)?;
+    match target {
+        None => targets.iter().try_for_each(|target| fuzz(root, target, seconds)),
+        Some(target) if targets.contains(&target) => fuzz(root, &target, seconds),
+        Some(target) => Err(format!("there is no target `{target}`, only {}", targets.join(", "))),
+    }
+}
+
+/// The step of `ci` that runs every target for a short while.
+pub(crate) fn slice(root: &Path) -> Result<Done, String> {
+    if let Some(reason) = obstacle(root) {
+        return Ok(Done::Skipped(reason));
+    }
+    targets(root)?.iter().try_for_each(|target| fuzz(root, target, SLICE_SECONDS))?;
+    Ok(Done::Passed)
+}
+
+/// The step of `ci` that compiles the targets on the default toolchain, so that they cannot rot where nobody fuzzes.
+pub(crate) fn check(root: &Path) -> Result<Done, String> {
+    if !root.join(MANIFEST).is_file() {
+        return Ok(Done::Skipped(format!("there is no {MANIFEST}")));
+    }
+    // libfuzzer-sys compiles C++, and a C compiler is all that this repository asks for.
+    let compiler = env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    if !succeeds(root, &compiler, &["--version"]) {
+        return Ok(Done::Skipped(format!("there is no C++ compiler (`{compiler}`)")));
+    }
+    cargo(root, &["check", "--manifest-path", MANIFEST])?;
+    Ok(Done::Passed)
+}
+
+/// What keeps this machine from fuzzing.
+fn obstacle(root: &Path) -> Option<String> {
+    if !root.join(MANIFEST).is_file() {
+        Some(format!("there is no {MANIFEST}"))
+    } else if !succeeds(root, "cargo", &["+nightly", "--version"]) {
+        Some("there is no nightly toolchain (`rustup toolchain install nightly`)".to_owned())
+    } else if !succeeds(root, "cargo", &["+nightly", "fuzz", "--version"]) {
+        Some("there is no cargo-fuzz (`cargo install cargo-fuzz`)".to_owned())
+    } else {
+        None
+    }
+}
+
+fn targets(root: &Path) -> Result<Vec<String>, String> {
+    let packages = metadata::read(root, MANIFEST)?.packages;
+    Ok(packages.into_iter().flat_map(|package| package.binaries).collect())
+}
+
+fn fuzz(root: &Path, target: &str, seconds: u32) -> Result<(), String> {
+    let time = format!("-max_total_time={seconds}");
+    cargo(root, &["+nightly", "fuzz", "run", target, "--", &time, "-rss_limit_mb=2048"])
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Request {
+    /// All of them if there is none.
+    target: Option<String>,
+    /// For each target.
+    seconds: u32,
+}
+
+fn parse(args: &[String]) -> Result<Request, String> {
+    let mut request = Request { target: None, seconds: RUN_SECONDS };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if arg == "--seconds" {
+            let value = args.next().and_then(|value| value.parse().ok());
+            request.seconds = value.ok_or("`--seconds` needs a number")?;
+        } else if arg.starts_with('-') || request.target.is_some() {
+            return Err(format!("fuzz: cannot make sense of `{arg}`"));
+        } else {
+            request.target = Some(arg.clone());
+        }
+    }
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, want: Option<(Option<&str>, u32)>) {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let want = want.map(|(target, seconds)| Request { target: target.map(str::to_owned), seconds });
+        assert_eq!(parse(&args).ok(), want, "{line}");
+    }
+
+    #[test]
+    fn target_and_seconds_are_optional() {
+        check("", Some((None, RUN_SECONDS)));
+        check("frame", Some((Some("frame"), RUN_SECONDS)));
+        check("frame --seconds 5", Some((Some("frame"), 5)));
+        check("--seconds 5 frame", Some((Some("frame"), 5)));
+        check("--seconds", None);
+        check("--seconds soon", None);
+        check("frame batch", None);
+        check("--second 5", None);
+    }
+}
