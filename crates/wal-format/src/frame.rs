@@ -202,6 +202,34 @@ impl FrameHeader {
     }
 }
 
+/// Where a frame leads, read without verifying anything: for hopping from frame to frame towards one that will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHint {
+    /// LSN of its first entry, relative to the base.
+    pub lsn_delta: u32,
+    /// How many entries it has.
+    pub count: u32,
+    /// Length of the whole frame in bytes.
+    pub frame_len: u64,
+    /// Length of the frame before it in bytes.
+    pub prev_len: u64,
+}
+
+/// Reads the lengths of the frame at the start of `window`. Believe nothing of it before
+/// [`parse_frame`] says that the frame it led to is valid. `None` when the window is too short.
+#[inline]
+#[must_use]
+pub fn hint_frame(window: &[u8]) -> Option<FrameHint> {
+    let mut fields = Fields::new(window.get(8..FRAME_HEADER_LEN)?);
+    let body_len = fields.u32()?;
+    Some(FrameHint {
+        frame_len: frame_len(body_len),
+        lsn_delta: fields.u32()?,
+        count: fields.u32()?,
+        prev_len: u64::from(fields.u32()?).saturating_mul(8),
+    })
+}
+
 /// What stands at an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed<'a> {

@@ -61,7 +61,7 @@ pub use entries::{BodyShape, EntriesBuilder, EntriesRef, EntryRef, NewEntry, spl
 pub use error::{DecodeError, FrameFault};
 #[doc(hidden)]
 pub use example::example_segment;
-pub use frame::{FrameHeader, FrameKind, Parsed, parse_frame};
+pub use frame::{FrameHeader, FrameHint, FrameKind, Parsed, hint_frame, parse_frame};
 pub use ids::{LogId, Position, SegmentId};
 pub use index::{IndexPoint, SegmentIndex};
 pub use layout::{

@@ -187,7 +187,12 @@ impl Directory {
     }
 }
 
-fn write_ahead(file: &dyn StorageFile, header: &SegmentHeader, capacity: u64, zero_fill: bool) -> io::Result<()> {
+fn write_ahead(
+    file: &dyn StorageFile,
+    header: &SegmentHeader,
+    capacity: u64,
+    zero_fill: bool,
+) -> io::Result<()> {
     file.write_at(0, &header.encode())?;
     file.reserve(capacity)?;
     if zero_fill {

@@ -102,7 +102,8 @@ impl SegmentError {
     #[must_use]
     pub fn is_full(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        self.io_error().is_some_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+        self.io_error()
+            .is_some_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
     }
 
     /// A decode error of a header or body: damage, or a file for another build.
@@ -110,9 +111,10 @@ impl SegmentError {
         use DecodeError::{UnsupportedChecksum, UnsupportedFlags, UnsupportedKind, UnsupportedVersion};
         let path = path.to_owned();
         match source {
-            UnsupportedVersion { .. } | UnsupportedFlags { .. } | UnsupportedChecksum { .. } | UnsupportedKind { .. } => {
-                Self::Unsupported { path, source }
-            }
+            UnsupportedVersion { .. }
+            | UnsupportedFlags { .. }
+            | UnsupportedChecksum { .. }
+            | UnsupportedKind { .. } => Self::Unsupported { path, source },
             source => Self::Header { path, source },
         }
     }

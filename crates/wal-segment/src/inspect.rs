@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use snafu::ResultExt;
 use wal_format::{
-    BODY_LEN_MAX, DecodeError, FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, Item, Opening, Parsed,
-    SEGMENT_HEADER_LEN, Scanner, SegmentHeader, SegmentId, Verdict, parse_frame,
+    BODY_LEN_MAX, DecodeError, FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, Item,
+    Opening, Parsed, SEGMENT_HEADER_LEN, Scanner, SegmentHeader, SegmentId, Verdict, parse_frame,
 };
 
 use crate::{
@@ -44,7 +44,8 @@ pub fn inspect(directory: &Directory, id: SegmentId) -> Result<Inspected, Segmen
     let name = FileName::Segment(id);
     let file = directory.open(name)?;
     let path = directory.path(name);
-    let start = read(&*file, 0, INSPECT_LEN).with_context(|_| IoSnafu { operation: "read", path: path.clone() })?;
+    let start =
+        read(&*file, 0, INSPECT_LEN).with_context(|_| IoSnafu { operation: "read", path: path.clone() })?;
     let header = SegmentHeader::decode(&start).map_err(|source| SegmentError::header(&path, source))?;
     if header.segment != id {
         return Err(SegmentError::Misnamed { path, found: header.segment });
@@ -66,7 +67,8 @@ fn opening(
     let mut longer = Vec::new();
     let parsed = match parse_frame(window, header.key(), FIRST_FRAME) {
         Parsed::More(needed) if needed > window.len() as u64 && needed <= u64::from(BODY_LEN_MAX) => {
-            longer = read(file, FIRST_FRAME, needed as usize).with_context(|_| IoSnafu { operation: "read", path })?;
+            longer = read(file, FIRST_FRAME, needed as usize)
+                .with_context(|_| IoSnafu { operation: "read", path })?;
             parse_frame(&longer, header.key(), FIRST_FRAME)
         }
         parsed => parsed,
@@ -105,7 +107,9 @@ pub fn scan(
             scanner.feed(piece.get(..len).unwrap_or(&[]));
             offset += len as u64;
         }
-        while let Some(item) = scanner.next().map_err(|source: DecodeError| SegmentError::header(path, source))? {
+        while let Some(item) =
+            scanner.next().map_err(|source: DecodeError| SegmentError::header(path, source))?
+        {
             each(&item)?;
         }
         if len == 0 {

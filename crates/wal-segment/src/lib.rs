@@ -1,11 +1,21 @@
 //! One segment file's life: the storage seam, local files, mapped reads, active and sealed segments.
 
 pub mod conformance;
+mod directory;
+mod error;
+mod inspect;
 mod local;
 mod memory;
 mod name;
+mod segment;
+mod sparse;
 mod storage;
 
+pub use directory::{Directory, Listing};
+pub use error::SegmentError;
+pub use inspect::{Inspected, check_last_frame, inspect, scan};
 pub use local::{LocalOptions, LocalStorage, ReadMode};
 pub use memory::MemoryStorage;
+pub use segment::{FrameReader, LoadedFrame, Segment};
+pub use sparse::{INDEX_STRIDE, SparseIndex, point};
 pub use storage::{Capabilities, Storage, StorageFile, WriterLock};

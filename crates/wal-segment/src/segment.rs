@@ -1,0 +1,227 @@
+//! A segment that is part of a log: how far it is written and durable, and where its entries are.
+
+mod read;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::{Mutex, RwLock};
+use snafu::ResultExt;
+use wal_format::{FIRST_FRAME, IndexPoint, Lsn, SegmentHeader, SegmentId, SegmentIndex, SegmentKey};
+
+pub use read::{FrameReader, LoadedFrame};
+
+use crate::{
+    Directory, StorageFile,
+    error::{IoSnafu, SegmentError, SyncFailedSnafu},
+    sparse::SparseIndex,
+};
+
+/// One segment of a log, shared by its writer and all readers.
+///
+/// - `written` and `durable` are ends in bytes, always at a frame boundary, and only grow; `durable <= written`.
+/// - Bytes before `durable` never change, so they are handed out without copying. Bytes between the two are copied:
+///   after a failed sync they may be lost.
+pub struct Segment {
+    header: SegmentHeader,
+    base: Lsn,
+    path: String,
+    file: Arc<dyn StorageFile>,
+    directory: Arc<Directory>,
+    written: AtomicU64,
+    durable: AtomicU64,
+    /// `None` until somebody looks for an entry in a segment that was inherited.
+    index: RwLock<Option<SparseIndex>>,
+    /// Whether a sync failed. Held during every sync: of two syncs that overlap on one file the system may tell only
+    /// one that the data is lost.
+    sync_failed: Mutex<bool>,
+}
+
+impl Segment {
+    /// A segment that this process has just prepared, empty but for its header.
+    #[must_use]
+    pub fn created(
+        directory: Arc<Directory>,
+        header: SegmentHeader,
+        base: Lsn,
+        path: String,
+        file: Arc<dyn StorageFile>,
+    ) -> Self {
+        Self::new(directory, header, base, path, file, FIRST_FRAME, FIRST_FRAME, Some(SparseIndex::default()))
+    }
+
+    /// A segment that was there: valid up to `written`, proven up to `durable`.
+    #[must_use]
+    pub fn inherited(
+        directory: Arc<Directory>,
+        header: SegmentHeader,
+        base: Lsn,
+        path: String,
+        file: Arc<dyn StorageFile>,
+        written: u64,
+        durable: u64,
+    ) -> Self {
+        file.freeze(durable.min(written));
+        Self::new(directory, header, base, path, file, written, durable.min(written), None)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a private constructor that only names the fields")]
+    const fn new(
+        directory: Arc<Directory>,
+        header: SegmentHeader,
+        base: Lsn,
+        path: String,
+        file: Arc<dyn StorageFile>,
+        written: u64,
+        durable: u64,
+        index: Option<SparseIndex>,
+    ) -> Self {
+        Self {
+            header,
+            base,
+            path,
+            file,
+            directory,
+            written: AtomicU64::new(written),
+            durable: AtomicU64::new(durable),
+            index: RwLock::new(index),
+            sync_failed: Mutex::new(false),
+        }
+    }
+
+    /// The number of this segment.
+    #[must_use]
+    pub const fn id(&self) -> SegmentId {
+        self.header.segment
+    }
+
+    /// The header.
+    #[must_use]
+    pub const fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    /// What its frames are verified with.
+    #[must_use]
+    pub const fn key(&self) -> SegmentKey {
+        self.header.key()
+    }
+
+    /// The LSN that its frames count from.
+    #[must_use]
+    pub const fn base(&self) -> Lsn {
+        self.base
+    }
+
+    /// Its path, for messages.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// End of what is written, in bytes.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// End of what is durable, in bytes.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Length of the file in bytes, space ahead of use included.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`].
+    pub fn file_len(&self) -> Result<u64, SegmentError> {
+        self.file.len().with_context(|_| self.io("measure"))
+    }
+
+    /// Writes frames. They count as written only after [`mark_written`](Self::mark_written).
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`]; the same bytes may be written again at the same offset.
+    pub fn write(&self, offset: u64, frames: &[u8]) -> Result<(), SegmentError> {
+        self.file.write_at(offset, frames).with_context(|_| self.io("write to"))
+    }
+
+    /// Says that everything before `end` is written, and which frames in it the index should know.
+    pub fn mark_written(&self, end: u64, points: &[IndexPoint]) {
+        if !points.is_empty() {
+            self.index.write().get_or_insert_default().extend(points);
+        }
+        self.written.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// Makes what was written before the call durable. It counts as durable only after
+    /// [`mark_durable`](Self::mark_durable).
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`] when the sync fails, [`SegmentError::SyncFailed`] ever after.
+    pub fn sync(&self) -> Result<(), SegmentError> {
+        let mut failed = self.sync_failed.lock();
+        if *failed {
+            return SyncFailedSnafu { path: self.path.clone() }.fail();
+        }
+        let synced = self.file.sync();
+        *failed = synced.is_err();
+        synced.with_context(|_| self.io("sync"))
+    }
+
+    /// Says that everything before `end` was covered by a sync that succeeded.
+    pub fn mark_durable(&self, end: u64) {
+        self.durable.fetch_max(end, Ordering::AcqRel);
+        self.file.freeze(end);
+    }
+
+    /// Gives the space behind the data back to the file system, once nothing will be appended. A hint.
+    pub fn release_tail(&self) {
+        // Whole pages only: the last one may still be looked at.
+        let start = self.written().next_multiple_of(64 << 10);
+        if let Ok(len) = self.file.len()
+            && start < len
+        {
+            let _ = self.file.punch(start..len);
+        }
+    }
+
+    /// The sidecar that lets the next process find entries without scanning; `None` when nothing is indexed.
+    #[must_use]
+    pub fn sidecar(&self, last_frame: u64) -> Option<SegmentIndex> {
+        let index = self.index.read();
+        Some(SegmentIndex {
+            log_id: self.header.log_id,
+            segment: self.header.segment,
+            salt: self.header.salt,
+            end: self.written(),
+            base: self.base,
+            last_frame,
+            points: index.as_ref()?.points().to_vec(),
+        })
+    }
+
+    fn io(&self, operation: &'static str) -> IoSnafu<&'static str, String> {
+        IoSnafu { operation, path: self.path.clone() }
+    }
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment")
+            .field("path", &self.path)
+            .field("base", &self.base)
+            .field("written", &self.written())
+            .field("durable", &self.durable())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,235 @@
+//! Reading a segment: from an LSN to a frame, from frame to frame, verified and where possible without copying.
+
+use bytes::Bytes;
+use snafu::ResultExt;
+use wal_format::{
+    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, Lsn, Parsed, SegmentIndex, hint_frame,
+    parse_frame,
+};
+
+use super::Segment;
+use crate::{
+    error::SegmentError,
+    sparse::{INDEX_STRIDE, SparseIndex},
+};
+
+/// A verified frame.
+#[derive(Clone, Debug)]
+pub struct LoadedFrame {
+    /// Where it starts.
+    pub offset: u64,
+    /// Its header.
+    pub header: FrameHeader,
+    /// LSN of its first entry (of the next one, for a control frame).
+    pub lsn: Lsn,
+    /// Its stored body.
+    pub body: Bytes,
+}
+
+impl LoadedFrame {
+    /// Where the next frame starts.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.offset.saturating_add(self.header.frame_len())
+    }
+
+    /// Where the frame before starts; `None` for the first.
+    #[must_use]
+    pub fn previous(&self) -> Option<u64> {
+        let len = u64::from(self.header.prev_units).checked_mul(8).filter(|len| *len > 0)?;
+        self.offset.checked_sub(len).filter(|offset| *offset >= FIRST_FRAME)
+    }
+}
+
+impl Segment {
+    /// The bytes at `offset`: at most `len`, fewer at the end of what is durable or written. Those that are durable are
+    /// not copied where the storage can do without.
+    fn window(&self, offset: u64, len: u64) -> Result<Bytes, SegmentError> {
+        let wanted = offset.saturating_add(len);
+        let durable = self.durable();
+        if offset < durable {
+            return self.file.view(offset..wanted.min(durable)).with_context(|_| self.io("read"));
+        }
+        let len = wanted.min(self.written()).saturating_sub(offset);
+        let mut copy = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+        let read = self.file.read_at(offset, &mut copy).with_context(|_| self.io("read"))?;
+        copy.truncate(read);
+        Ok(copy.into())
+    }
+
+    /// Where the frame that holds `lsn` starts; `None` when it is not among the written frames.
+    ///
+    /// The frame that is found has not been verified yet: load it with a [`FrameReader`].
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError`] when what lies on the way cannot be read or is damaged.
+    pub fn locate(&self, lsn: Lsn) -> Result<Option<u64>, SegmentError> {
+        let Some(delta) = lsn.since(self.base).and_then(|delta| u32::try_from(delta).ok()) else {
+            return Ok(None);
+        };
+        let start = self.floor(delta)?;
+        match self.hop(start, delta)? {
+            Hop::Found(offset) => Ok(Some(offset)),
+            Hop::Beyond => Ok(None),
+            // The lengths lead nowhere: find the frame that lies, and say so.
+            Hop::Astray => self.walk(start, delta),
+        }
+    }
+
+    fn floor(&self, delta: u32) -> Result<u64, SegmentError> {
+        if let Some(index) = self.index.read().as_ref() {
+            return Ok(index.floor(delta).map_or(FIRST_FRAME, |point| point.offset()));
+        }
+        let mut index = self.index.write();
+        let index = match &mut *index {
+            Some(index) => index,
+            none => none.insert(self.load_index()?),
+        };
+        Ok(index.floor(delta).map_or(FIRST_FRAME, |point| point.offset()))
+    }
+
+    fn load_index(&self) -> Result<SparseIndex, SegmentError> {
+        let is_mine = |sidecar: &SegmentIndex| sidecar.salt == self.header.salt && sidecar.base == self.base;
+        match self.directory.read_index(self.id()).filter(is_mine) {
+            Some(sidecar) => Ok(SparseIndex::from_points(sidecar.points, self.written())),
+            None => self.build_index(),
+        }
+    }
+
+    /// Walks all frame headers. Stops at damage: looking for an entry behind it will find it and say so.
+    fn build_index(&self) -> Result<SparseIndex, SegmentError> {
+        let mut index = SparseIndex::default();
+        let mut offset = FIRST_FRAME;
+        let mut window = Bytes::new();
+        let mut start = offset;
+        while offset < self.written() {
+            let at = (offset - start) as usize;
+            let Some(header) = window.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEADER_LEN>())
+            else {
+                window = self.window(offset, 256 << 10)?;
+                start = offset;
+                if window.len() < FRAME_HEADER_LEN {
+                    break;
+                }
+                continue;
+            };
+            let Ok(header) = FrameHeader::decode(header, self.key(), offset) else { break };
+            index.offer(header.lsn_delta, offset);
+            offset += header.frame_len();
+        }
+        Ok(index)
+    }
+
+    /// Follows unverified lengths from a frame start to the frame that holds `delta`.
+    fn hop(&self, from: u64, delta: u32) -> Result<Hop, SegmentError> {
+        let (mut offset, mut start) = (from, from);
+        let mut window = self.window(from, 2 * INDEX_STRIDE)?;
+        let written = self.written();
+        while offset < written {
+            let at = usize::try_from(offset - start).unwrap_or(usize::MAX);
+            let Some(hint) = window.get(at..).and_then(hint_frame) else {
+                if at == 0 {
+                    return Ok(Hop::Astray);
+                }
+                window = self.window(offset, 2 * INDEX_STRIDE)?;
+                start = offset;
+                continue;
+            };
+            if hint.lsn_delta > delta {
+                return Ok(Hop::Astray);
+            }
+            if delta - hint.lsn_delta < hint.count {
+                return Ok(Hop::Found(offset));
+            }
+            offset = offset.saturating_add(hint.frame_len);
+        }
+        Ok(if offset == written { Hop::Beyond } else { Hop::Astray })
+    }
+
+    /// The same, verifying every frame on the way.
+    fn walk(&self, from: u64, delta: u32) -> Result<Option<u64>, SegmentError> {
+        let mut reader = FrameReader::new(64 << 10);
+        let mut offset = from;
+        while let Some(frame) = reader.read(self, offset)? {
+            if frame.header.lsn_delta > delta {
+                let source = FrameFault::OutOfOrder { what: "its lsn" };
+                return Err(SegmentError::Frame { path: self.path.clone(), offset, source });
+            }
+            if delta - frame.header.lsn_delta < frame.header.count {
+                return Ok(Some(offset));
+            }
+            offset = frame.end();
+        }
+        Ok(None)
+    }
+}
+
+enum Hop {
+    Found(u64),
+    Beyond,
+    Astray,
+}
+
+/// Loads frames of segments one after the other, reading ahead.
+#[derive(Clone, Debug)]
+pub struct FrameReader {
+    read_ahead: u64,
+    window: Bytes,
+    start: u64,
+    of: Option<(u64, u64)>,
+}
+
+impl FrameReader {
+    /// A reader that asks for at least `read_ahead` bytes at a time.
+    #[must_use]
+    pub const fn new(read_ahead: u64) -> Self {
+        Self { read_ahead, window: Bytes::new(), start: 0, of: None }
+    }
+
+    /// Loads and verifies the frame at `offset`; `None` at or beyond the end of what is written.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Frame`] when there is no valid frame, [`SegmentError::Io`] when it cannot be read.
+    pub fn read(&mut self, segment: &Segment, offset: u64) -> Result<Option<LoadedFrame>, SegmentError> {
+        if offset >= segment.written() {
+            return Ok(None);
+        }
+        let of = Some((segment.id().0, segment.header.salt));
+        let inside = self.of == of && offset >= self.start && offset - self.start < self.window.len() as u64;
+        if !inside {
+            self.fill(segment, offset, self.read_ahead)?;
+        }
+        loop {
+            let at = (offset - self.start) as usize;
+            let rest = self.window.get(at..).unwrap_or(&[]);
+            let fault = match parse_frame(rest, segment.key(), offset) {
+                Parsed::Frame(header, body) => {
+                    let start = at + FRAME_HEADER_LEN;
+                    let body = self.window.slice(start..start + body.len());
+                    let lsn = segment.base.plus(u64::from(header.lsn_delta));
+                    return Ok(Some(LoadedFrame { offset, header, lsn, body }));
+                }
+                Parsed::More(needed) if offset.saturating_add(needed) <= segment.written() => {
+                    let have = rest.len() as u64;
+                    self.fill(segment, offset, needed.max(self.read_ahead))?;
+                    if self.window.len() as u64 > have {
+                        continue;
+                    }
+                    FrameFault::End
+                }
+                Parsed::More(_) => FrameFault::End,
+                Parsed::Fault(fault) => fault,
+            };
+            return Err(SegmentError::Frame { path: segment.path.clone(), offset, source: fault });
+        }
+    }
+
+    fn fill(&mut self, segment: &Segment, offset: u64, len: u64) -> Result<(), SegmentError> {
+        self.window = segment.window(offset, len)?;
+        self.start = offset;
+        self.of = Some((segment.id().0, segment.header.salt));
+        Ok(())
+    }
+}
