@@ -78,8 +78,8 @@ impl Directory {
         Ok(listing)
     }
 
-    /// Makes a segment file that is ready to be appended to: its header is durable before its name is, and the space of
-    /// its first `capacity` bytes is there. With `zero_fill` that space is written, so that later durable writes
+    /// Makes a segment file that is ready to be appended to: its header is durable before it gets its name (which is
+    /// durable after [`sync_names`](Self::sync_names)), and the space of its first `capacity` bytes is there. With `zero_fill` that space is written, so that later durable writes
     /// into it change no metadata of the file system.
     ///
     /// # Errors
@@ -97,11 +97,9 @@ impl Directory {
             let _ = self.storage.remove(&temporary.with_prefix(&self.prefix));
         })?;
         let name = FileName::Segment(header.segment);
-        let context = |operation| IoSnafu { operation, path: self.path(name) };
         self.storage
             .rename(&temporary.with_prefix(&self.prefix), &name.with_prefix(&self.prefix))
-            .with_context(|_| context("name"))?;
-        self.storage.sync_names().with_context(|_| context("sync the name of"))?;
+            .with_context(|_| IoSnafu { operation: "name", path: self.path(name) })?;
         Ok(file)
     }
 

@@ -1,0 +1,197 @@
+//! Appending: the body is encoded and checksummed by the caller's thread, then stamped under a short lock.
+
+use std::sync::atomic::Ordering;
+
+use snafu::ResultExt;
+use wal_format::{BodyShape, EntriesBuilder, FrameKind, Lsn, NewEntry};
+
+use crate::{
+    Durability, LogError,
+    appender::{Appender, CONTROL_RESERVE, Draft, Reserve, Room, padded},
+    begin::opening_len,
+    chunk::CHUNK_LEN,
+    engine::Engine,
+    error::{ConflictSnafu, EncodingSnafu, InvalidArgumentSnafu, TooLargeSnafu, UnconfirmedSnafu},
+    marks::Tick,
+    stats::add,
+};
+
+/// What an append gave its entries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamped {
+    pub(crate) first: Lsn,
+    pub(crate) last: Lsn,
+    pub(crate) tick: Tick,
+    /// Whether enough waits in memory that it should be written now.
+    chunk_full: bool,
+    /// Whether the oldest entry without a sync is too old.
+    overdue: bool,
+}
+
+impl Engine {
+    /// Appends one entry and returns when it is as durable as asked.
+    pub(crate) fn append(
+        &self,
+        entry: &NewEntry<'_>,
+        expected: Option<Lsn>,
+        durability: Durability,
+    ) -> Result<Stamped, LogError> {
+        self.check_len(entry.payload.len())?;
+        if entry.is_plain() {
+            let shape = BodyShape { count: 1, columns: 0, entry_kind: entry.kind };
+            return self.append_body(entry.payload, shape, entry.payload.len(), expected, durability);
+        }
+        let mut batch = EntriesBuilder::default();
+        batch.push(entry).context(EncodingSnafu { operation: "encode the entry" })?;
+        self.append_batch(&batch, expected, durability)
+    }
+
+    /// Appends a batch as one frame.
+    pub(crate) fn append_batch(
+        &self,
+        batch: &EntriesBuilder,
+        expected: Option<Lsn>,
+        durability: Durability,
+    ) -> Result<Stamped, LogError> {
+        if batch.is_empty() {
+            return InvalidArgumentSnafu { why: "a batch must hold at least one entry" }.fail();
+        }
+        self.check_len(batch.payload_len())?;
+        let mut body = Vec::new();
+        let shape = batch.finish(&mut body);
+        self.append_body(&body, shape, batch.payload_len(), expected, durability)
+    }
+
+    fn append_body(
+        &self,
+        raw: &[u8],
+        shape: BodyShape,
+        payload_len: usize,
+        expected: Option<Lsn>,
+        durability: Durability,
+    ) -> Result<Stamped, LogError> {
+        let mut scratch = Vec::new();
+        let (body, codec) = self.payloads.encode(raw, &mut scratch)?;
+        let body_crc = self.options.checksum.of(body);
+        let draft = Draft { kind: FrameKind::Entries, body, body_crc, codec, shape };
+        let stamped = self.place(&draft, Reserve::Keep, expected)?;
+        add(&self.stats.frames, 1);
+        add(&self.stats.entries, u64::from(shape.count));
+        add(&self.stats.payload_bytes, payload_len as u64);
+        self.wake_driver();
+        self.carry_through(&stamped, durability).map(|()| stamped).or_else(|source| {
+            let (first, last) = (stamped.first, stamped.last);
+            Err(source).context(UnconfirmedSnafu { first, last })
+        })
+    }
+
+    /// Stamps a frame, starting or changing segments as needed.
+    pub(crate) fn place(
+        &self,
+        draft: &Draft<'_>,
+        reserve: Reserve,
+        expected: Option<Lsn>,
+    ) -> Result<Stamped, LogError> {
+        let now = self.clock.now();
+        loop {
+            let mut appender = self.appender.lock();
+            self.check_writable(&appender)?;
+            if let Some(expected) = expected.filter(|expected| *expected != appender.next) {
+                return ConflictSnafu { expected, next: appender.next }.fail();
+            }
+            if appender.next.get() > u64::MAX - u64::from(u32::MAX) {
+                return InvalidArgumentSnafu { why: "the log has run out of LSNs" }.fail();
+            }
+            if appender.queued > self.options.buffer_len {
+                drop(appender);
+                self.write_pending()?;
+                continue;
+            }
+            match appender.room(draft.body.len(), draft.shape.count, reserve) {
+                Room::Here => return Ok(self.stamp(&mut appender, draft, now)),
+                Room::None => self.begin_first(&mut appender, draft.body.len())?,
+                Room::Next => {
+                    let len = segment_len_for(&appender, draft.body.len());
+                    match self.preparer()?.take(len) {
+                        Some(successor) => self.roll(&mut appender, successor, now)?,
+                        None => {
+                            drop(appender);
+                            self.prepare(len)?;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {
+        let first = appender.stamp(draft, now);
+        let last = first.plus(u64::from(draft.shape.count.saturating_sub(1)));
+        self.marks.set_next(appender.next);
+        let mut overdue = false;
+        if self.options.sync.interval().is_some() && draft.shape.count > 0 {
+            overdue = self.note_unsynced(appender);
+        }
+        if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.offset >= tail.prepare_at) {
+            tail.prepare_at = u64::MAX;
+            self.ask_for_successor();
+        }
+        Stamped { first, last, tick: appender.tick, chunk_full: appender.queued >= CHUNK_LEN, overdue }
+    }
+
+    /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then.
+    fn note_unsynced(&self, appender: &mut Appender) -> bool {
+        let oldest = appender.oldest_unsynced();
+        if oldest.is_some() && !appender.tick.is_multiple_of(64) {
+            return false;
+        }
+        let now = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
+        appender.unsynced_since.get_or_insert(now);
+        let age = u128::from(now.saturating_sub(oldest.unwrap_or(now)));
+        age > self.options.unsynced_age_max.as_nanos()
+    }
+
+    fn roll(
+        &self,
+        appender: &mut Appender,
+        successor: crate::prepare::Prepared,
+        now: u64,
+    ) -> Result<(), LogError> {
+        let after = appender.tail.as_ref().map(|tail| tail.segment.id());
+        let segment = appender
+            .roll(successor, now)
+            .ok_or(LogError::InvalidArgument { why: "the metadata does not fit an opening frame" })?;
+        self.show(after, segment);
+        add(&self.stats.segments_started, 1);
+        Ok(())
+    }
+
+    /// Takes entries as far as asked.
+    fn carry_through(&self, stamped: &Stamped, durability: Durability) -> Result<(), LogError> {
+        match durability {
+            _ if stamped.overdue => self.commit.wait(self, stamped.tick),
+            Durability::Durable => self.commit.wait(self, stamped.tick),
+            Durability::Written => self.write_up_to(stamped.tick),
+            Durability::Buffered if stamped.chunk_full => self.write_if_free(),
+            Durability::Buffered => Ok(()),
+        }
+    }
+
+    fn check_len(&self, len: usize) -> Result<(), LogError> {
+        let max = u64::from(self.options.entry_len_max);
+        if len as u64 > max { TooLargeSnafu { len: len as u64, max }.fail() } else { Ok(()) }
+    }
+
+    fn wake_driver(&self) {
+        if let Some(driver) = self.driver.get()
+            && driver.asleep.load(Ordering::SeqCst)
+        {
+            driver.kick();
+        }
+    }
+}
+
+/// How long the next segment must be at least to hold a frame with this body.
+pub(crate) fn segment_len_for(appender: &Appender, body_len: usize) -> u64 {
+    wal_format::FIRST_FRAME + opening_len(&appender.metadata) + padded(body_len) + CONTROL_RESERVE
+}

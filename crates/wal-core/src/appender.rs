@@ -1,0 +1,307 @@
+//! What the short lock guards: where the next frame goes, and the frames that wait to be written.
+//!
+//! Everything here is memory: no I/O, and in the steady state no allocation.
+//!
+//! - An LSN is given only together with room in the active segment for its frame.
+//! - Frames are stamped in the order in which they will stand in the log, and queued in that order.
+//! - Every segment keeps a reserve at its end that only control frames may use, so that a log on a full disk can be
+//!   trimmed, and every segment can be sealed and closed.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use wal_format::{
+    BodyShape, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position, Predecessor, Seal,
+    SegmentKey, frame_len,
+};
+use wal_segment::{LoadedFrame, Segment};
+
+use crate::{
+    chunk::{CHUNK_LEN, Chunk},
+    marks::Tick,
+    prepare::Prepared,
+};
+
+/// Bytes at the end of a segment that entries may not use.
+pub(crate) const CONTROL_RESERVE: u64 = 4096;
+/// Bytes of the reserve that only the seal and the close may use.
+pub(crate) const FINAL_RESERVE: u64 = 128;
+const _: () = assert!(FINAL_RESERVE >= 2 * frame_len(Seal::LEN as u32) && CONTROL_RESERVE > FINAL_RESERVE);
+/// So many buffers are kept for reuse.
+const SPARES: usize = 4;
+
+/// Where the next frame goes.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) offset: u64,
+    pub(crate) capacity: u64,
+    pub(crate) prev_units: u32,
+    pub(crate) last_crc: u32,
+    pub(crate) last_kind: FrameKind,
+    /// Where the segment's index has its last point.
+    pub(crate) indexed: Option<u64>,
+    /// Once the data reaches this, the successor is prepared.
+    pub(crate) prepare_at: u64,
+}
+
+impl Tail {
+    /// The end of the segment as its successor names it.
+    pub(crate) fn predecessor(&self) -> Predecessor {
+        Predecessor {
+            segment: self.segment.id(),
+            salt: self.segment.header().salt,
+            end: self.offset,
+            last_header_crc: self.last_crc,
+            last_units: self.prev_units,
+        }
+    }
+}
+
+/// A frame before it has a place: its body is encoded and its checksum computed, outside the lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) kind: FrameKind,
+    pub(crate) body: &'a [u8],
+    pub(crate) body_crc: u32,
+    pub(crate) codec: u8,
+    pub(crate) shape: BodyShape,
+}
+
+impl<'a> Draft<'a> {
+    /// A control frame.
+    pub(crate) fn control(kind: FrameKind, body: &'a [u8], key: SegmentKey) -> Self {
+        let shape = BodyShape { count: 0, columns: 0, entry_kind: 0 };
+        Self { kind, body, body_crc: key.checksum.of(body), codec: 0, shape }
+    }
+}
+
+/// Who may use which part of a segment's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reserve {
+    /// Entries.
+    Keep,
+    /// Trims and marks.
+    Control,
+    /// Seal and close.
+    Final,
+}
+
+/// Where a frame of some length can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Into the active segment.
+    Here,
+    /// Not into this one: the log must go on in the next.
+    Next,
+    /// There is no active segment yet.
+    None,
+}
+
+#[derive(Debug)]
+pub(crate) struct Appender {
+    pub(crate) next: Lsn,
+    pub(crate) first_retained: Lsn,
+    pub(crate) metadata: Metadata,
+    /// Stamp of the last frame.
+    pub(crate) time: u64,
+    pub(crate) tick: Tick,
+    pub(crate) tail: Option<Tail>,
+    pub(crate) queue: VecDeque<Chunk>,
+    pub(crate) queued: usize,
+    pub(crate) in_flight: Vec<Arc<Chunk>>,
+    pub(crate) spares: Vec<Vec<u8>>,
+    pub(crate) closed: bool,
+    /// When the oldest entry was stamped that no sync has begun to cover, on the monotonic clock, in nanoseconds.
+    pub(crate) unsynced_since: Option<u64>,
+    /// The same for entries that a running sync covers.
+    pub(crate) syncing_since: Option<u64>,
+}
+
+impl Appender {
+    pub(crate) const fn new(next: Lsn, first_retained: Lsn, metadata: Metadata, time: u64) -> Self {
+        Self {
+            next,
+            first_retained,
+            metadata,
+            time,
+            tick: 0,
+            tail: None,
+            queue: VecDeque::new(),
+            queued: 0,
+            in_flight: Vec::new(),
+            spares: Vec::new(),
+            closed: false,
+            unsynced_since: None,
+            syncing_since: None,
+        }
+    }
+
+    /// Where a frame with this body can go.
+    pub(crate) fn room(&self, body_len: usize, count: u32, reserve: Reserve) -> Room {
+        let Some(tail) = &self.tail else { return Room::None };
+        let keep = match reserve {
+            Reserve::Keep => CONTROL_RESERVE,
+            Reserve::Control => FINAL_RESERVE,
+            Reserve::Final => 0,
+        };
+        let end = tail.offset.saturating_add(padded(body_len)).saturating_add(keep);
+        let delta = self.next.since(tail.segment.base()).unwrap_or(u64::MAX).saturating_add(u64::from(count));
+        if end <= tail.capacity && delta < u64::from(u32::MAX) { Room::Here } else { Room::Next }
+    }
+
+    /// Gives a frame its place, its LSN and its header, and queues it. There must be [`Room::Here`] for it.
+    ///
+    /// Returns the LSN of its first entry (the next LSN, for a control frame).
+    pub(crate) fn stamp(&mut self, draft: &Draft<'_>, now: u64) -> Lsn {
+        let Some(tail) = self.tail.as_mut() else { return self.next };
+        self.time = self.time.max(now);
+        self.tick += 1;
+        let lsn = self.next;
+        let durable = tail.segment.durable();
+        let lsn_delta = lsn.since(tail.segment.base()).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX);
+        let header = FrameHeader {
+            body_crc: draft.body_crc,
+            body_len: draft.body.len() as u32,
+            lsn_delta,
+            count: draft.shape.count,
+            prev_units: tail.prev_units,
+            time: self.time,
+            proof_lag: proof_lag(tail.offset, durable),
+            kind: draft.kind,
+            codec: draft.codec,
+            columns: draft.shape.columns,
+            entry_kind: draft.shape.entry_kind,
+        };
+        let bytes = header.encode(tail.segment.key(), tail.offset);
+        let fits = |chunk: &Chunk| chunk.bytes.len() < CHUNK_LEN && Arc::ptr_eq(&chunk.segment, &tail.segment);
+        if !self.queue.back().is_some_and(fits) {
+            let spare = self.spares.pop();
+            self.queue.push_back(Chunk::new(Arc::clone(&tail.segment), tail.offset, lsn, self.tick, spare));
+        }
+        self.next = lsn.plus(u64::from(draft.shape.count));
+        let len = header.frame_len();
+        if let Some(chunk) = self.queue.back_mut() {
+            chunk.push(&bytes, draft.body, lsn_delta, &mut tail.indexed);
+            chunk.next = self.next;
+            chunk.tick = self.tick;
+        }
+        self.queued += len as usize;
+        tail.offset += len;
+        tail.prev_units = header.units();
+        tail.last_crc = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        tail.last_kind = draft.kind;
+        lsn
+    }
+
+    /// Seals the active segment and goes on in `successor`, whose name is durable. Returns the new segment.
+    ///
+    /// Nothing of the successor is written before the sealed segment is synced: the writer sees to that when it comes
+    /// to the boundary in the queue. That is why the opening may already say so.
+    pub(crate) fn roll(&mut self, successor: Prepared, now: u64) -> Option<Arc<Segment>> {
+        let seal = Seal { successor: successor.header.segment, next: self.next }.encode();
+        let key = self.tail.as_ref()?.segment.key();
+        self.stamp(&Draft::control(FrameKind::Seal, &seal, key), now);
+        let predecessor = self.tail.as_ref()?.predecessor();
+        let opening = Opening {
+            base: self.next,
+            predecessor: Some(predecessor),
+            durable: Position { segment: predecessor.segment, offset: predecessor.end },
+            first_retained: self.first_retained,
+            metadata: self.metadata.clone(),
+        };
+        let mut body = Vec::with_capacity(opening.body_len());
+        opening.encode(&mut body).ok()?;
+        let segment = Arc::new(successor.into_segment(self.next));
+        self.tail = Some(Tail::at_start(Arc::clone(&segment), successor.capacity));
+        self.stamp(&Draft::control(FrameKind::Opening, &body, segment.key()), now);
+        Some(segment)
+    }
+
+    /// A copy of the frame that holds `lsn`, when it is still in memory.
+    pub(crate) fn pending_frame(&self, lsn: Lsn) -> Option<LoadedFrame> {
+        let in_flight = self.in_flight.iter().map(|chunk| &**chunk);
+        in_flight.chain(&self.queue).find_map(|chunk| chunk.frame_of(lsn))
+    }
+
+    /// A copy of the frame at `offset` of `segment`, when it is still in memory.
+    pub(crate) fn pending_frame_at(&self, segment: &Segment, offset: u64) -> Option<LoadedFrame> {
+        let in_flight = self.in_flight.iter().map(|chunk| &**chunk);
+        let mut chunks = in_flight.chain(&self.queue).filter(|chunk| chunk.segment.id() == segment.id());
+        chunks.find(|chunk| chunk.offset <= offset && offset < chunk.end())?.frame_at(offset)
+    }
+
+    /// Takes all queued frames for writing; they stay visible to readers as `in_flight`.
+    pub(crate) fn take_queue(&mut self) -> Vec<Arc<Chunk>> {
+        self.queued = 0;
+        self.in_flight.extend(self.queue.drain(..).map(Arc::new));
+        self.in_flight.clone()
+    }
+
+    /// The first `written` of the chunks in flight have reached the operating system; the others go back to the front
+    /// of the queue, to be written again at the same places.
+    pub(crate) fn landed(&mut self, chunks: Vec<Arc<Chunk>>, written: usize) {
+        self.in_flight.clear();
+        let mut back: Vec<Chunk> = Vec::new();
+        for (at, chunk) in chunks.into_iter().enumerate() {
+            // Readers copy under the lock that is held here, so nobody else has the chunk.
+            let Ok(chunk) = Arc::try_unwrap(chunk) else { continue };
+            if at >= written {
+                self.queued += chunk.bytes.len();
+                back.push(chunk);
+            } else if self.spares.len() < SPARES && chunk.bytes.capacity() <= 4 * CHUNK_LEN {
+                let mut spare = chunk.bytes;
+                spare.clear();
+                self.spares.push(spare);
+            }
+        }
+        for chunk in back.into_iter().rev() {
+            self.queue.push_front(chunk);
+        }
+    }
+
+    /// Whether the frames since the last sync that began are all control frames nobody waits for.
+    pub(crate) fn oldest_unsynced(&self) -> Option<u64> {
+        self.syncing_since.or(self.unsynced_since)
+    }
+}
+
+impl Tail {
+    /// The start of a new segment.
+    pub(crate) const fn at_start(segment: Arc<Segment>, capacity: u64) -> Self {
+        Self {
+            segment,
+            offset: FIRST_FRAME,
+            capacity,
+            prev_units: 0,
+            last_crc: 0,
+            last_kind: FrameKind::Opening,
+            indexed: None,
+            prepare_at: capacity / 2,
+        }
+    }
+}
+
+/// Length of a frame with this body in bytes.
+pub(crate) const fn padded(body_len: usize) -> u64 {
+    (FRAME_HEADER_LEN + body_len.next_multiple_of(8)) as u64
+}
+
+/// What a frame at `offset` may claim when everything of its segment before `durable` has been synced.
+pub(crate) fn proof_lag(offset: u64, durable: u64) -> Option<u32> {
+    if durable <= FIRST_FRAME {
+        return None;
+    }
+    u32::try_from(offset.checked_sub(durable)? / 8).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_claims_only_what_was_synced_of_its_own_segment() {
+        assert_eq!(proof_lag(4096, FIRST_FRAME), None, "nothing but the header is durable");
+        assert_eq!(proof_lag(4096, 4096), Some(0));
+        assert_eq!(proof_lag(4096, 4000), Some(12));
+    }
+}

@@ -1,0 +1,93 @@
+//! Frames on their way to a file: stamped, in memory, in order.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wal_format::{FRAME_HEADER_LEN, FrameHeader, IndexPoint, Lsn, Parsed, hint_frame, parse_frame};
+use wal_segment::{LoadedFrame, Segment, SparseIndex, point};
+
+use crate::marks::Tick;
+
+/// Frames are written in pieces of about this length: longer ones gain nothing (`docs/adr/0004`).
+pub(crate) const CHUNK_LEN: usize = 64 << 10;
+
+/// A run of frames of one segment.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub(crate) segment: Arc<Segment>,
+    /// Where the run starts in the segment.
+    pub(crate) offset: u64,
+    pub(crate) bytes: Vec<u8>,
+    /// LSN of the first entry in or after the run.
+    pub(crate) first: Lsn,
+    /// LSN after the last entry of the run.
+    pub(crate) next: Lsn,
+    /// The last frame's tick.
+    pub(crate) tick: Tick,
+    pub(crate) points: Vec<IndexPoint>,
+    /// Where the last frame starts in the segment.
+    pub(crate) last_frame: u64,
+}
+
+impl Chunk {
+    pub(crate) fn new(segment: Arc<Segment>, offset: u64, first: Lsn, tick: Tick, spare: Option<Vec<u8>>) -> Self {
+        let bytes = spare.unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN + CHUNK_LEN / 8));
+        Self { segment, offset, bytes, first, next: first, tick, points: Vec::new(), last_frame: offset }
+    }
+
+    /// Where the run ends in the segment.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.bytes.len() as u64
+    }
+
+    /// Adds a frame. `indexed` is where the index of the segment has its last point.
+    pub(crate) fn push(
+        &mut self,
+        header: &[u8; FRAME_HEADER_LEN],
+        body: &[u8],
+        lsn_delta: u32,
+        indexed: &mut Option<u64>,
+    ) {
+        self.last_frame = self.end();
+        if SparseIndex::wants(*indexed, self.last_frame) {
+            self.points.push(point(lsn_delta, self.last_frame));
+            *indexed = Some(self.last_frame);
+        }
+        self.bytes.extend_from_slice(header);
+        self.bytes.extend_from_slice(body);
+        let padding = body.len().next_multiple_of(8) - body.len();
+        self.bytes.extend_from_slice(&[0; 8][..padding]);
+    }
+
+    /// A copy of the frame that holds `lsn`.
+    pub(crate) fn frame_of(&self, lsn: Lsn) -> Option<LoadedFrame> {
+        if lsn < self.first || lsn >= self.next {
+            return None;
+        }
+        let delta = u32::try_from(lsn.since(self.segment.base())?).ok()?;
+        let after = self.points.partition_point(|point| point.lsn_delta <= delta);
+        let start = after.checked_sub(1).and_then(|at| self.points.get(at)).map_or(self.offset, |p| p.offset());
+        let mut at = usize::try_from(start - self.offset).ok()?;
+        loop {
+            let hint = hint_frame(self.bytes.get(at..)?)?;
+            if delta.checked_sub(hint.lsn_delta)? < hint.count {
+                return self.frame_at(self.offset + at as u64);
+            }
+            at += usize::try_from(hint.frame_len).ok()?;
+        }
+    }
+
+    /// A copy of the frame at `offset` of the segment.
+    pub(crate) fn frame_at(&self, offset: u64) -> Option<LoadedFrame> {
+        let at = usize::try_from(offset.checked_sub(self.offset)?).ok()?;
+        match parse_frame(self.bytes.get(at..)?, self.segment.key(), offset) {
+            Parsed::Frame(header, body) => Some(self.loaded(offset, header, body)),
+            Parsed::More(_) | Parsed::Fault(_) => None,
+        }
+    }
+
+    fn loaded(&self, offset: u64, header: FrameHeader, body: &[u8]) -> LoadedFrame {
+        let lsn = self.segment.base().plus(u64::from(header.lsn_delta));
+        LoadedFrame { offset, header, lsn, body: Bytes::copy_from_slice(body) }
+    }
+}

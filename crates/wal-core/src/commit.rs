@@ -1,0 +1,207 @@
+//! Group commit: threads that wait for durability share syncs, and one of them does the work.
+//!
+//! There is no thread of the log's own in the way: the first to wait leads. It gathers briefly when others are likely
+//! to arrive, writes and syncs everything that is pending, and wakes those it covered. Whoever arrived too late waits
+//! for the next round, whose leader is woken first.
+//!
+//! - At most one thread leads.
+//! - A waiter is registered under the same lock that hands on the lead, so it is seen by the leader of its time or
+//!   leads itself; nobody waits for a round that nobody will start.
+//! - What a callback does, it does after the lead was handed on, and a panic in it stays there.
+
+mod gather;
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Waker,
+    thread::{self, Thread},
+    time::Duration,
+};
+
+use gather::Gather;
+use parking_lot::Mutex;
+
+use crate::marks::Tick;
+
+/// What a commit queue commits.
+pub(crate) trait Commit {
+    type Error;
+
+    /// Everything up to this tick is durable.
+    fn durable(&self) -> Tick;
+    /// Why nothing will become durable any more.
+    fn failure(&self) -> Option<Self::Error>;
+    /// Writes and syncs what is pending.
+    fn commit(&self) -> Result<(), Self::Error>;
+    /// Time since some fixed moment.
+    fn monotonic(&self) -> Duration;
+}
+
+/// What to do with somebody who waits without a thread.
+pub(crate) enum Notify {
+    Wake(Waker),
+    Call(Box<dyn FnOnce() + Send>),
+}
+
+impl Notify {
+    fn run(self) {
+        match self {
+            Self::Wake(waker) => waker.wake(),
+            // The caller's code must not take an unrelated append down with it.
+            Self::Call(call) => drop(catch_unwind(AssertUnwindSafe(call))),
+        }
+    }
+}
+
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wake(_) => "Wake",
+            Self::Call(_) => "Call",
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Sleeper {
+    fn wake(&self) {
+        self.woken.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+
+    fn sleep(&self) {
+        while !self.woken.load(Ordering::Acquire) {
+            thread::park();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    leading: bool,
+    threads: Vec<(Tick, Arc<Sleeper>)>,
+    others: Vec<(Tick, Notify)>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct CommitQueue {
+    state: Mutex<State>,
+    /// Threads in the queue: read by the leader while it gathers, without the lock.
+    waiting: AtomicUsize,
+    gather: Gather,
+}
+
+impl CommitQueue {
+    /// Returns when `tick` is durable, leading a round if nobody does.
+    pub(crate) fn wait<C: Commit>(&self, log: &C, tick: Tick) -> Result<(), C::Error> {
+        loop {
+            if log.durable() >= tick {
+                return Ok(());
+            }
+            if let Some(error) = log.failure() {
+                return Err(error);
+            }
+            match self.join(log, tick) {
+                Joined::Done => return Ok(()),
+                Joined::Lead => self.lead(log)?,
+                Joined::Follow(sleeper) => sleeper.sleep(),
+            }
+        }
+    }
+
+    /// Runs `notify` once `tick` is durable or nothing will be any more: at once when that is so already. Starts no
+    /// sync.
+    pub(crate) fn notify<C: Commit>(&self, log: &C, tick: Tick, notify: Notify) {
+        {
+            let mut state = self.state.lock();
+            if log.durable() < tick && log.failure().is_none() {
+                state.others.push((tick, notify));
+                return;
+            }
+        }
+        notify.run();
+    }
+
+    /// Whether somebody without a thread waits.
+    pub(crate) fn has_others(&self) -> bool {
+        !self.state.lock().others.is_empty()
+    }
+
+    /// Wakes whom a sync outside this queue covered, or everybody after a failure.
+    pub(crate) fn wake<C: Commit>(&self, log: &C) {
+        let mut state = self.state.lock();
+        self.hand_on(log, &mut state).run();
+    }
+
+    fn join<C: Commit>(&self, log: &C, tick: Tick) -> Joined {
+        let mut state = self.state.lock();
+        if log.durable() >= tick {
+            return Joined::Done;
+        }
+        if !state.leading {
+            state.leading = true;
+            return Joined::Lead;
+        }
+        let sleeper = Arc::new(Sleeper { thread: thread::current(), woken: AtomicBool::new(false) });
+        state.threads.push((tick, Arc::clone(&sleeper)));
+        self.waiting.store(state.threads.len(), Ordering::Release);
+        Joined::Follow(sleeper)
+    }
+
+    fn lead<C: Commit>(&self, log: &C) -> Result<(), C::Error> {
+        let started = self.gather.wait(&self.waiting, || log.monotonic());
+        let result = log.commit();
+        let took = log.monotonic().saturating_sub(started);
+        let mut state = self.state.lock();
+        state.leading = false;
+        let woken = self.hand_on(log, &mut state);
+        // Those covered, the leader, and those who came too late are the threads that append at present.
+        self.gather.learn(woken.threads.len() + 1 + state.threads.len(), took);
+        drop(state);
+        woken.run();
+        result
+    }
+
+    /// Takes out everybody who need not wait any more, and one more thread when nobody leads: the next leader.
+    fn hand_on<C: Commit>(&self, log: &C, state: &mut State) -> Woken {
+        let durable = if log.failure().is_some() { Tick::MAX } else { log.durable() };
+        let threads: Vec<_> = state.threads.extract_if(.., |(tick, _)| *tick <= durable).map(|(_, s)| s).collect();
+        let others = state.others.extract_if(.., |(tick, _)| *tick <= durable).map(|(_, notify)| notify).collect();
+        let leader = if state.leading || state.threads.is_empty() { None } else { Some(state.threads.remove(0).1) };
+        self.waiting.store(state.threads.len(), Ordering::Release);
+        Woken { leader, threads, others }
+    }
+}
+
+enum Joined {
+    Done,
+    Lead,
+    Follow(Arc<Sleeper>),
+}
+
+struct Woken {
+    leader: Option<Arc<Sleeper>>,
+    threads: Vec<Arc<Sleeper>>,
+    others: Vec<Notify>,
+}
+
+impl Woken {
+    /// The next leader first: its round can start while the others are still being woken.
+    fn run(self) {
+        self.leader.iter().chain(&self.threads).for_each(|sleeper| sleeper.wake());
+        self.others.into_iter().for_each(Notify::run);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! How long a leader waits for company before it syncs.
+//!
+//! Without waiting, threads settle into two cohorts that take turns, and every sync carries half of them. A leader that
+//! knows how many threads append, and waits for them a fraction of the time a sync takes, carries nearly all. A thread
+//! that appends alone never waits.
+
+use std::{
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
+
+/// Averages are kept in sixteenths and move by a quarter of the difference.
+const UNIT: usize = 16;
+
+#[derive(Debug, Default)]
+pub(crate) struct Gather {
+    /// Threads that append at present, on average, in sixteenths.
+    population: AtomicUsize,
+    /// Nanoseconds a round takes, on average.
+    round: AtomicU64,
+}
+
+impl Gather {
+    /// Waits until as many threads wait as are likely to come, at most a quarter of a round. Returns the time at the
+    /// end of the wait.
+    pub(super) fn wait(&self, waiting: &AtomicUsize, now: impl Fn() -> Duration) -> Duration {
+        let start = now();
+        let expected = (self.population.load(Ordering::Relaxed) + UNIT / 4) / UNIT;
+        let patience = Duration::from_nanos(self.round.load(Ordering::Relaxed) / 4);
+        loop {
+            let time = now();
+            if waiting.load(Ordering::Acquire) + 1 >= expected || time.saturating_sub(start) >= patience {
+                return time;
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// Takes note of a round: how many threads were there, and how long it took.
+    pub(super) fn learn(&self, population: usize, took: Duration) {
+        let average = self.population.load(Ordering::Relaxed);
+        self.population.store(average - average / 4 + population * UNIT / 4, Ordering::Relaxed);
+        let average = self.round.load(Ordering::Relaxed);
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.round.store(average - average / 4 + took / 4, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_lonely_leader_never_waits() {
+        let gather = Gather::default();
+        for _ in 0..20 {
+            gather.learn(1, Duration::from_millis(10));
+        }
+        let calls = Cell::new(0);
+        gather.wait(&AtomicUsize::new(0), || {
+            calls.set(calls.get() + 1);
+            Duration::ZERO
+        });
+        assert_eq!(calls.get(), 2, "start and end, no second look");
+    }
+
+    #[test]
+    fn a_leader_in_company_waits_for_it_but_not_for_ever() {
+        let gather = Gather::default();
+        for _ in 0..40 {
+            gather.learn(8, Duration::from_micros(100));
+        }
+        let time = Cell::new(0);
+        let now = || {
+            time.set(time.get() + 1);
+            Duration::from_micros(time.get())
+        };
+        let ended = gather.wait(&AtomicUsize::new(3), now);
+        assert!(ended >= Duration::from_micros(20) && ended <= Duration::from_micros(30), "{ended:?}");
+        let before = time.get();
+        gather.wait(&AtomicUsize::new(7), now);
+        assert_eq!(time.get(), before + 2, "all are here: no wait");
+    }
+}

@@ -1,0 +1,107 @@
+use std::sync::atomic::AtomicU64;
+
+use super::*;
+
+/// A log whose every commit takes a moment and covers what was appended before it began.
+#[derive(Default)]
+struct Slow {
+    appended: AtomicU64,
+    durable: AtomicU64,
+    commits: AtomicU64,
+    inside: AtomicU64,
+    fail_at: Option<u64>,
+    failed: AtomicBool,
+}
+
+impl Commit for Slow {
+    type Error = &'static str;
+
+    fn durable(&self) -> Tick {
+        self.durable.load(Ordering::SeqCst)
+    }
+
+    fn failure(&self) -> Option<&'static str> {
+        self.failed.load(Ordering::SeqCst).then_some("failed")
+    }
+
+    fn commit(&self) -> Result<(), &'static str> {
+        assert_eq!(self.inside.fetch_add(1, Ordering::SeqCst), 0, "two leaders");
+        let covered = self.appended.load(Ordering::SeqCst);
+        for _ in 0..50 {
+            thread::yield_now();
+        }
+        let commits = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
+        self.inside.fetch_sub(1, Ordering::SeqCst);
+        if Some(commits) == self.fail_at {
+            self.failed.store(true, Ordering::SeqCst);
+            return Err("failed");
+        }
+        self.durable.store(covered, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_nanos(self.commits.load(Ordering::SeqCst))
+    }
+}
+
+fn run(log: &Slow, queue: &CommitQueue, threads: usize, rounds: usize) -> u64 {
+    let confirmed = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                for _ in 0..rounds {
+                    let tick = log.appended.fetch_add(1, Ordering::SeqCst) + 1;
+                    if queue.wait(log, tick).is_err() {
+                        return;
+                    }
+                    assert!(log.durable() >= tick, "confirmed before durable");
+                    confirmed.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    confirmed.into_inner()
+}
+
+#[test]
+fn everybody_is_confirmed_and_commits_are_shared() {
+    let (log, queue) = (Slow::default(), CommitQueue::default());
+    assert_eq!(run(&log, &queue, 8, 200), 1600);
+    let commits = log.commits.into_inner();
+    assert!(commits < 1600, "{commits} commits for 1600 appends: nothing was shared");
+}
+
+#[test]
+fn a_failure_reaches_everybody() {
+    let (log, queue) = (Slow { fail_at: Some(20), ..Slow::default() }, CommitQueue::default());
+    let confirmed = run(&log, &queue, 8, 1000);
+    assert_eq!(log.commits.load(Ordering::SeqCst), 20, "nobody commits after a failure");
+    assert!(confirmed < 8000);
+    assert_eq!(queue.wait(&log, u64::MAX), Err("failed"));
+}
+
+#[test]
+fn callbacks_run_once_and_their_panics_hurt_nobody() {
+    let (log, queue) = (Slow::default(), CommitQueue::default());
+    let called = Arc::new(AtomicU64::new(0));
+    let call = |called: &Arc<AtomicU64>| {
+        let called = Arc::clone(called);
+        Notify::Call(Box::new(move || {
+            called.fetch_add(1, Ordering::SeqCst);
+            panic!("a caller's bug");
+        }))
+    };
+    log.appended.store(2, Ordering::SeqCst);
+    queue.notify(&log, 1, call(&called));
+    queue.notify(&log, 9, call(&called));
+    assert_eq!(called.load(Ordering::SeqCst), 0);
+    assert_eq!(queue.wait(&log, 2), Ok(()));
+    assert_eq!(called.load(Ordering::SeqCst), 1);
+    queue.notify(&log, 2, call(&called));
+    assert_eq!(called.load(Ordering::SeqCst), 2, "already durable: called at once");
+    log.failed.store(true, Ordering::SeqCst);
+    queue.wake(&log);
+    assert_eq!(called.load(Ordering::SeqCst), 3, "a failure tells those who still wait");
+    assert!(!queue.has_others());
+}

@@ -1,0 +1,223 @@
+//! The parts of a log that threads share, and the locks between them.
+//!
+//! Locks are taken in this order, any of them may be left out: `admin`, `writer`, `appender`, then one of the small
+//! ones (`view`, `cuts`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O happens under
+//! `writer`; under `appender` only when a segment is started after an open or a truncation.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::{Mutex, RwLock};
+use wal_compress::Codecs;
+use wal_format::{Lsn, SegmentId};
+use wal_segment::{Directory, Segment, SegmentError, WriterLock};
+
+use crate::{
+    Clock, LogError, Options, RecoveryReport,
+    appender::Appender,
+    begin::Inheritance,
+    commit::{Commit, CommitQueue},
+    driver::Driver,
+    error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
+    flush::Writer,
+    marks::{Marks, Tick},
+    payload::Payloads,
+    prepare::{PrepareError, Preparer},
+    stats::Counters,
+    view::View,
+};
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) options: Options,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) payloads: Payloads,
+    pub(crate) report: RecoveryReport,
+    /// Held by operations that change history: truncation, trimming, closing.
+    pub(crate) admin: Mutex<()>,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) appender: Mutex<Appender>,
+    pub(crate) marks: Marks,
+    pub(crate) commit: CommitQueue,
+    pub(crate) view: RwLock<Arc<View>>,
+    /// `None` when the log is open for reading only.
+    pub(crate) preparer: Option<Preparer>,
+    /// What the first segment that this process starts goes on from.
+    pub(crate) inheritance: Mutex<Inheritance>,
+    /// Sealed segments whose index is not written yet, with the offset of their last frame.
+    pub(crate) sealed: Mutex<Vec<(Arc<Segment>, u64)>>,
+    pub(crate) cuts: Cuts,
+    pub(crate) stats: Counters,
+    pub(crate) driver: OnceLock<Driver>,
+    first_retained: AtomicU64,
+    poison: OnceLock<Arc<str>>,
+    writer_lock: Mutex<Option<WriterLock>>,
+}
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) options: Options,
+    pub(crate) codecs: Codecs,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) preparer: Option<Preparer>,
+    pub(crate) writer_lock: Option<WriterLock>,
+    pub(crate) appender: Appender,
+    pub(crate) durable_next: Lsn,
+    pub(crate) view: View,
+    pub(crate) inheritance: Inheritance,
+    pub(crate) report: RecoveryReport,
+}
+
+impl Engine {
+    pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
+        let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
+        Ok(Self {
+            payloads,
+            options: parts.options,
+            directory: parts.directory,
+            clock: parts.clock,
+            report: parts.report,
+            admin: Mutex::new(()),
+            writer: Mutex::new(Writer::default()),
+            marks: Marks::new(parts.appender.next, parts.durable_next),
+            first_retained: AtomicU64::new(parts.appender.first_retained.get()),
+            appender: Mutex::new(parts.appender),
+            commit: CommitQueue::default(),
+            view: RwLock::new(Arc::new(parts.view)),
+            preparer: parts.preparer,
+            inheritance: Mutex::new(parts.inheritance),
+            sealed: Mutex::new(Vec::new()),
+            cuts: Cuts::default(),
+            stats: Counters::default(),
+            driver: OnceLock::new(),
+            poison: OnceLock::new(),
+            writer_lock: Mutex::new(parts.writer_lock),
+        })
+    }
+
+    pub(crate) fn first_retained(&self) -> Lsn {
+        Lsn::new(self.first_retained.load(Ordering::Acquire)).unwrap_or(Lsn::FIRST)
+    }
+
+    pub(crate) fn set_first_retained(&self, lsn: Lsn) {
+        self.first_retained.store(lsn.get(), Ordering::Release);
+    }
+
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read())
+    }
+
+    pub(crate) fn preparer(&self) -> Result<&Preparer, LogError> {
+        self.preparer.as_ref().ok_or(LogError::ReadOnly)
+    }
+
+    /// Whether a failed write or sync has made it impossible to acknowledge anything more.
+    pub(crate) fn poisoned(&self) -> Option<LogError> {
+        self.poison.get().map(|cause| PoisonedSnafu { cause: Arc::clone(cause) }.build())
+    }
+
+    /// Declares that nothing more will be acknowledged, and tells everybody who waits. The first cause stays.
+    pub(crate) fn poison(&self, operation: &'static str, cause: SegmentError) -> LogError {
+        let error = LogError::Segment { operation, source: cause };
+        let _ = self.poison.set(chain(&error).into());
+        self.commit.wake(self);
+        error
+    }
+
+    /// Whether the log takes appends.
+    pub(crate) fn check_writable(&self, appender: &Appender) -> Result<(), LogError> {
+        if self.preparer.is_none() {
+            return ReadOnlySnafu.fail();
+        }
+        if appender.closed {
+            return ClosedSnafu.fail();
+        }
+        self.poisoned().map_or(Ok(()), Err)
+    }
+
+    /// Makes sure that a segment of at least `len` bytes can be taken.
+    pub(crate) fn prepare(&self, len: u64) -> Result<(), LogError> {
+        self.preparer()?.prepare(len).map_err(|error| match error {
+            PrepareError::File(source) => LogError::segment("prepare a segment", source),
+            PrepareError::Names(source) => self.poison("sync the name of a segment", source),
+        })
+    }
+
+    /// Puts a segment at the end of the view, behind `after`.
+    pub(crate) fn show(&self, after: Option<SegmentId>, segment: Arc<Segment>) {
+        let mut view = self.view.write();
+        *view = Arc::new(view.followed_by(after, segment));
+    }
+
+    /// Gives up the right to write.
+    pub(crate) fn unlock(&self) {
+        self.writer_lock.lock().take();
+    }
+}
+
+impl Commit for Engine {
+    type Error = LogError;
+
+    fn durable(&self) -> Tick {
+        self.marks.durable()
+    }
+
+    fn failure(&self) -> Option<LogError> {
+        self.poisoned()
+    }
+
+    fn commit(&self) -> Result<(), LogError> {
+        self.sync_once()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+/// An error with its causes, for those who only get to see the text.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Where history was cut since the log was opened, so that readers notice that what they stood on is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Cuts {
+    generation: AtomicU64,
+    /// The LSN that came next after each cut.
+    nexts: Mutex<Vec<Lsn>>,
+}
+
+impl Cuts {
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Everything from `next` on was cut off.
+    pub(crate) fn cut(&self, next: Lsn) {
+        let mut nexts = self.nexts.lock();
+        nexts.push(next);
+        self.generation.store(nexts.len() as u64, Ordering::Release);
+    }
+
+    /// The first LSN that was cut off since `generation`.
+    pub(crate) fn since(&self, generation: u64) -> Option<Lsn> {
+        let nexts = self.nexts.lock();
+        nexts.iter().skip(usize::try_from(generation).unwrap_or(usize::MAX)).min().copied()
+    }
+}

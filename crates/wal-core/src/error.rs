@@ -1,0 +1,178 @@
+//! What can go wrong with a log: adds LSNs and the operation to what `wal-segment` knows.
+
+use std::{io, sync::Arc};
+
+use snafu::Snafu;
+use wal_compress::CompressError;
+use wal_format::{DecodeError, Lsn, SegmentId};
+use wal_segment::SegmentError;
+
+/// Why an operation on a log failed.
+///
+/// An append that fails with anything but [`Unconfirmed`](Self::Unconfirmed) changed nothing.
+#[derive(Debug, Snafu)]
+#[snafu(visibility(pub(crate)))]
+#[non_exhaustive]
+pub enum LogError {
+    /// A file could not be read or written, or is not what it should be.
+    #[snafu(display("could not {operation}"))]
+    Segment {
+        /// What was tried.
+        operation: &'static str,
+        /// Which file, and why.
+        source: SegmentError,
+    },
+    /// Acknowledged entries are damaged.
+    #[snafu(display("entries {first} to {} are lost", last.map_or_else(|| "the end".to_owned(), |last| last.to_string())))]
+    Lost {
+        /// The first entry that cannot be read.
+        first: Lsn,
+        /// The last one, when it is known.
+        last: Option<Lsn>,
+        /// Which file, where, and why.
+        source: SegmentError,
+    },
+    /// A segment that must be there is not.
+    #[snafu(display("segment {segment} is missing from {location}; it holds entries before {before}"))]
+    MissingSegment {
+        /// The segment.
+        segment: SegmentId,
+        /// Where it should be.
+        location: String,
+        /// The first entry after it.
+        before: Lsn,
+    },
+    /// The files contradict each other in a way that no crash explains.
+    #[snafu(display("{path} does not belong to this log as it stands: {why}"))]
+    Inconsistent {
+        /// Which file.
+        path: String,
+        /// What contradicts what.
+        why: &'static str,
+    },
+    /// Another writer has the log open.
+    #[snafu(display("{location} is open for writing elsewhere; open it read-only, or close the other writer"))]
+    Locked {
+        /// Which log.
+        location: String,
+    },
+    /// There is no space. Everything acknowledged stays readable; free space (or trim the log) and append again.
+    #[snafu(display("no space left to {operation}"))]
+    Full {
+        /// What was tried.
+        operation: &'static str,
+        /// Which file.
+        source: SegmentError,
+    },
+    /// An earlier write or sync failed for good: nothing is acknowledged until the log is reopened and recovered.
+    #[snafu(display("the log failed earlier and must be reopened: {cause}"))]
+    Poisoned {
+        /// What failed.
+        cause: Arc<str>,
+    },
+    /// The log was closed.
+    #[snafu(display("the log is closed"))]
+    Closed,
+    /// The log was opened for reading only.
+    #[snafu(display("the log is open for reading only"))]
+    ReadOnly,
+    /// The entries were given their LSNs and may or may not survive: reopen or read them to find out.
+    #[snafu(display("entries {first} to {last} were appended and not confirmed"))]
+    Unconfirmed {
+        /// LSN of the first.
+        first: Lsn,
+        /// LSN of the last.
+        last: Lsn,
+        /// Why they could not be confirmed.
+        #[snafu(source(from(LogError, Box::new)))]
+        source: Box<LogError>,
+    },
+    /// The entry was removed by trimming, retention or truncation.
+    #[snafu(display("entry {lsn} is no longer in the log, which begins at {first}"))]
+    Truncated {
+        /// The entry asked for.
+        lsn: Lsn,
+        /// The first entry that is there.
+        first: Lsn,
+    },
+    /// The LSN lies beyond the end of the log.
+    #[snafu(display("entry {lsn} is not in the log: the next one will be {next}"))]
+    OutOfRange {
+        /// The entry asked for.
+        lsn: Lsn,
+        /// The LSN of the next append.
+        next: Lsn,
+    },
+    /// An entry or batch is larger than the log accepts. Nothing was written.
+    #[snafu(display("{len} bytes exceed the limit of {max}"))]
+    TooLarge {
+        /// Its length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// A conditional append found another LSN next.
+    #[snafu(display("the next entry would be {next}, not {expected}"))]
+    Conflict {
+        /// What the caller expected.
+        expected: Lsn,
+        /// What is so.
+        next: Lsn,
+    },
+    /// A setting is out of range.
+    #[snafu(display("option `{option}` is invalid: {why}"))]
+    InvalidOption {
+        /// Which.
+        option: &'static str,
+        /// The bound it breaks.
+        why: &'static str,
+    },
+    /// An argument is out of range.
+    #[snafu(display("invalid argument: {why}"))]
+    InvalidArgument {
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A body could not be encoded or decoded.
+    #[snafu(display("could not {operation}"))]
+    Encoding {
+        /// What was tried.
+        operation: &'static str,
+        /// Why.
+        source: DecodeError,
+    },
+    /// A body could not be compressed or decompressed.
+    #[snafu(display("compression failed"))]
+    Compression {
+        /// Why.
+        source: CompressError,
+    },
+    /// A thread could not be started.
+    #[snafu(display("could not start a thread"))]
+    Thread {
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl LogError {
+    /// An error of a file, sorted: want of space is survivable and has a variant of its own.
+    pub(crate) fn segment(operation: &'static str, source: SegmentError) -> Self {
+        if source.is_full() { Self::Full { operation, source } } else { Self::Segment { operation, source } }
+    }
+
+    /// Whether bytes of the log are damaged or gone.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Lost { .. } | Self::MissingSegment { .. } | Self::Inconsistent { .. } => true,
+            Self::Segment { source, .. } => source.is_damage(),
+            Self::Unconfirmed { source, .. } => source.is_damage(),
+            Self::Encoding { operation, .. } => *operation == DECODE,
+            _ => false,
+        }
+    }
+}
+
+/// The operation of reading a frame's entries, by which [`LogError::is_damage`] knows them.
+pub(crate) const DECODE: &str = "read the entries of a frame";

@@ -1,0 +1,137 @@
+//! Writing what is queued, and syncing what is written.
+
+use std::sync::Arc;
+
+use wal_format::Lsn;
+use wal_segment::{Segment, SegmentError};
+
+use crate::{
+    LogError, chunk::Chunk, engine::Engine, marks::Tick,
+    stats::add,
+};
+
+/// How far the files are written. Guarded by the lock that serialises writing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writer {
+    progress: Option<Progress>,
+}
+
+/// A point up to which everything is written.
+#[derive(Clone, Debug)]
+struct Progress {
+    segment: Arc<Segment>,
+    end: u64,
+    tick: Tick,
+    next: Lsn,
+    last_frame: u64,
+}
+
+impl Engine {
+    /// Writes and syncs everything that was appended before the call.
+    pub(crate) fn sync_once(&self) -> Result<(), LogError> {
+        let progress = {
+            let mut writer = self.writer.lock();
+            self.write(&mut writer, true)?;
+            writer.progress.clone()
+        };
+        let Some(progress) = progress.filter(|progress| progress.tick > self.marks.durable()) else {
+            return Ok(());
+        };
+        self.sync_progress(&progress)
+    }
+
+    /// Writes everything that was appended before the call.
+    pub(crate) fn write_pending(&self) -> Result<(), LogError> {
+        self.write(&mut self.writer.lock(), false)
+    }
+
+    /// Returns when `tick` is with the operating system. Of many threads that wait here, the first writes for all.
+    pub(crate) fn write_up_to(&self, tick: Tick) -> Result<(), LogError> {
+        if self.marks.written() >= tick {
+            return Ok(());
+        }
+        let mut writer = self.writer.lock();
+        if self.marks.written() >= tick {
+            return Ok(());
+        }
+        self.write(&mut writer, false)
+    }
+
+    /// Writes unless another thread is at it.
+    pub(crate) fn write_if_free(&self) -> Result<(), LogError> {
+        match self.writer.try_lock() {
+            Some(mut writer) => self.write(&mut writer, false),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes everything queued. With `for_sync` the entries count as being synced from here on.
+    pub(crate) fn write(&self, writer: &mut Writer, for_sync: bool) -> Result<(), LogError> {
+        if let Some(error) = self.poisoned() {
+            return Err(error);
+        }
+        let chunks = {
+            let mut appender = self.appender.lock();
+            if for_sync {
+                appender.syncing_since = appender.oldest_unsynced();
+                appender.unsynced_since = None;
+            }
+            appender.take_queue()
+        };
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let mut written = 0;
+        let result = chunks.iter().try_for_each(|chunk| {
+            self.write_chunk(writer, chunk)?;
+            written += 1;
+            Ok(())
+        });
+        self.appender.lock().landed(chunks, written);
+        result
+    }
+
+    fn write_chunk(&self, writer: &mut Writer, chunk: &Chunk) -> Result<(), LogError> {
+        if let Some(before) = writer.progress.take_if(|before| !Arc::ptr_eq(&before.segment, &chunk.segment)) {
+            // Nothing of a segment is written before the one before it, seal included, is durable.
+            self.sync_progress(&before)?;
+            self.sealed.lock().push((before.segment, before.last_frame));
+            self.ask_for_indexing();
+        }
+        chunk.segment.write(chunk.offset, &chunk.bytes).map_err(|error| self.write_failed(error))?;
+        chunk.segment.mark_written(chunk.end(), &chunk.points);
+        self.marks.set_written(chunk.tick);
+        add(&self.stats.writes, 1);
+        add(&self.stats.written_bytes, chunk.bytes.len() as u64);
+        writer.progress = Some(Progress {
+            segment: Arc::clone(&chunk.segment),
+            end: chunk.end(),
+            tick: chunk.tick,
+            next: chunk.next,
+            last_frame: chunk.last_frame,
+        });
+        Ok(())
+    }
+
+    /// Want of space leaves the frames in memory, to be written again at the same places once there is some. After any
+    /// other error the content of the file is unknown.
+    fn write_failed(&self, error: SegmentError) -> LogError {
+        if error.is_full() { LogError::segment("write entries", error) } else { self.poison("write entries", error) }
+    }
+
+    fn sync_progress(&self, progress: &Progress) -> Result<(), LogError> {
+        progress.segment.sync().map_err(|error| self.poison("sync entries", error))?;
+        add(&self.stats.syncs, 1);
+        progress.segment.mark_durable(progress.end);
+        self.marks.set_durable(progress.tick, progress.next);
+        if self.options.sync.interval().is_some() {
+            self.appender.lock().syncing_since = None;
+        }
+        Ok(())
+    }
+
+    /// Forgets the segment written last, because the log goes on in one that is already durable.
+    pub(crate) fn forget_progress(&self, writer: &mut Writer) -> Option<(Arc<Segment>, u64)> {
+        writer.progress.take().map(|progress| (progress.segment, progress.last_frame))
+    }
+}

@@ -1,0 +1,68 @@
+//! How far the log is: appended, written, durable.
+//!
+//! Frames are counted in *ticks* since the log was opened, because LSNs may go back (truncation) and control frames
+//! have none. Ticks only grow: `durable <= written <= appended`, each covering everything before it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use wal_format::Lsn;
+
+/// A frame's number since open; a mark of `n` covers the frames `1..=n`.
+pub(crate) type Tick = u64;
+
+#[derive(Debug)]
+pub(crate) struct Marks {
+    appended_next: AtomicU64,
+    written: AtomicU64,
+    durable: AtomicU64,
+    durable_next: AtomicU64,
+    /// Both durable marks move together and never back, whichever of two overlapping syncs ends first.
+    moving: Mutex<()>,
+}
+
+impl Marks {
+    pub(crate) const fn new(next: Lsn, durable_next: Lsn) -> Self {
+        Self {
+            appended_next: AtomicU64::new(next.get()),
+            written: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
+            durable_next: AtomicU64::new(durable_next.get()),
+            moving: Mutex::new(()),
+        }
+    }
+
+    /// LSN of the next append.
+    pub(crate) fn next(&self) -> Lsn {
+        Lsn::new(self.appended_next.load(Ordering::Acquire)).unwrap_or(Lsn::FIRST)
+    }
+
+    pub(crate) fn set_next(&self, next: Lsn) {
+        self.appended_next.store(next.get(), Ordering::Release);
+    }
+
+    pub(crate) fn written(&self) -> Tick {
+        self.written.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_written(&self, tick: Tick) {
+        self.written.fetch_max(tick, Ordering::AcqRel);
+    }
+
+    pub(crate) fn durable(&self) -> Tick {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Every entry before this one is durable.
+    pub(crate) fn durable_next(&self) -> Lsn {
+        Lsn::new(self.durable_next.load(Ordering::Acquire)).unwrap_or(Lsn::FIRST)
+    }
+
+    pub(crate) fn set_durable(&self, tick: Tick, next: Lsn) {
+        let _moving = self.moving.lock();
+        if tick >= self.durable.load(Ordering::Acquire) {
+            self.durable_next.store(next.get(), Ordering::Release);
+            self.durable.store(tick, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Settings of a log: plain data, checked once when it is opened.
+
+use std::time::Duration;
+
+use wal_compress::Compression;
+use wal_format::{BODY_LEN_MAX, ChecksumKind, Lsn, METADATA_LEN_MAX, SEGMENT_LEN_MAX};
+
+use crate::error::{InvalidOptionSnafu, LogError};
+
+/// When an append returns, and when the log syncs by itself.
+///
+/// Whatever the policy, what survives a crash is a prefix of what was appended, and batches are whole or not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyncPolicy {
+    /// An append returns when its entries survive power loss. Appends of several threads share syncs. The default.
+    Always,
+    /// An append returns when its bytes are with the operating system: they survive the end of the process, and a
+    /// power loss costs at most what was appended in the last `interval` and the sync after it.
+    OsCache {
+        /// Time between syncs.
+        interval: Duration,
+    },
+    /// An append returns when its entries are in the log's own buffer. A crash costs at most what was appended in the
+    /// last `interval` and the sync after it.
+    Background {
+        /// Time between syncs.
+        interval: Duration,
+    },
+}
+
+impl SyncPolicy {
+    /// Time between syncs that nobody asks for; `None` when every append asks.
+    #[must_use]
+    pub const fn interval(self) -> Option<Duration> {
+        match self {
+            Self::Always => None,
+            Self::OsCache { interval } | Self::Background { interval } => Some(interval),
+        }
+    }
+}
+
+/// How far an append goes before it returns: overrides the policy for one append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// In the log's buffer.
+    Buffered,
+    /// With the operating system.
+    Written,
+    /// Synced.
+    Durable,
+}
+
+impl From<SyncPolicy> for Durability {
+    fn from(policy: SyncPolicy) -> Self {
+        match policy {
+            SyncPolicy::Always => Self::Durable,
+            SyncPolicy::OsCache { .. } => Self::Written,
+            SyncPolicy::Background { .. } => Self::Buffered,
+        }
+    }
+}
+
+/// Settings of a log. Every field has a default that is safe; change some and take the rest from it.
+///
+/// ```
+/// use wal_core::Options;
+/// let options = Options { segment_len: 1 << 20, ..Options::default() };
+/// assert!(options.validate().is_ok());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// When appends return. Default: [`SyncPolicy::Always`].
+    pub sync: SyncPolicy,
+    /// Greatest length of a segment in bytes, 64 KiB to 16 GiB. A larger entry gets a longer segment of its own. Smaller
+    /// segments free space sooner and cost more files. Default: 64 MiB.
+    pub segment_len: u64,
+    /// Length in bytes of the first segment after an open; each later one is four times as long, up to `segment_len`.
+    /// Small logs stay small. Default: 1 MiB.
+    pub first_segment_len: u64,
+    /// Greatest payload of one entry in bytes, at most 1 GiB less 1 KiB; also bounds a batch. Default: 64 MiB.
+    pub entry_len_max: u32,
+    /// Bytes that may wait in memory for the operating system. An append that finds more waits. Default: 4 MiB.
+    pub buffer_len: usize,
+    /// Under [`SyncPolicy::Background`] and [`OsCache`](SyncPolicy::OsCache), an append waits for a sync when the oldest
+    /// entry without one is older than this. Default: 5 s.
+    pub unsynced_age_max: Duration,
+    /// What protects the frames of new segments. Default: CRC-32.
+    pub checksum: ChecksumKind,
+    /// How entries are compressed. Default: not at all.
+    pub compression: Compression,
+    /// LSN of the first entry of a new log. Default: 1.
+    pub first_lsn: Lsn,
+    /// What every file name starts with; no path separators. Default: nothing.
+    pub prefix: String,
+    /// Greatest size of all metadata together in bytes, at most 1 MiB. Default: 64 KiB.
+    pub metadata_len_max: usize,
+    /// After so much idleness a mark proves to the next recovery that the last entries were synced. Default: 20 ms.
+    pub idle_mark: Duration,
+    /// Whether the log runs threads that prepare segments, sync in intervals and mark idleness. Without them
+    /// appends prepare segments themselves and [`Log::maintain`](crate::Log::maintain) does the rest. Default: `true`.
+    pub background_threads: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sync: SyncPolicy::Always,
+            segment_len: 64 << 20,
+            first_segment_len: 1 << 20,
+            entry_len_max: 64 << 20,
+            buffer_len: 4 << 20,
+            unsynced_age_max: Duration::from_secs(5),
+            checksum: ChecksumKind::Crc32,
+            compression: Compression::default(),
+            first_lsn: Lsn::FIRST,
+            prefix: String::new(),
+            metadata_len_max: 64 << 10,
+            idle_mark: Duration::from_millis(20),
+            background_threads: true,
+        }
+    }
+}
+
+/// Smallest permitted length of a segment.
+pub(crate) const SEGMENT_LEN_MIN: u64 = 64 << 10;
+
+impl Options {
+    /// Checks every field against its range.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::InvalidOption`] names the first field that is out of range, and the bound.
+    pub fn validate(&self) -> Result<(), LogError> {
+        let check = |ok: bool, option: &'static str, why: &'static str| {
+            if ok { Ok(()) } else { InvalidOptionSnafu { option, why }.fail() }
+        };
+        let within = |len: u64| (SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX).contains(&len);
+        check(within(self.segment_len), "segment_len", "it must be between 64 KiB and 16 GiB")?;
+        check(within(self.first_segment_len), "first_segment_len", "it must be between 64 KiB and 16 GiB")?;
+        check(self.entry_len_max > 0, "entry_len_max", "it must not be zero")?;
+        check(self.entry_len_max <= BODY_LEN_MAX - 1024, "entry_len_max", "it must be at most 1 GiB less 1 KiB")?;
+        check(self.buffer_len > 0, "buffer_len", "it must not be zero")?;
+        check(self.checksum.is_available(), "checksum", "this build lacks the feature `crc32c`")?;
+        let intervals = self.sync.interval().is_none_or(|interval| !interval.is_zero());
+        check(intervals, "sync", "the interval must not be zero; use SyncPolicy::Always to sync every append")?;
+        check(self.metadata_len_max <= METADATA_LEN_MAX, "metadata_len_max", "it must be at most 1 MiB")?;
+        let separators = self.prefix.contains(['/', '\\', '\0']);
+        check(!separators, "prefix", "it must not contain path separators")?;
+        check(self.prefix.len() <= 100, "prefix", "it must be at most 100 bytes long")?;
+        self.compression.validate().map_err(|source| LogError::Compression { source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_checked_by_name() {
+        let name = |options: Options| match options.validate() {
+            Err(LogError::InvalidOption { option, .. }) => option,
+            other => panic!("{other:?}"),
+        };
+        let good = Options::default;
+        assert!(good().validate().is_ok());
+        assert_eq!(name(Options { segment_len: 1, ..good() }), "segment_len");
+        assert_eq!(name(Options { first_segment_len: u64::MAX, ..good() }), "first_segment_len");
+        assert_eq!(name(Options { entry_len_max: 0, ..good() }), "entry_len_max");
+        assert_eq!(name(Options { entry_len_max: u32::MAX, ..good() }), "entry_len_max");
+        assert_eq!(name(Options { buffer_len: 0, ..good() }), "buffer_len");
+        assert_eq!(name(Options { metadata_len_max: 2 << 20, ..good() }), "metadata_len_max");
+        assert_eq!(name(Options { prefix: "a/b".into(), ..good() }), "prefix");
+        let zero = SyncPolicy::Background { interval: Duration::ZERO };
+        assert_eq!(name(Options { sync: zero, ..good() }), "sync");
+    }
+}

@@ -1,0 +1,124 @@
+//! The next segment, made ready before it is needed.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use wal_format::{FileName, LogId, Lsn, SegmentHeader, SegmentId};
+use wal_segment::{Directory, Segment, SegmentError, StorageFile};
+
+use crate::{Clock, Entropy, Options};
+
+/// Each segment is so many times as long as the one before, up to the limit.
+const GROWTH: u64 = 4;
+
+/// A segment file with a durable header and name, and nothing in it.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) header: SegmentHeader,
+    pub(crate) capacity: u64,
+    file: Arc<dyn StorageFile>,
+    directory: Arc<Directory>,
+}
+
+impl Prepared {
+    pub(crate) fn into_segment(&self, base: Lsn) -> Segment {
+        let path = self.directory.path(FileName::Segment(self.header.segment));
+        Segment::created(Arc::clone(&self.directory), self.header, base, path, Arc::clone(&self.file))
+    }
+}
+
+/// Makes segments. One at a time: whoever needs a segment while another thread makes it waits for that one.
+#[derive(Debug)]
+pub(crate) struct Preparer {
+    directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    log_id: LogId,
+    epoch: u64,
+    /// Held while a file is made.
+    work: Mutex<Work>,
+    ready: Mutex<Option<Prepared>>,
+}
+
+#[derive(Debug)]
+struct Work {
+    greatest: SegmentId,
+    next_len: u64,
+    len_max: u64,
+    zero_fill: bool,
+    checksum: wal_format::ChecksumKind,
+}
+
+/// Why a segment could not be prepared.
+#[derive(Debug)]
+pub(crate) enum PrepareError {
+    /// The file could not be made. Nothing happened to the log.
+    File(SegmentError),
+    /// The directory could not be synced: no name can be trusted any more.
+    Names(SegmentError),
+}
+
+impl Preparer {
+    pub(crate) fn new(
+        directory: Arc<Directory>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        log_id: LogId,
+        epoch: u64,
+        greatest: SegmentId,
+        options: &Options,
+    ) -> Self {
+        let pays = directory.storage().capabilities().zero_fill_pays;
+        let work = Work {
+            greatest,
+            next_len: options.first_segment_len.min(options.segment_len),
+            len_max: options.segment_len,
+            // Without syncs in the path, writing every byte twice costs more than it gains.
+            zero_fill: pays && options.sync == crate::SyncPolicy::Always,
+            checksum: options.checksum,
+        };
+        Self { directory, clock, entropy, log_id, epoch, work: Mutex::new(work), ready: Mutex::new(None) }
+    }
+
+    /// The log these segments belong to.
+    pub(crate) const fn log_id(&self) -> LogId {
+        self.log_id
+    }
+
+    /// Makes sure that a segment of at least `len_min` bytes is ready.
+    pub(crate) fn prepare(&self, len_min: u64) -> Result<(), PrepareError> {
+        let mut work = self.work.lock();
+        if self.ready.lock().as_ref().is_some_and(|ready| ready.capacity >= len_min) {
+            return Ok(());
+        }
+        let prepared = self.make(&mut work, len_min)?;
+        // One that was too small is left to lie: an empty segment between two others is not part of the log, and the
+        // next writer removes it.
+        *self.ready.lock() = Some(prepared);
+        Ok(())
+    }
+
+    /// Takes the segment that is ready, if it is long enough.
+    pub(crate) fn take(&self, len_min: u64) -> Option<Prepared> {
+        let mut ready = self.ready.lock();
+        if ready.as_ref()?.capacity >= len_min { ready.take() } else { None }
+    }
+
+    fn make(&self, work: &mut Work, len_min: u64) -> Result<Prepared, PrepareError> {
+        let header = SegmentHeader {
+            checksum: work.checksum,
+            ignorable_flags: 0,
+            log_id: self.log_id,
+            segment: SegmentId(work.greatest.0 + 1),
+            epoch: self.epoch,
+            salt: self.entropy.next(),
+            created: self.clock.now(),
+        };
+        let capacity = work.next_len.max(len_min).next_multiple_of(4096);
+        let file = self.directory.prepare(&header, capacity, work.zero_fill).map_err(PrepareError::File)?;
+        work.greatest = header.segment;
+        work.next_len = work.next_len.saturating_mul(GROWTH).min(work.len_max);
+        self.directory.sync_names().map_err(PrepareError::Names)?;
+        Ok(Prepared { header, capacity, file, directory: Arc::clone(&self.directory) })
+    }
+}

@@ -1,0 +1,41 @@
+//! What readers see: the segments of the log, as an immutable list that the writer replaces.
+
+use std::sync::Arc;
+
+use wal_format::{Lsn, SegmentId};
+use wal_segment::Segment;
+
+/// The segments of a log, oldest first. Readers keep the one they began with; its files stay readable after they were
+/// removed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    pub(crate) segments: Vec<Arc<Segment>>,
+}
+
+impl View {
+    /// Index of the segment that an entry stands in, or will stand in: the last whose base is not beyond it.
+    pub(crate) fn position(&self, lsn: Lsn) -> Option<usize> {
+        self.segments.partition_point(|segment| segment.base() <= lsn).checked_sub(1)
+    }
+
+    /// Entries from this LSN on stand in a later segment than the one at `index`.
+    pub(crate) fn bound(&self, index: usize) -> Option<Lsn> {
+        self.segments.get(index + 1).map(|segment| segment.base())
+    }
+
+    /// The view after `segment` was appended behind the segment with the id `after`; everything behind that one is no
+    /// longer part of the log.
+    pub(crate) fn followed_by(&self, after: Option<SegmentId>, segment: Arc<Segment>) -> Self {
+        let keep = after.map_or(0, |after| self.segments.partition_point(|segment| segment.id() <= after));
+        let mut segments = self.segments.get(..keep).unwrap_or(&[]).to_vec();
+        segments.push(segment);
+        Self { segments }
+    }
+
+    /// The view without the segments that hold only entries before `first`. Says which were left out.
+    pub(crate) fn trimmed(&self, first: Lsn) -> (Self, Vec<Arc<Segment>>) {
+        let keep_from = self.position(first).unwrap_or(0);
+        let (gone, kept) = self.segments.split_at(keep_from.min(self.segments.len()));
+        (Self { segments: kept.to_vec() }, gone.to_vec())
+    }
+}
