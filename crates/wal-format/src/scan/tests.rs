@@ -169,6 +169,22 @@ fn nothing_inside_a_frame_is_evidence() {
 }
 
 #[test]
+fn a_close_counts_while_nothing_stands_behind_it() {
+    let mut bytes = example_segment();
+    bytes.truncate(bytes.len() - 64);
+    let next = Lsn::new(4).unwrap();
+    let close = FrameHeader { kind: FrameKind::Close, count: 0, proof_lag: Some(0), ..ENTRY };
+    push(&mut bytes, close, &crate::Close { next }.encode());
+    let (_, verdict) = scan(&bytes, 4096).unwrap();
+    assert!(verdict.is_proven() && verdict.is_closed());
+    bytes.resize(bytes.len() + 100, 0);
+    assert!(scan(&bytes, 4096).unwrap().1.is_closed());
+    *bytes.last_mut().unwrap() = 1;
+    let (_, verdict) = scan(&bytes, 4096).unwrap();
+    assert!(verdict.is_proven() && !verdict.is_closed());
+}
+
+#[test]
 fn an_lsn_beyond_the_greatest_is_refused() {
     let check = |base: u64, want: usize| {
         let mut bytes = example_segment();
