@@ -4,6 +4,8 @@
 //! A golden belongs to its format version and does not change. `UPDATE_GOLDEN=1 cargo test -p wal-format` writes new
 //! ones; `golden/parse.py` says the same about them with a parser of its own.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+
 #[path = "golden/content.rs"]
 mod content;
 #[path = "golden/listing.rs"]
