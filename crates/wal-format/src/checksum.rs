@@ -84,6 +84,8 @@ pub(crate) const fn place(salt: u64, offset: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[cfg(feature = "crc32c")]

@@ -146,6 +146,8 @@ const fn decode_point(bytes: [u8; INDEX_POINT_LEN]) -> IndexPoint {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     #[test]

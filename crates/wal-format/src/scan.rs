@@ -201,12 +201,19 @@ impl Scanner {
             "its lsn"
         } else if header.prev_units != self.expected_units {
             "the length of the one before"
-        } else if header.lsn_delta.checked_add(header.count).is_none() {
+        } else if !self.has_lsns(header) {
             "its entry count"
         } else {
             return None;
         };
         Some(FrameFault::OutOfOrder { what })
+    }
+
+    /// Whether there is an LSN for each entry of the frame and for the one after it.
+    fn has_lsns(&self, header: &FrameHeader) -> bool {
+        let base = self.opening.as_ref().map_or(0, |opening| opening.base.get());
+        let next = header.lsn_delta.checked_add(header.count);
+        next.is_some_and(|next| base.checked_add(u64::from(next)).is_some())
     }
 
     /// The first bad place was found: from here on frames are only looked for, eight bytes at a time.
@@ -227,7 +234,7 @@ impl Scanner {
         let header = match parse_frame(self.window(), key, self.offset) {
             Parsed::More(_) if !self.ended => return Step::Starved,
             Parsed::More(_) | Parsed::Fault(_) => {
-                self.take(FRAME_ALIGN);
+                self.take(self.step_over(key));
                 return Step::Again;
             }
             Parsed::Frame(header, _) => header,
@@ -236,6 +243,20 @@ impl Scanner {
         self.take(usize::try_from(header.frame_len()).unwrap_or(usize::MAX));
         self.verdict.beyond(&header, offset, self.opening.as_ref().map(|opening| opening.base));
         Step::Found(Found::Frame { header, offset, at, beyond: true })
+    }
+
+    /// How far the next frame is at least from a place that holds none.
+    ///
+    /// A frame whose header verifies and whose body does not is stepped over whole: the writer put nothing else inside
+    /// it, so what looks like a frame there is payload. It also keeps the time of a scan linear.
+    fn step_over(&self, key: SegmentKey) -> usize {
+        let header = self.window().first_chunk().map(|bytes| FrameHeader::decode(bytes, key, self.offset));
+        match header {
+            Some(Ok(header)) => {
+                usize::try_from(header.frame_len()).unwrap_or(usize::MAX).min(self.window().len())
+            }
+            _ => FRAME_ALIGN,
+        }
     }
 
     fn skip_zeros(&mut self) {

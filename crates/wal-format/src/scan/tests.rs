@@ -113,6 +113,99 @@ fn a_lost_opening_is_no_segment_but_its_frames_still_testify() {
     assert_eq!(verdict.judgement(), Judgement::Damaged);
 }
 
+/// Appends a frame to a segment, in order, whatever its fields say.
+fn push(bytes: &mut Vec<u8>, frame: FrameHeader, body: &[u8]) {
+    let key = SegmentHeader::decode(bytes).unwrap().key();
+    let frame = FrameHeader {
+        body_len: u32::try_from(body.len()).unwrap(),
+        body_crc: key.checksum.of(body),
+        ..frame
+    };
+    bytes.extend_from_slice(&frame.encode(key, bytes.len() as u64));
+    bytes.extend_from_slice(body);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+}
+
+const ENTRY: FrameHeader = FrameHeader {
+    body_crc: 0,
+    body_len: 0,
+    lsn_delta: 3,
+    count: 1,
+    prev_units: 6,
+    time: 0,
+    proof_lag: None,
+    kind: FrameKind::Entries,
+    codec: 0,
+    columns: 0,
+    entry_kind: 0,
+};
+
+/// A payload may hold anything, a whole frame made for its very place included. The writer put nothing else inside a
+/// frame, so what is in there testifies to nothing; and a resync that went in would hash nested bodies again and again.
+#[test]
+fn nothing_inside_a_frame_is_evidence() {
+    let mut bytes = example_segment();
+    bytes.truncate(bytes.len() - 64);
+    let outer = bytes.len();
+    let mut forged = bytes.clone();
+    forged.resize(outer + 40, 0);
+    push(&mut forged, FrameHeader { proof_lag: Some(0), ..ENTRY }, b"");
+    forged.extend_from_slice(b"the rest of it..");
+    let body = forged.split_off(outer + 40);
+    push(&mut bytes, ENTRY, &body);
+    push(&mut bytes, FrameHeader { lsn_delta: 4, prev_units: 12, ..ENTRY }, b"behind");
+    assert_eq!(scan(&bytes, 4096).unwrap().0.len(), 5);
+
+    bytes[outer + 40 + 40 + 3] ^= 1;
+    let (found, verdict) = scan(&bytes, 4096).unwrap();
+    assert_eq!(found.len(), 3);
+    assert_eq!(verdict.fault, FrameFault::BodyChecksum);
+    assert_eq!(verdict.judgement(), Judgement::Torn);
+    assert_eq!(verdict.resumes_at, Lsn::new(5), "the frame behind is found");
+
+    bytes.truncate(outer + 40 + 48);
+    let (_, verdict) = scan(&bytes, 64).unwrap();
+    assert_eq!((verdict.fault, verdict.judgement()), (FrameFault::End, Judgement::Torn));
+}
+
+#[test]
+fn a_close_counts_while_nothing_stands_behind_it() {
+    let mut bytes = example_segment();
+    bytes.truncate(bytes.len() - 64);
+    let next = Lsn::new(4).unwrap();
+    let close = FrameHeader { kind: FrameKind::Close, count: 0, proof_lag: Some(0), ..ENTRY };
+    push(&mut bytes, close, &crate::Close { next }.encode());
+    let (_, verdict) = scan(&bytes, 4096).unwrap();
+    assert!(verdict.is_proven() && verdict.is_closed());
+    bytes.resize(bytes.len() + 100, 0);
+    assert!(scan(&bytes, 4096).unwrap().1.is_closed());
+    *bytes.last_mut().unwrap() = 1;
+    let (_, verdict) = scan(&bytes, 4096).unwrap();
+    assert!(verdict.is_proven() && !verdict.is_closed());
+}
+
+#[test]
+fn an_lsn_beyond_the_greatest_is_refused() {
+    let check = |base: u64, want: usize| {
+        let mut bytes = example_segment();
+        let mut opening = Opening::decode(&bytes[552..624]).unwrap();
+        opening.base = Lsn::new(base).unwrap();
+        let mut body = Vec::new();
+        opening.encode(&mut body).unwrap();
+        let rest = bytes.split_off(624);
+        bytes.truncate(512);
+        push(
+            &mut bytes,
+            FrameHeader { kind: FrameKind::Opening, count: 0, lsn_delta: 0, prev_units: 0, ..ENTRY },
+            &body,
+        );
+        bytes.extend_from_slice(&rest);
+        assert_eq!(scan(&bytes, 4096).unwrap().0.len(), want, "base {base}");
+    };
+    check(u64::MAX - 3, 3);
+    check(u64::MAX - 2, 2);
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000), piece in 1_usize..300) {

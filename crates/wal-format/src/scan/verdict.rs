@@ -85,20 +85,21 @@ impl Verdict {
         }
     }
 
-    /// Whether the segment holds nothing that its frames or a close do not prove: its last frames are a close or idle
-    /// mark that proves all before it.
+    /// Whether the segment holds nothing that its frames do not prove: its last frame is a close or idle mark that proves
+    /// all before it.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         let last_proves_rest = |last: LastFrame| {
             matches!(last.kind, FrameKind::Close | FrameKind::Idle) && self.proven == last.offset
         };
-        self.proven == self.end || self.last.is_some_and(last_proves_rest)
+        self.last.is_some_and(last_proves_rest)
     }
 
-    /// Whether the log was closed cleanly: its last frame is a close that proves all before it.
+    /// Whether the log was closed cleanly: its last frame is a close that proves all before it, and nothing was written
+    /// behind it.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.is_proven() && self.last.is_some_and(|last| last.kind == FrameKind::Close)
+        !self.dirty && self.is_proven() && self.last.is_some_and(|last| last.kind == FrameKind::Close)
     }
 
     pub(super) fn frame(&mut self, header: &FrameHeader, header_crc: u32, offset: u64, next: Option<Lsn>) {
