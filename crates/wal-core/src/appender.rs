@@ -10,8 +10,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use wal_format::{
-    BodyShape, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position, Predecessor, Seal,
-    SegmentKey, frame_len,
+    BodyShape, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position,
+    Predecessor, Seal, SegmentKey, frame_len,
 };
 use wal_segment::{LoadedFrame, Segment};
 
@@ -80,10 +80,8 @@ impl<'a> Draft<'a> {
 pub(crate) enum Reserve {
     /// Entries.
     Keep,
-    /// Trims and marks.
+    /// Trims. What is left after them is for the seal and the close, which are stamped without asking.
     Control,
-    /// Seal and close.
-    Final,
 }
 
 /// Where a frame of some length can go.
@@ -142,7 +140,6 @@ impl Appender {
         let keep = match reserve {
             Reserve::Keep => CONTROL_RESERVE,
             Reserve::Control => FINAL_RESERVE,
-            Reserve::Final => 0,
         };
         let end = tail.offset.saturating_add(padded(body_len)).saturating_add(keep);
         let delta = self.next.since(tail.segment.base()).unwrap_or(u64::MAX).saturating_add(u64::from(count));
@@ -158,7 +155,8 @@ impl Appender {
         self.tick += 1;
         let lsn = self.next;
         let durable = tail.segment.durable();
-        let lsn_delta = lsn.since(tail.segment.base()).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX);
+        let lsn_delta =
+            lsn.since(tail.segment.base()).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX);
         let header = FrameHeader {
             body_crc: draft.body_crc,
             body_len: draft.body.len() as u32,
@@ -173,7 +171,8 @@ impl Appender {
             entry_kind: draft.shape.entry_kind,
         };
         let bytes = header.encode(tail.segment.key(), tail.offset);
-        let fits = |chunk: &Chunk| chunk.bytes.len() < CHUNK_LEN && Arc::ptr_eq(&chunk.segment, &tail.segment);
+        let fits =
+            |chunk: &Chunk| chunk.bytes.len() < CHUNK_LEN && Arc::ptr_eq(&chunk.segment, &tail.segment);
         if !self.queue.back().is_some_and(fits) {
             let spare = self.spares.pop();
             self.queue.push_back(Chunk::new(Arc::clone(&tail.segment), tail.offset, lsn, self.tick, spare));
@@ -221,13 +220,6 @@ impl Appender {
     pub(crate) fn pending_frame(&self, lsn: Lsn) -> Option<LoadedFrame> {
         let in_flight = self.in_flight.iter().map(|chunk| &**chunk);
         in_flight.chain(&self.queue).find_map(|chunk| chunk.frame_of(lsn))
-    }
-
-    /// A copy of the frame at `offset` of `segment`, when it is still in memory.
-    pub(crate) fn pending_frame_at(&self, segment: &Segment, offset: u64) -> Option<LoadedFrame> {
-        let in_flight = self.in_flight.iter().map(|chunk| &**chunk);
-        let mut chunks = in_flight.chain(&self.queue).filter(|chunk| chunk.segment.id() == segment.id());
-        chunks.find(|chunk| chunk.offset <= offset && offset < chunk.end())?.frame_at(offset)
     }
 
     /// Takes all queued frames for writing; they stay visible to readers as `in_flight`.

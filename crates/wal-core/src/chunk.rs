@@ -30,7 +30,13 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    pub(crate) fn new(segment: Arc<Segment>, offset: u64, first: Lsn, tick: Tick, spare: Option<Vec<u8>>) -> Self {
+    pub(crate) fn new(
+        segment: Arc<Segment>,
+        offset: u64,
+        first: Lsn,
+        tick: Tick,
+        spare: Option<Vec<u8>>,
+    ) -> Self {
         let bytes = spare.unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN + CHUNK_LEN / 8));
         Self { segment, offset, bytes, first, next: first, tick, points: Vec::new(), last_frame: offset }
     }
@@ -66,7 +72,8 @@ impl Chunk {
         }
         let delta = u32::try_from(lsn.since(self.segment.base())?).ok()?;
         let after = self.points.partition_point(|point| point.lsn_delta <= delta);
-        let start = after.checked_sub(1).and_then(|at| self.points.get(at)).map_or(self.offset, |p| p.offset());
+        let start =
+            after.checked_sub(1).and_then(|at| self.points.get(at)).map_or(self.offset, |p| p.offset());
         let mut at = usize::try_from(start - self.offset).ok()?;
         loop {
             let hint = hint_frame(self.bytes.get(at..)?)?;

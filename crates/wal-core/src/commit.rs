@@ -175,9 +175,12 @@ impl CommitQueue {
     /// Takes out everybody who need not wait any more, and one more thread when nobody leads: the next leader.
     fn hand_on<C: Commit>(&self, log: &C, state: &mut State) -> Woken {
         let durable = if log.failure().is_some() { Tick::MAX } else { log.durable() };
-        let threads: Vec<_> = state.threads.extract_if(.., |(tick, _)| *tick <= durable).map(|(_, s)| s).collect();
-        let others = state.others.extract_if(.., |(tick, _)| *tick <= durable).map(|(_, notify)| notify).collect();
-        let leader = if state.leading || state.threads.is_empty() { None } else { Some(state.threads.remove(0).1) };
+        let threads: Vec<_> =
+            state.threads.extract_if(.., |(tick, _)| *tick <= durable).map(|(_, s)| s).collect();
+        let others =
+            state.others.extract_if(.., |(tick, _)| *tick <= durable).map(|(_, notify)| notify).collect();
+        let leader =
+            if state.leading || state.threads.is_empty() { None } else { Some(state.threads.remove(0).1) };
         self.waiting.store(state.threads.len(), Ordering::Release);
         Woken { leader, threads, others }
     }

@@ -33,14 +33,20 @@ pub enum LogError {
         source: SegmentError,
     },
     /// A segment that must be there is not.
-    #[snafu(display("segment {segment} is missing from {location}; it holds entries before {before}"))]
+    #[snafu(display("segment {segment} is missing from {location} (near entry {near})"))]
     MissingSegment {
         /// The segment.
         segment: SegmentId,
         /// Where it should be.
         location: String,
-        /// The first entry after it.
-        before: Lsn,
+        /// An entry next to those it held.
+        near: Lsn,
+    },
+    /// There is no log to read.
+    #[snafu(display("there is no log in {location}"))]
+    MissingLog {
+        /// Where it was looked for.
+        location: String,
     },
     /// The files contradict each other in a way that no crash explains.
     #[snafu(display("{path} does not belong to this log as it stands: {why}"))]
@@ -51,7 +57,9 @@ pub enum LogError {
         why: &'static str,
     },
     /// Another writer has the log open.
-    #[snafu(display("{location} is open for writing elsewhere; open it read-only, or close the other writer"))]
+    #[snafu(display(
+        "{location} is open for writing elsewhere; open it read-only, or close the other writer"
+    ))]
     Locked {
         /// Which log.
         location: String,
@@ -94,6 +102,14 @@ pub enum LogError {
         lsn: Lsn,
         /// The first entry that is there.
         first: Lsn,
+    },
+    /// The entry was cut off by a truncation while it was being read.
+    #[snafu(display("entry {lsn} was cut off: the log now ends before {next}"))]
+    CutOff {
+        /// The entry that was to be read next.
+        lsn: Lsn,
+        /// Where the cut was made: entries from here on were removed (others may have been appended since).
+        next: Lsn,
     },
     /// The LSN lies beyond the end of the log.
     #[snafu(display("entry {lsn} is not in the log: the next one will be {next}"))]

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use wal_format::Lsn;
 use wal_segment::{Segment, SegmentError};
 
-use crate::{
-    LogError, chunk::Chunk, engine::Engine, marks::Tick,
-    stats::add,
-};
+use crate::{LogError, appender::Appender, chunk::Chunk, engine::Engine, marks::Tick, stats::add};
 
 /// How far the files are written. Guarded by the lock that serialises writing.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +34,11 @@ impl Engine {
         let Some(progress) = progress.filter(|progress| progress.tick > self.marks.durable()) else {
             return Ok(());
         };
-        self.sync_progress(&progress)
+        self.sync_progress(&progress)?;
+        if self.options.sync.interval().is_some() {
+            self.appender.lock().syncing_since = None;
+        }
+        Ok(())
     }
 
     /// Writes everything that was appended before the call.
@@ -81,18 +82,39 @@ impl Engine {
         if chunks.is_empty() {
             return Ok(());
         }
-        let mut written = 0;
-        let result = chunks.iter().try_for_each(|chunk| {
-            self.write_chunk(writer, chunk)?;
-            written += 1;
-            Ok(())
-        });
+        let (written, result) = self.write_chunks(writer, &chunks);
         self.appender.lock().landed(chunks, written);
         result
     }
 
+    /// Writes and syncs everything while no append can come in between: both locks are held throughout.
+    pub(crate) fn drain(&self, writer: &mut Writer, appender: &mut Appender) -> Result<(), LogError> {
+        if let Some(error) = self.poisoned() {
+            return Err(error);
+        }
+        let chunks = appender.take_queue();
+        let (written, result) = self.write_chunks(writer, &chunks);
+        appender.landed(chunks, written);
+        result?;
+        match writer.progress.clone().filter(|progress| progress.tick > self.marks.durable()) {
+            Some(progress) => self.sync_progress(&progress),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes chunks in order. Says how many were written.
+    fn write_chunks(&self, writer: &mut Writer, chunks: &[Arc<Chunk>]) -> (usize, Result<(), LogError>) {
+        for (at, chunk) in chunks.iter().enumerate() {
+            if let Err(error) = self.write_chunk(writer, chunk) {
+                return (at, Err(error));
+            }
+        }
+        (chunks.len(), Ok(()))
+    }
+
     fn write_chunk(&self, writer: &mut Writer, chunk: &Chunk) -> Result<(), LogError> {
-        if let Some(before) = writer.progress.take_if(|before| !Arc::ptr_eq(&before.segment, &chunk.segment)) {
+        if let Some(before) = writer.progress.take_if(|before| !Arc::ptr_eq(&before.segment, &chunk.segment))
+        {
             // Nothing of a segment is written before the one before it, seal included, is durable.
             self.sync_progress(&before)?;
             self.sealed.lock().push((before.segment, before.last_frame));
@@ -116,7 +138,11 @@ impl Engine {
     /// Want of space leaves the frames in memory, to be written again at the same places once there is some. After any
     /// other error the content of the file is unknown.
     fn write_failed(&self, error: SegmentError) -> LogError {
-        if error.is_full() { LogError::segment("write entries", error) } else { self.poison("write entries", error) }
+        if error.is_full() {
+            LogError::segment("write entries", error)
+        } else {
+            self.poison("write entries", error)
+        }
     }
 
     fn sync_progress(&self, progress: &Progress) -> Result<(), LogError> {
@@ -124,14 +150,13 @@ impl Engine {
         add(&self.stats.syncs, 1);
         progress.segment.mark_durable(progress.end);
         self.marks.set_durable(progress.tick, progress.next);
-        if self.options.sync.interval().is_some() {
-            self.appender.lock().syncing_since = None;
-        }
         Ok(())
     }
+}
 
+impl Writer {
     /// Forgets the segment written last, because the log goes on in one that is already durable.
-    pub(crate) fn forget_progress(&self, writer: &mut Writer) -> Option<(Arc<Segment>, u64)> {
-        writer.progress.take().map(|progress| (progress.segment, progress.last_frame))
+    pub(crate) fn forget(&mut self) -> Option<(Arc<Segment>, u64)> {
+        self.progress.take().map(|progress| (progress.segment, progress.last_frame))
     }
 }

@@ -1,1 +1,44 @@
-//! Placeholder.
+//! The engine of a write-ahead log: commit, recovery, retention, readers.
+//!
+//! Most people want the crate `wal`, a facade over this one. Depend on this one to bring your own storage, clock or
+//! source of randomness.
+
+#![forbid(unsafe_code)]
+
+mod append;
+mod appender;
+mod begin;
+mod chunk;
+mod clock;
+mod commit;
+mod driver;
+mod engine;
+mod entry;
+mod error;
+mod flush;
+mod iter;
+mod log;
+mod marks;
+mod open;
+mod options;
+mod payload;
+mod prepare;
+mod read;
+mod recover;
+mod report;
+mod stats;
+mod sweep;
+mod ticket;
+mod truncate;
+mod view;
+
+pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use entry::Entry;
+pub use error::LogError;
+pub use iter::Iter;
+pub use log::{AppendOptions, Log, SegmentSummary};
+pub use open::Environment;
+pub use options::{Durability, Options, SyncPolicy};
+pub use report::{Cut, RecoveryReport};
+pub use stats::Stats;
+pub use ticket::Ticket;

@@ -139,11 +139,19 @@ impl Options {
         check(within(self.segment_len), "segment_len", "it must be between 64 KiB and 16 GiB")?;
         check(within(self.first_segment_len), "first_segment_len", "it must be between 64 KiB and 16 GiB")?;
         check(self.entry_len_max > 0, "entry_len_max", "it must not be zero")?;
-        check(self.entry_len_max <= BODY_LEN_MAX - 1024, "entry_len_max", "it must be at most 1 GiB less 1 KiB")?;
+        check(
+            self.entry_len_max <= BODY_LEN_MAX - 1024,
+            "entry_len_max",
+            "it must be at most 1 GiB less 1 KiB",
+        )?;
         check(self.buffer_len > 0, "buffer_len", "it must not be zero")?;
         check(self.checksum.is_available(), "checksum", "this build lacks the feature `crc32c`")?;
         let intervals = self.sync.interval().is_none_or(|interval| !interval.is_zero());
-        check(intervals, "sync", "the interval must not be zero; use SyncPolicy::Always to sync every append")?;
+        check(
+            intervals,
+            "sync",
+            "the interval must not be zero; use SyncPolicy::Always to sync every append",
+        )?;
         check(self.metadata_len_max <= METADATA_LEN_MAX, "metadata_len_max", "it must be at most 1 MiB")?;
         let separators = self.prefix.contains(['/', '\\', '\0']);
         check(!separators, "prefix", "it must not contain path separators")?;

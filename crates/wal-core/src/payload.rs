@@ -22,7 +22,11 @@ impl Payloads {
     }
 
     /// Compresses a body into `scratch` when that pays; the codec id says whether it did.
-    pub(crate) fn encode<'a>(&self, raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<(&'a [u8], u8), LogError> {
+    pub(crate) fn encode<'a>(
+        &self,
+        raw: &'a [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<(&'a [u8], u8), LogError> {
         if !self.settings.applies_to(raw.len()) {
             return Ok((raw, CodecId::IDENTITY.0));
         }

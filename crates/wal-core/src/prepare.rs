@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use wal_format::{FileName, LogId, Lsn, SegmentHeader, SegmentId};
 use wal_segment::{Directory, Segment, SegmentError, StorageFile};
 
-use crate::{Clock, Entropy, Options};
+use crate::{Clock, Entropy, Options, options::SEGMENT_LEN_MIN};
 
 /// Each segment is so many times as long as the one before, up to the limit.
 const GROWTH: u64 = 4;
@@ -24,6 +24,11 @@ impl Prepared {
     pub(crate) fn into_segment(&self, base: Lsn) -> Segment {
         let path = self.directory.path(FileName::Segment(self.header.segment));
         Segment::created(Arc::clone(&self.directory), self.header, base, path, Arc::clone(&self.file))
+    }
+
+    /// Gives back the space of a segment that will not be used by this process. A hint.
+    pub(crate) fn release(&self) {
+        let _ = self.file.punch(self.capacity.min(64 << 10)..self.capacity);
     }
 }
 
@@ -114,8 +119,16 @@ impl Preparer {
             salt: self.entropy.next(),
             created: self.clock.now(),
         };
-        let capacity = work.next_len.max(len_min).next_multiple_of(4096);
-        let file = self.directory.prepare(&header, capacity, work.zero_fill).map_err(PrepareError::File)?;
+        let wanted = work.next_len.max(len_min).next_multiple_of(4096);
+        let least = len_min.max(SEGMENT_LEN_MIN).next_multiple_of(4096);
+        let (file, capacity) = match self.directory.prepare(&header, wanted, work.zero_fill) {
+            // On a nearly full disk a short segment is better than none: it is enough to trim the log.
+            Err(error) if error.is_full() && least < wanted => {
+                (self.directory.prepare(&header, least, work.zero_fill), least)
+            }
+            made => (made, wanted),
+        };
+        let file = file.map_err(PrepareError::File)?;
         work.greatest = header.segment;
         work.next_len = work.next_len.saturating_mul(GROWTH).min(work.len_max);
         self.directory.sync_names().map_err(PrepareError::Names)?;

@@ -32,10 +32,9 @@ impl View {
         Self { segments }
     }
 
-    /// The view without the segments that hold only entries before `first`. Says which were left out.
-    pub(crate) fn trimmed(&self, first: Lsn) -> (Self, Vec<Arc<Segment>>) {
+    /// The view without the segments that hold only entries before `first`.
+    pub(crate) fn trimmed(&self, first: Lsn) -> Self {
         let keep_from = self.position(first).unwrap_or(0);
-        let (gone, kept) = self.segments.split_at(keep_from.min(self.segments.len()));
-        (Self { segments: kept.to_vec() }, gone.to_vec())
+        Self { segments: self.segments.get(keep_from..).unwrap_or(&[]).to_vec() }
     }
 }

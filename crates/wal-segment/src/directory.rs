@@ -132,9 +132,11 @@ impl Directory {
     ///
     /// [`SegmentError::Io`].
     pub fn open(&self, name: FileName) -> Result<Arc<dyn StorageFile>, SegmentError> {
-        self.storage
-            .open(&name.with_prefix(&self.prefix))
-            .with_context(|_| IoSnafu { operation: "open", path: self.path(name) })
+        self.open_file(name).with_context(|_| IoSnafu { operation: "open", path: self.path(name) })
+    }
+
+    pub(crate) fn open_file(&self, name: FileName) -> io::Result<Arc<dyn StorageFile>> {
+        self.storage.open(&name.with_prefix(&self.prefix))
     }
 
     /// Removes a file; that it is gone already is no error. Durable after [`sync_names`](Self::sync_names).

@@ -1,7 +1,5 @@
 //! What a segment file is, from its first frames: read at open for every segment, never scanned for that.
 
-use std::sync::Arc;
-
 use snafu::ResultExt;
 use wal_format::{
     BODY_LEN_MAX, DecodeError, FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, Item,
@@ -28,8 +26,6 @@ pub struct Inspected {
     pub opening: Option<Opening>,
     /// Length of the opening frame in bytes; zero without one.
     pub opening_len: u64,
-    /// The open file.
-    pub file: Arc<dyn StorageFile>,
     /// Its path, for messages.
     pub path: String,
 }
@@ -54,7 +50,7 @@ pub fn inspect(directory: &Directory, id: SegmentId) -> Result<Inspected, Segmen
         Some((opening, len)) => (Some(opening), len),
         None => (None, 0),
     };
-    Ok(Inspected { header, opening, opening_len, file, path })
+    Ok(Inspected { header, opening, opening_len, path })
 }
 
 fn opening(
@@ -119,13 +115,18 @@ pub fn scan(
 }
 
 /// Checks that the frame a successor names as the last of this segment is there: its header must verify and carry the
-/// checksum the successor remembers. One read.
+/// checksum the successor remembers. One read of `file`, which is the segment's.
 ///
 /// # Errors
 ///
 /// [`SegmentError::Io`]; [`SegmentError::Frame`] when it is not there.
-pub fn check_last_frame(of: &Inspected, offset: u64, header_crc: u32) -> Result<FrameHeader, SegmentError> {
-    let bytes = read(&*of.file, offset, FRAME_HEADER_LEN)
+pub fn check_last_frame(
+    file: &dyn StorageFile,
+    of: &Inspected,
+    offset: u64,
+    header_crc: u32,
+) -> Result<FrameHeader, SegmentError> {
+    let bytes = read(file, offset, FRAME_HEADER_LEN)
         .with_context(|_| IoSnafu { operation: "read", path: of.path.clone() })?;
     let fault = |source| SegmentError::Frame { path: of.path.clone(), offset, source };
     let bytes = bytes.first_chunk::<FRAME_HEADER_LEN>().ok_or_else(|| fault(FrameFault::End))?;

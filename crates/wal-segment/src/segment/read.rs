@@ -226,6 +226,26 @@ impl FrameReader {
         }
     }
 
+    /// Loads the frame between `offset` and `end` on the way to the front: reads ahead in that direction.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub fn read_backwards(
+        &mut self,
+        segment: &Segment,
+        offset: u64,
+        end: u64,
+    ) -> Result<Option<LoadedFrame>, SegmentError> {
+        let of = Some((segment.id().0, segment.header.salt));
+        let inside = self.of == of && offset >= self.start && end - self.start <= self.window.len() as u64;
+        if !inside {
+            let start = end.saturating_sub(self.read_ahead).clamp(FIRST_FRAME, offset);
+            self.fill(segment, start, end.saturating_sub(start))?;
+        }
+        self.read(segment, offset)
+    }
+
     fn fill(&mut self, segment: &Segment, offset: u64, len: u64) -> Result<(), SegmentError> {
         self.window = segment.window(offset, len)?;
         self.start = offset;

@@ -1,0 +1,283 @@
+//! Starting a segment that is not the plain successor of an active one: after an open, in recovery, at a truncation.
+//!
+//! What must be carried over is written and synced first; then the opening frame, which makes it part of the log and
+//! what it replaces no longer; then that is synced. Until the opening is durable, the old end of the log stands.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use snafu::ResultExt;
+use wal_format::{
+    EntriesBuilder, EntriesRef, FIRST_FRAME, FrameHeader, FrameKind, Lsn, Metadata, NewEntry, Opening,
+    Position, Predecessor, SegmentKey,
+};
+use wal_segment::{FrameReader, LoadedFrame, Segment};
+
+use crate::{
+    LogError,
+    appender::{Appender, CONTROL_RESERVE, Draft, Tail, padded},
+    chunk::{CHUNK_LEN, Chunk},
+    engine::Engine,
+    error::{DECODE, EncodingSnafu},
+    prepare::Prepared,
+    stats::add,
+};
+
+/// Frames of an inherited segment that are copied into the new one.
+#[derive(Clone, Debug)]
+pub(crate) struct Carried {
+    /// Read by copying: these bytes may not be proven.
+    pub(crate) source: Arc<Segment>,
+    /// Offset of the first frame.
+    pub(crate) from: u64,
+    /// End of the last frame.
+    pub(crate) to: u64,
+    /// Upper bound of the bytes that the copies take.
+    pub(crate) len: u64,
+    /// Entries from this LSN on are left out.
+    pub(crate) until: Option<Lsn>,
+}
+
+/// Where a new segment goes on from.
+#[derive(Clone, Debug)]
+pub(crate) struct Beginning {
+    pub(crate) base: Lsn,
+    pub(crate) predecessor: Option<Predecessor>,
+    pub(crate) carried: Option<Carried>,
+}
+
+/// What the first segment of this process goes on from.
+#[derive(Clone, Debug)]
+pub(crate) enum Inheritance {
+    /// Nothing: the log is new, or the first segment was started.
+    None,
+    /// The end that recovery found.
+    End(Beginning),
+}
+
+/// How long a segment must be to begin like this and have room for one more frame.
+pub(crate) fn begin_len(appender: &Appender, beginning: &Beginning, room: usize) -> u64 {
+    let carried = beginning.carried.as_ref().map_or(0, |carried| carried.len);
+    FIRST_FRAME + opening_len(&appender.metadata) + carried + padded(room) + CONTROL_RESERVE
+}
+
+/// Length of the opening frame with this metadata.
+pub(crate) fn opening_len(metadata: &Metadata) -> u64 {
+    padded(metadata.encoded_len() + 72)
+}
+
+impl Engine {
+    /// Starts the first segment of this process.
+    pub(crate) fn begin_first(&self, appender: &mut Appender, room: usize) -> Result<(), LogError> {
+        let beginning = match &*self.inheritance.lock() {
+            Inheritance::None => Beginning { base: appender.next, predecessor: None, carried: None },
+            Inheritance::End(beginning) => beginning.clone(),
+        };
+        let prepared = self.take_prepared(begin_len(appender, &beginning, room))?;
+        self.begin(appender, &beginning, &prepared)?;
+        *self.inheritance.lock() = Inheritance::None;
+        self.sweep(appender)
+    }
+
+    /// A segment of at least `len` bytes that is ready to be used.
+    pub(crate) fn take_prepared(&self, len: u64) -> Result<Prepared, LogError> {
+        let preparer = self.preparer()?;
+        loop {
+            if let Some(prepared) = preparer.take(len) {
+                return Ok(prepared);
+            }
+            self.prepare(len)?;
+        }
+    }
+
+    /// Starts a segment, makes it durable, and makes it the active one.
+    pub(crate) fn begin(
+        &self,
+        appender: &mut Appender,
+        beginning: &Beginning,
+        prepared: &Prepared,
+    ) -> Result<(), LogError> {
+        let segment = Arc::new(prepared.into_segment(beginning.base));
+        let mut tail = Tail::at_start(Arc::clone(&segment), prepared.capacity);
+        let opening = Opening {
+            base: beginning.base,
+            predecessor: beginning.predecessor,
+            durable: durable_position(&segment, beginning.predecessor),
+            first_retained: appender.first_retained,
+            metadata: appender.metadata.clone(),
+        };
+        let mut body = Vec::with_capacity(opening.body_len());
+        opening.encode(&mut body).context(EncodingSnafu { operation: "encode an opening frame" })?;
+        let (header, opening_frame) = opening_frame(&body, segment.key(), appender.time);
+        tail.offset += header.frame_len();
+        tail.prev_units = header.units();
+        tail.last_crc = crc_of(&opening_frame);
+        let mut copy = Copy { engine: self, chunk: None, tail, lsn: beginning.base };
+        if let Some(carried) = &beginning.carried {
+            copy.all(carried)?;
+        }
+        let tail = copy.finish()?;
+        self.publish(&tail, &opening_frame)?;
+        appender.tail = Some(tail);
+        self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
+        add(&self.stats.segments_started, 1);
+        Ok(())
+    }
+
+    /// Makes the carried frames durable, then the opening that makes them count.
+    fn publish(&self, tail: &Tail, opening_frame: &[u8]) -> Result<(), LogError> {
+        let segment = &tail.segment;
+        let opening_end = FIRST_FRAME + opening_frame.len() as u64;
+        let failed = |error| self.poison("start a segment", error);
+        if tail.offset > opening_end {
+            segment.sync().map_err(failed)?;
+        }
+        let written = segment.write(FIRST_FRAME, opening_frame);
+        written.map_err(|error| {
+            if error.is_full() { LogError::segment("start a segment", error) } else { failed(error) }
+        })?;
+        segment.sync().map_err(failed)?;
+        segment.mark_written(tail.offset, &[]);
+        segment.mark_durable(tail.offset);
+        Ok(())
+    }
+}
+
+/// Copies frames into a new segment, behind the place of its opening.
+struct Copy<'a> {
+    engine: &'a Engine,
+    chunk: Option<Chunk>,
+    tail: Tail,
+    lsn: Lsn,
+}
+
+impl Copy<'_> {
+    fn all(&mut self, carried: &Carried) -> Result<(), LogError> {
+        let mut reader = FrameReader::new(256 << 10);
+        let mut offset = carried.from;
+        while offset < carried.to {
+            let read = reader.read(&carried.source, offset);
+            let Some(frame) = read.map_err(|error| LogError::segment("read the end of the log", error))?
+            else {
+                break;
+            };
+            offset = frame.end();
+            match carried.until {
+                Some(until) if frame.lsn.plus(u64::from(frame.header.count)) > until => {
+                    self.part(&frame, until)?
+                }
+                _ => self.frame(&frame.header, &frame.body)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of a frame before `until`.
+    fn part(&mut self, frame: &LoadedFrame, until: Lsn) -> Result<(), LogError> {
+        let count = until.since(frame.lsn).unwrap_or(0);
+        if count == 0 {
+            return Ok(());
+        }
+        let body = self.engine.payloads.decode(frame)?;
+        let context = EncodingSnafu { operation: DECODE };
+        let header = &frame.header;
+        let entries =
+            EntriesRef::parse(header.count, header.columns, header.entry_kind, &body).context(context)?;
+        let mut kept = EntriesBuilder::default();
+        for entry in entries.iter().take(count as usize) {
+            let entry = entry.context(context)?;
+            let (kind, term, timestamp) = (entry.kind, entry.term, entry.timestamp);
+            kept.push(&NewEntry { payload: entry.payload, kind, term, timestamp }).context(context)?;
+        }
+        if let Some(id) = entries.transaction() {
+            kept.set_transaction(id);
+        }
+        if !entries.metadata().is_empty() {
+            kept.add_metadata(entries.metadata());
+        }
+        let mut body = Vec::new();
+        let shape = kept.finish(&mut body);
+        let header = FrameHeader {
+            count: shape.count,
+            columns: shape.columns,
+            entry_kind: shape.entry_kind,
+            codec: 0,
+            ..frame.header
+        };
+        self.frame(&header, &Bytes::from(body))
+    }
+
+    fn frame(&mut self, from: &FrameHeader, body: &[u8]) -> Result<(), LogError> {
+        if matches!(from.kind, FrameKind::Opening | FrameKind::Seal | FrameKind::Close | FrameKind::Idle) {
+            return Ok(());
+        }
+        let tail = &mut self.tail;
+        let base = tail.segment.base();
+        let header = FrameHeader {
+            body_crc: tail.segment.key().checksum.of(body),
+            body_len: body.len() as u32,
+            lsn_delta: self.lsn.since(base).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX),
+            prev_units: tail.prev_units,
+            // A copy is not proven by what its original was.
+            proof_lag: None,
+            ..*from
+        };
+        let bytes = header.encode(tail.segment.key(), tail.offset);
+        let chunk = self
+            .chunk
+            .get_or_insert_with(|| Chunk::new(Arc::clone(&tail.segment), tail.offset, self.lsn, 0, None));
+        chunk.push(&bytes, body, header.lsn_delta, &mut tail.indexed);
+        self.lsn = self.lsn.plus(u64::from(header.count));
+        tail.offset += header.frame_len();
+        tail.prev_units = header.units();
+        tail.last_crc = crc_of(&bytes);
+        tail.last_kind = header.kind;
+        if chunk.bytes.len() >= 4 * CHUNK_LEN { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), LogError> {
+        let Some(chunk) = self.chunk.take() else { return Ok(()) };
+        let written = chunk.segment.write(chunk.offset, &chunk.bytes);
+        written.map_err(|error| LogError::segment("copy the end of the log", error))?;
+        chunk.segment.mark_written(chunk.end(), &chunk.points);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Tail, LogError> {
+        self.flush()?;
+        Ok(self.tail)
+    }
+}
+
+/// The opening of a segment with nothing before it says that nothing was durable: its own start.
+fn durable_position(segment: &Segment, predecessor: Option<Predecessor>) -> Position {
+    match predecessor {
+        Some(predecessor) => Position { segment: predecessor.segment, offset: predecessor.end },
+        None => Position { segment: segment.id(), offset: FIRST_FRAME },
+    }
+}
+
+fn opening_frame(body: &[u8], key: SegmentKey, time: u64) -> (FrameHeader, Vec<u8>) {
+    let draft = Draft::control(FrameKind::Opening, body, key);
+    let header = FrameHeader {
+        body_crc: draft.body_crc,
+        body_len: body.len() as u32,
+        lsn_delta: 0,
+        count: 0,
+        prev_units: 0,
+        time,
+        proof_lag: None,
+        kind: FrameKind::Opening,
+        codec: 0,
+        columns: 0,
+        entry_kind: 0,
+    };
+    let mut frame = header.encode(key, FIRST_FRAME).to_vec();
+    frame.extend_from_slice(body);
+    frame.resize(header.frame_len() as usize, 0);
+    (header, frame)
+}
+
+fn crc_of(frame: &[u8]) -> u32 {
+    frame.first_chunk::<4>().map_or(0, |crc| u32::from_le_bytes(*crc))
+}

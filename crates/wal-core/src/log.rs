@@ -1,0 +1,370 @@
+//! The log, as its users hold it.
+
+use std::{
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
+
+use wal_format::{EntriesBuilder, LogId, Lsn, NewEntry};
+
+use crate::{
+    Durability, Entry, Environment, LogError, Options, RecoveryReport, Stats, Ticket, append::Stamped,
+    driver::Driver, engine::Engine, iter::Iter, open,
+};
+
+/// A write-ahead log. A cheap handle: clones share one log, and all methods take `&self`.
+///
+/// When the last handle is dropped the log is closed, as by [`close`](Self::close), and errors of that go unheard.
+#[derive(Clone, Debug)]
+pub struct Log {
+    handle: Arc<Handle>,
+}
+
+/// What the handles share; the log's threads hold only the engine.
+#[derive(Debug)]
+struct Handle {
+    engine: Arc<Engine>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _ = self.close();
+    }
+}
+
+impl Handle {
+    fn close(&self) -> Result<(), LogError> {
+        let closed = self.engine.close();
+        if let Some(driver) = self.engine.driver.get() {
+            driver.stop();
+        }
+        self.engine.unlock();
+        closed
+    }
+}
+
+/// How one append is to be carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AppendOptions {
+    /// How far the append goes before it returns. Default: what the log's policy says.
+    pub durability: Option<Durability>,
+    /// Append only if the first entry gets this LSN. Default: whatever comes.
+    pub expected: Option<Lsn>,
+}
+
+impl Log {
+    /// Opens a log for writing, or starts a new one where there is none.
+    ///
+    /// What is reported as there is durable when this returns: after a crash the doubtful end of the log is written
+    /// anew. A log that was closed cleanly, or never written, is not touched before the first append.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Locked`] when another writer has it; [`LogError::Lost`], [`LogError::MissingSegment`] and
+    /// [`LogError::Inconsistent`] when acknowledged entries are damaged, and then nothing was changed; errors of the
+    /// storage.
+    pub fn open(environment: Environment, options: Options) -> Result<Self, LogError> {
+        let engine = Arc::new(open::for_writing(environment, options)?);
+        Ok(Self { handle: Arc::new(Handle { engine }) })
+    }
+
+    /// Opens a log for reading, beside a writer or without one. Takes no lock and changes nothing. Sees what is written
+    /// now; [`refresh`](Self::refresh) looks again.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::MissingLog`] when there is none; otherwise as [`open`](Self::open).
+    pub fn open_read_only(environment: Environment, options: Options) -> Result<Self, LogError> {
+        let engine = Arc::new(open::for_reading(environment, options)?);
+        Ok(Self { handle: Arc::new(Handle { engine }) })
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.handle.engine
+    }
+
+    /// Appends one entry and returns its LSN, as durable as the policy says.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::TooLarge`], [`LogError::Full`], [`LogError::Closed`], [`LogError::ReadOnly`],
+    /// [`LogError::Poisoned`]: nothing was appended. [`LogError::Unconfirmed`]: it may have been.
+    pub fn append(&self, payload: &[u8]) -> Result<Lsn, LogError> {
+        self.append_entry(&NewEntry::plain(payload), &AppendOptions::default())
+    }
+
+    /// Appends one entry with all there is to say about it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append); [`LogError::Conflict`] when another LSN was expected.
+    pub fn append_entry(&self, entry: &NewEntry<'_>, options: &AppendOptions) -> Result<Lsn, LogError> {
+        self.start_threads()?;
+        let durability = self.durability(options);
+        self.engine().append(entry, options.expected, durability).map(|stamped| stamped.first)
+    }
+
+    /// Appends a batch: all its entries or, whatever happens, none. Returns the LSNs of the first and the last.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append_entry`](Self::append_entry); [`LogError::InvalidArgument`] for an empty batch.
+    pub fn append_batch(
+        &self,
+        batch: &EntriesBuilder,
+        options: &AppendOptions,
+    ) -> Result<(Lsn, Lsn), LogError> {
+        self.start_threads()?;
+        let durability = self.durability(options);
+        self.engine()
+            .append_batch(batch, options.expected, durability)
+            .map(|stamped| (stamped.first, stamped.last))
+    }
+
+    /// Appends one entry and returns at once, with a ticket for its durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    pub fn submit(&self, entry: &NewEntry<'_>, expected: Option<Lsn>) -> Result<Ticket, LogError> {
+        self.start_threads()?;
+        let stamped = self.engine().append(entry, expected, Durability::Buffered)?;
+        Ok(self.ticket(stamped))
+    }
+
+    /// Appends a batch and returns at once, with a ticket for its durability.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append_batch`](Self::append_batch).
+    pub fn submit_batch(&self, batch: &EntriesBuilder, expected: Option<Lsn>) -> Result<Ticket, LogError> {
+        self.start_threads()?;
+        let stamped = self.engine().append_batch(batch, expected, Durability::Buffered)?;
+        Ok(self.ticket(stamped))
+    }
+
+    fn ticket(&self, stamped: Stamped) -> Ticket {
+        let ticket = Ticket::new(Arc::clone(self.engine()), stamped);
+        // Under `Always` nobody else sees to it that the entry becomes durable.
+        if self.engine().options.sync.interval().is_none() && self.engine().driver.get().is_some() {
+            self.engine().ask_for_sync();
+        }
+        ticket
+    }
+
+    /// Makes everything appended before the call durable.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Full`] when it could not be written yet; [`LogError::Poisoned`] and errors of the storage.
+    pub fn sync(&self) -> Result<(), LogError> {
+        let engine = self.engine();
+        let tick = {
+            let appender = engine.appender.lock();
+            engine.check_writable(&appender)?;
+            appender.tick
+        };
+        engine.commit.wait(&**engine, tick)
+    }
+
+    /// The entry with this LSN.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Truncated`] and [`LogError::OutOfRange`] when it is not in the log, [`LogError::Lost`] when it is
+    /// damaged, [`LogError::Poisoned`] when it is not certain after a failure.
+    pub fn get(&self, lsn: Lsn) -> Result<Entry, LogError> {
+        self.engine().get(lsn)
+    }
+
+    /// The entries with these LSNs, as they are now. A range that begins before the first entry or ends behind the last
+    /// is cut to what is there.
+    #[must_use]
+    pub fn range(&self, range: impl RangeBounds<Lsn>) -> Iter {
+        let engine = self.engine();
+        let next =
+            if engine.poisoned().is_some() { engine.marks.durable_next() } else { engine.marks.next() };
+        let from = match range.start_bound() {
+            Bound::Included(lsn) => *lsn,
+            Bound::Excluded(lsn) => lsn.next(),
+            Bound::Unbounded => Lsn::FIRST,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(lsn) => lsn.next(),
+            Bound::Excluded(lsn) => *lsn,
+            Bound::Unbounded => next,
+        };
+        let from = from.max(engine.first_retained());
+        Iter::new(Arc::clone(engine), from, to.min(next))
+    }
+
+    /// The first entry of the log; `None` when it is empty.
+    #[must_use]
+    pub fn first_lsn(&self) -> Option<Lsn> {
+        let first = self.engine().first_retained();
+        (first < self.next_lsn()).then_some(first)
+    }
+
+    /// The last entry appended; `None` when the log is empty.
+    #[must_use]
+    pub fn last_lsn(&self) -> Option<Lsn> {
+        self.next_lsn().previous().filter(|last| *last >= self.engine().first_retained())
+    }
+
+    /// The last entry that is durable; `None` when none is.
+    #[must_use]
+    pub fn durable_lsn(&self) -> Option<Lsn> {
+        self.engine().marks.durable_next().previous().filter(|last| *last >= self.engine().first_retained())
+    }
+
+    /// The LSN that the next append will get.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.engine().marks.next()
+    }
+
+    /// Removes the entries before `first`; durable on return. Space is freed by whole segments. Iterators keep what
+    /// they hold.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::OutOfRange`] when `first` is beyond the next LSN; those of [`append`](Self::append).
+    pub fn truncate_before(&self, first: Lsn) -> Result<(), LogError> {
+        self.start_threads()?;
+        self.engine().truncate_before(first)
+    }
+
+    /// Removes the entries after `last`; durable on return. The next append gets the LSN after it. `last` may be the one
+    /// before the first entry, which removes all.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::OutOfRange`] when `last` is beyond the end, [`LogError::Truncated`] when it lies before the first
+    /// entry; those of [`append`](Self::append).
+    pub fn truncate_after(&self, last: Lsn) -> Result<(), LogError> {
+        self.truncate_from(last.next())
+    }
+
+    /// Removes `next` and the entries after it: like [`truncate_after`](Self::truncate_after), and able to name the
+    /// first entry of all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`truncate_after`](Self::truncate_after).
+    pub fn truncate_from(&self, next: Lsn) -> Result<(), LogError> {
+        self.start_threads()?;
+        self.engine().truncate_from(next)
+    }
+
+    /// Removes all entries; durable on return. The next LSN stays what it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`append`](Self::append).
+    pub fn clear(&self) -> Result<(), LogError> {
+        self.start_threads()?;
+        self.engine().clear()
+    }
+
+    /// What opening the log found and did.
+    #[must_use]
+    pub fn recovery_report(&self) -> &RecoveryReport {
+        &self.engine().report
+    }
+
+    /// What the log has done since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.engine().stats.snapshot()
+    }
+
+    /// The identity of the log; `None` when a log opened for reading has no segment.
+    #[must_use]
+    pub fn id(&self) -> Option<LogId> {
+        let of_view = || self.engine().view().segments.first().map(|segment| segment.header().log_id);
+        self.engine().preparer.as_ref().map(crate::prepare::Preparer::log_id).or_else(of_view)
+    }
+
+    /// The segments of the log, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the storage.
+    pub fn segments(&self) -> Result<Vec<SegmentSummary>, LogError> {
+        summaries(self.engine())
+    }
+
+    /// Does what the log's threads would do, for logs opened without them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sync`](Self::sync).
+    pub fn maintain(&self) -> Result<(), LogError> {
+        self.engine().maintain()
+    }
+
+    /// Closes the log: everything appended is durable, and the next open finds a clean end. Doing it again does nothing.
+    /// Appending afterwards is an error; what was read stays valid.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sync`](Self::sync). The log is closed all the same.
+    pub fn close(&self) -> Result<(), LogError> {
+        self.handle.close()
+    }
+
+    fn durability(&self, options: &AppendOptions) -> Durability {
+        options.durability.unwrap_or_else(|| self.engine().options.sync.into())
+    }
+
+    fn start_threads(&self) -> Result<(), LogError> {
+        let engine = self.engine();
+        if !engine.options.background_threads || engine.driver.get().is_some() || engine.preparer.is_none() {
+            return Ok(());
+        }
+        Driver::start(engine)
+    }
+}
+
+/// One segment, for listings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SegmentSummary {
+    /// Its number.
+    pub id: wal_format::SegmentId,
+    /// Its file.
+    pub path: String,
+    /// The LSN its entries count from.
+    pub base: Lsn,
+    /// The LSN after its last entry.
+    pub next: Lsn,
+    /// End of its data in bytes.
+    pub end: u64,
+    /// Length of its file in bytes, space ahead of use included.
+    pub file_len: u64,
+    /// When it was prepared, in nanoseconds since 1970.
+    pub created: u64,
+    /// The epoch of its writer.
+    pub epoch: u64,
+    /// What protects its frames.
+    pub checksum: wal_format::ChecksumKind,
+}
+
+fn summaries(engine: &Engine) -> Result<Vec<SegmentSummary>, LogError> {
+    let view = engine.view();
+    let summary = |(at, segment): (usize, &Arc<wal_segment::Segment>)| {
+        let file_len = segment.file_len().map_err(|error| LogError::segment("list the segments", error))?;
+        Ok(SegmentSummary {
+            id: segment.id(),
+            path: segment.path().to_owned(),
+            base: segment.base(),
+            next: view.bound(at).unwrap_or_else(|| engine.marks.next()),
+            end: segment.written(),
+            file_len,
+            created: segment.header().created,
+            epoch: segment.header().epoch,
+            checksum: segment.header().checksum,
+        })
+    };
+    view.segments.iter().enumerate().map(summary).collect()
+}

@@ -1,0 +1,260 @@
+//! Opening a log: for writing, which takes the lock and makes the end of the log certain, or for reading, which changes
+//! nothing.
+
+use std::sync::Arc;
+
+use wal_compress::Codecs;
+use wal_format::{FRAME_HEADER_LEN, FrameFault, FrameHeader, LogId, Lsn, Metadata, Predecessor};
+use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage};
+
+use crate::{
+    Clock, Entropy, LogError, Options,
+    appender::Appender,
+    begin::{Beginning, Carried, Inheritance},
+    engine::{Engine, Parts},
+    error::{LockedSnafu, MissingLogSnafu},
+    prepare::Preparer,
+    recover::{self, Found, FoundLog, position},
+    report::{Cut, RecoveryReport},
+    view::View,
+};
+
+/// A newest segment whose data is shorter than this is copied into the next one and replaced by it, so that short runs
+/// of a program leave no trail of files.
+const SUPERSEDE_LEN: u64 = 64 << 10;
+/// A live writer may be between two steps when a reader looks; what looks like damage is looked at so often.
+const READ_ATTEMPTS: usize = 10;
+
+/// What a log is opened with, apart from its settings.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Where its files are.
+    pub storage: Arc<dyn Storage>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where log ids and salts come from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The codecs it can compress and decompress with.
+    pub codecs: Codecs,
+}
+
+pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Engine, LogError> {
+    options.validate()?;
+    let Environment { storage, clock, entropy, codecs } = environment;
+    let writer_lock = storage.lock().map_err(|source| {
+        let location = storage.location();
+        if source.kind() == std::io::ErrorKind::WouldBlock {
+            return LockedSnafu { location }.build();
+        }
+        LogError::segment("lock the log", SegmentError::Io { operation: "lock", path: location, source })
+    })?;
+    let directory = Arc::new(Directory::new(storage, &options.prefix));
+    let found = recover::find(&directory)?;
+    let log_id = found.log_id.unwrap_or_else(|| new_log_id(&*entropy));
+    let epoch = writer_lock.epoch.unwrap_or(found.epoch + 1);
+    let greatest = found.greatest;
+    let preparer =
+        Preparer::new(Arc::clone(&directory), Arc::clone(&clock), entropy, log_id, epoch, greatest, &options);
+    let start = Start::new(&directory, &found, &options)?;
+    let rewrite = start.rewrite;
+    let mut engine = Engine::new(Parts {
+        codecs,
+        directory,
+        clock,
+        preparer: Some(preparer),
+        writer_lock: Some(writer_lock),
+        appender: start.appender,
+        durable_next: start.durable_next,
+        view: start.view,
+        inheritance: start.inheritance,
+        report: start.report,
+        options,
+    })?;
+    if rewrite {
+        engine.rewrite_end()?;
+    }
+    Ok(engine)
+}
+
+pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<Engine, LogError> {
+    options.validate()?;
+    let Environment { storage, clock, codecs, .. } = environment;
+    let directory = Arc::new(Directory::new(storage, &options.prefix));
+    let start = look(&directory, &options)?;
+    Engine::new(Parts {
+        options,
+        codecs,
+        directory,
+        clock,
+        preparer: None,
+        writer_lock: None,
+        appender: start.appender,
+        durable_next: start.durable_next,
+        view: start.view,
+        inheritance: Inheritance::None,
+        report: start.report,
+    })
+}
+
+/// Reads the state of a log that a live writer may be changing: segments come and go, and a frame that is being written
+/// looks torn. Only what stays wrong is wrong.
+pub(crate) fn look(directory: &Arc<Directory>, options: &Options) -> Result<Start, LogError> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match recover::find(directory).and_then(|found| Start::new(directory, &found, options)) {
+            Err(error) if attempts < READ_ATTEMPTS && may_pass(&error) => {}
+            Ok(start) if start.report.next.is_none() => {
+                return MissingLogSnafu { location: directory.storage().location() }.fail();
+            }
+            result => return result,
+        }
+    }
+}
+
+fn may_pass(error: &LogError) -> bool {
+    let gone = |source: &SegmentError| {
+        source.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    match error {
+        LogError::Segment { source, .. } => gone(source) || source.is_damage(),
+        error => error.is_damage(),
+    }
+}
+
+fn new_log_id(entropy: &dyn Entropy) -> LogId {
+    let (high, low) = (u128::from(entropy.next()), u128::from(entropy.next()));
+    LogId(((high << 64) | low).to_le_bytes())
+}
+
+/// The state an engine starts from.
+pub(crate) struct Start {
+    pub(crate) appender: Appender,
+    pub(crate) durable_next: Lsn,
+    pub(crate) view: View,
+    inheritance: Inheritance,
+    pub(crate) report: RecoveryReport,
+    /// The end of the log is not certain: it must be rewritten before anything is reported as there.
+    rewrite: bool,
+}
+
+impl Start {
+    fn new(directory: &Arc<Directory>, found: &Found, options: &Options) -> Result<Self, LogError> {
+        let mut report = RecoveryReport {
+            dead: found.dead.clone(),
+            unused: found.unused.clone(),
+            strangers: found.listing.strangers.clone(),
+            ..RecoveryReport::default()
+        };
+        let Some(log) = &found.log else {
+            report.clean = true;
+            return Ok(Self {
+                appender: Appender::new(options.first_lsn, options.first_lsn, Metadata::default(), 0),
+                durable_next: options.first_lsn,
+                view: View::default(),
+                inheritance: Inheritance::None,
+                report,
+                rewrite: false,
+            });
+        };
+        describe(&mut report, log);
+        let mut segments: Vec<Arc<Segment>> =
+            log.links.iter().map(|link| Arc::new(link.segment(directory))).collect();
+        segments.push(Arc::new(log.segment(directory, log.verdict.end, log.proven())));
+        let rewrite = !log.verdict.is_proven();
+        let durable_next = if rewrite { proven_next(directory, log)? } else { log.next() };
+        Ok(Self {
+            appender: Appender::new(log.next(), log.first_retained, log.metadata.clone(), log.time()),
+            durable_next,
+            view: View { segments },
+            inheritance: Inheritance::End(beginning(directory, log)?),
+            report,
+            rewrite,
+        })
+    }
+}
+
+fn describe(report: &mut RecoveryReport, log: &FoundLog) {
+    let verdict = &log.verdict;
+    report.segments = log.links.len() + 1;
+    report.first = Some(log.first_retained);
+    report.next = Some(log.next());
+    report.clean = verdict.is_closed();
+    report.proven = Some(position(&log.head, log.proven()));
+    report.cut = verdict.dirty.then(|| Cut {
+        at: position(&log.head, verdict.end),
+        next: log.next(),
+        frames_beyond: verdict.beyond.is_some(),
+    });
+}
+
+/// How the next segment goes on from the end that was found: behind the last proven place of the newest segment,
+/// carrying what follows it; in the place of the whole segment when nothing in it is proven, or when it is small.
+fn beginning(directory: &Arc<Directory>, log: &FoundLog) -> Result<Beginning, LogError> {
+    let end = log.verdict.end;
+    let source = || Arc::new(log.segment(directory, end, 0));
+    let proven = log.verdict.proven;
+    if proven == 0 || end <= SUPERSEDE_LEN {
+        let from = wal_format::FIRST_FRAME + log.head.opening_len;
+        let carried = Some(Carried { source: source(), from, to: end, len: end - from, until: None });
+        let predecessor = log.head.opening.as_ref().and_then(|opening| opening.predecessor);
+        return Ok(Beginning { base: log.base(), predecessor, carried });
+    }
+    let source = source();
+    let mark = frame_at(&source, proven)?;
+    let predecessor = frame_before(&source, proven, mark.prev_units)?;
+    let carried =
+        Some(Carried { source: Arc::clone(&source), from: proven, to: end, len: end - proven, until: None });
+    Ok(Beginning {
+        base: source.base().plus(u64::from(mark.lsn_delta)),
+        predecessor: Some(predecessor),
+        carried,
+    })
+}
+
+/// The LSN at the last proven place.
+fn proven_next(directory: &Arc<Directory>, log: &FoundLog) -> Result<Lsn, LogError> {
+    if log.verdict.proven == 0 {
+        return Ok(log.base());
+    }
+    let source = log.segment(directory, log.verdict.end, 0);
+    let mark = frame_at(&source, log.verdict.proven)?;
+    Ok(source.base().plus(u64::from(mark.lsn_delta)))
+}
+
+/// The header of a frame that the scan found valid.
+fn frame_at(segment: &Segment, offset: u64) -> Result<FrameHeader, LogError> {
+    let failed = |source| LogError::segment("read the end of the log", source);
+    let frame = FrameReader::new(FRAME_HEADER_LEN as u64).read(segment, offset).map_err(failed)?;
+    let gone = || SegmentError::Frame { path: segment.path().to_owned(), offset, source: FrameFault::End };
+    frame.map(|frame| frame.header).ok_or_else(|| failed(gone()))
+}
+
+/// The end of a segment at `end`, where the last frame has this length.
+pub(crate) fn frame_before(segment: &Segment, end: u64, units: u32) -> Result<Predecessor, LogError> {
+    let offset = end.saturating_sub(u64::from(units) * 8);
+    let header = frame_at(segment, offset)?;
+    let bytes = header.encode(segment.key(), offset);
+    Ok(Predecessor {
+        segment: segment.id(),
+        salt: segment.header().salt,
+        end,
+        last_header_crc: bytes.first_chunk::<4>().map_or(0, |crc| u32::from_le_bytes(*crc)),
+        last_units: units,
+    })
+}
+
+impl Engine {
+    /// Recovery's last step: what the operating system may have held only in memory is written anew, before anybody is
+    /// told that it is there.
+    fn rewrite_end(&mut self) -> Result<(), LogError> {
+        let mut appender = self.appender.lock();
+        let from = self.marks.durable_next();
+        self.begin_first(&mut appender, 0)?;
+        self.marks.set_durable(0, appender.next);
+        let rewritten = appender.next.since(from).unwrap_or(0);
+        drop(appender);
+        self.report.rewritten = rewritten;
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! From an LSN to an entry: among the segments, or among the frames still in memory.
+
+use std::sync::Arc;
+
+use wal_format::{FrameFault, Lsn};
+use wal_segment::{FrameReader, LoadedFrame, Segment, SegmentError};
+
+use crate::{
+    Entry, LogError,
+    engine::Engine,
+    entry::OpenFrame,
+    error::{OutOfRangeSnafu, TruncatedSnafu},
+    stats::add,
+    view::View,
+};
+
+/// A single get reads so much at a time; mapped segments are not copied whatever it is.
+const GET_LEN: u64 = 4 << 10;
+
+impl Engine {
+    /// The entry with this LSN.
+    pub(crate) fn get(&self, lsn: Lsn) -> Result<Entry, LogError> {
+        self.check_readable(lsn)?;
+        let view = self.view();
+        let (_, frame) = self.load(&view, lsn, &mut FrameReader::new(GET_LEN))?;
+        add(&self.stats.entries_read, 1);
+        OpenFrame::new(frame, &self.payloads)?.entry(lsn)
+    }
+
+    /// Whether an entry is part of the log, and certain enough to be shown.
+    pub(crate) fn check_readable(&self, lsn: Lsn) -> Result<(), LogError> {
+        let first = self.first_retained();
+        if lsn < first {
+            return TruncatedSnafu { lsn, first }.fail();
+        }
+        let next = self.marks.next();
+        if lsn >= next {
+            return OutOfRangeSnafu { lsn, next }.fail();
+        }
+        // After a failed sync only what is durable is certain.
+        if lsn >= self.marks.durable_next()
+            && let Some(error) = self.poisoned()
+        {
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The frame that holds `lsn`, and the index of its segment in the view.
+    pub(crate) fn load(
+        &self,
+        view: &View,
+        lsn: Lsn,
+        reader: &mut FrameReader,
+    ) -> Result<(usize, LoadedFrame), LogError> {
+        let position = view.position(lsn).ok_or_else(|| self.gone(lsn))?;
+        let segment = view.segments.get(position).ok_or_else(|| self.gone(lsn))?;
+        if let Some(frame) = self.written_frame(segment, lsn, reader)? {
+            return Ok((position, frame));
+        }
+        if let Some(frame) = self.appender.lock().pending_frame(lsn) {
+            return Ok((position, frame));
+        }
+        // Between the two looks the frame went from memory to the file.
+        match self.written_frame(segment, lsn, reader)? {
+            Some(frame) => Ok((position, frame)),
+            None => Err(self.gone(lsn)),
+        }
+    }
+
+    fn written_frame(
+        &self,
+        segment: &Arc<Segment>,
+        lsn: Lsn,
+        reader: &mut FrameReader,
+    ) -> Result<Option<LoadedFrame>, LogError> {
+        let located = segment.locate(lsn).map_err(|error| self.unreadable(lsn, error))?;
+        let Some(offset) = located else { return Ok(None) };
+        let frame = reader.read(segment, offset).map_err(|error| self.unreadable(lsn, error))?;
+        match frame {
+            Some(frame) if holds(&frame, lsn) => Ok(Some(frame)),
+            Some(_) => {
+                let source = FrameFault::OutOfOrder { what: "its lsn" };
+                Err(self
+                    .unreadable(lsn, SegmentError::Frame { path: segment.path().to_owned(), offset, source }))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// An error on the way to an entry. The file of an entry that was trimmed away meanwhile is no loss.
+    pub(crate) fn unreadable(&self, lsn: Lsn, source: SegmentError) -> LogError {
+        let first = self.first_retained();
+        if lsn < first {
+            TruncatedSnafu { lsn, first }.build()
+        } else if source.is_damage() {
+            LogError::Lost { first: lsn, last: Some(lsn), source }
+        } else {
+            LogError::segment("read an entry", source)
+        }
+    }
+
+    /// An entry that the marks promise and nobody has: trimmed or cut off between two looks.
+    fn gone(&self, lsn: Lsn) -> LogError {
+        match self.check_readable(lsn) {
+            Err(error) => error,
+            Ok(()) => LogError::CutOff { lsn, next: self.marks.next() },
+        }
+    }
+}
+
+fn holds(frame: &LoadedFrame, lsn: Lsn) -> bool {
+    lsn.since(frame.lsn).is_some_and(|index| index < u64::from(frame.header.count))
+}

@@ -1,0 +1,188 @@
+//! Finding the log among the files: `docs/FORMAT.md`, section 6. Reads only.
+
+mod chain;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use wal_format::{
+    FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata, Position, Seal, SegmentId, Trim,
+    Verdict,
+};
+use wal_segment::{Directory, Inspected, LazyFile, Listing, Segment, SegmentError, inspect, scan};
+
+pub(crate) use chain::Link;
+
+use crate::{LogError, error::MissingSegmentSnafu};
+
+/// A log as it was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) listing: Listing,
+    /// Every header that could be read belongs to this log; `None` when there is no segment at all.
+    pub(crate) log_id: Option<LogId>,
+    /// Greatest epoch of any writer.
+    pub(crate) epoch: u64,
+    /// Greatest id of any segment file, used or not.
+    pub(crate) greatest: SegmentId,
+    pub(crate) log: Option<FoundLog>,
+    pub(crate) dead: Vec<SegmentId>,
+    pub(crate) unused: Vec<SegmentId>,
+}
+
+/// The segments that make up a log, and how its newest one ends.
+#[derive(Debug)]
+pub(crate) struct FoundLog {
+    /// All segments but the newest, oldest first.
+    pub(crate) links: Vec<Link>,
+    pub(crate) head: Inspected,
+    pub(crate) verdict: Verdict,
+    pub(crate) first_retained: Lsn,
+    pub(crate) metadata: Metadata,
+}
+
+impl FoundLog {
+    pub(crate) fn base(&self) -> Lsn {
+        self.head.opening.as_ref().map_or(Lsn::FIRST, |opening| opening.base)
+    }
+
+    pub(crate) fn next(&self) -> Lsn {
+        self.verdict.next.unwrap_or_else(|| self.base())
+    }
+
+    pub(crate) fn time(&self) -> u64 {
+        self.verdict.last.map_or(0, |last| last.time)
+    }
+
+    /// Everything of the newest segment before this offset is proven durable; its first frame when nothing is.
+    pub(crate) fn proven(&self) -> u64 {
+        self.verdict.proven.max(FIRST_FRAME)
+    }
+
+    pub(crate) fn segment(&self, directory: &Arc<Directory>, written: u64, durable: u64) -> Segment {
+        inherit(directory, &self.head, self.base(), written, durable)
+    }
+}
+
+/// Reads all headers and openings, scans the newest segment, and walks from it down to the first retained entry.
+pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
+    let failed = |source| LogError::segment("open the log", source);
+    let listing = directory.list().map_err(failed)?;
+    let mut inspected = Vec::with_capacity(listing.segments.len());
+    for id in &listing.segments {
+        inspected.push(inspect(directory, *id).map_err(failed)?);
+    }
+    let log_id = same_log(&inspected).map_err(failed)?;
+    let epoch = inspected.iter().map(|segment| segment.header.epoch).max().unwrap_or(0);
+    let greatest = listing.segments.last().copied().unwrap_or(SegmentId(0));
+    let head = inspected.iter().rposition(|segment| segment.opening.is_some());
+    let unopened = inspected.get(head.map_or(0, |head| head + 1)..).unwrap_or(&[]);
+    unopened.iter().try_for_each(|segment| never_used(directory, segment))?;
+    let unused = unopened.iter().map(|segment| segment.header.segment).collect();
+    let mut found = Found { listing, log_id, epoch, greatest, log: None, dead: Vec::new(), unused };
+    if let Some(head) = head {
+        let log = found_log(directory, &found.listing, &inspected, head)?;
+        let live: BTreeSet<SegmentId> = log.links.iter().map(|link| link.inspected.header.segment).collect();
+        let below = inspected.iter().take(head).map(|segment| segment.header.segment);
+        found.dead = below.filter(|id| !live.contains(id)).collect();
+        found.log = Some(log);
+    }
+    Ok(found)
+}
+
+fn found_log(
+    directory: &Arc<Directory>,
+    listing: &Listing,
+    inspected: &[Inspected],
+    head: usize,
+) -> Result<FoundLog, LogError> {
+    let Some(newest) = inspected.get(head) else { return chain::no_opening(directory) };
+    let Some(opening) = &newest.opening else { return chain::no_opening(directory) };
+    let mut state =
+        State { first_retained: opening.first_retained, metadata: opening.metadata.clone(), seal: None };
+    let scanned = directory
+        .open(FileName::Segment(newest.header.segment))
+        .and_then(|file| scan(&*file, &newest.path, |item| state.take(item, &newest.path)));
+    let verdict = scanned.map_err(|source| LogError::segment("read the newest segment", source))?;
+    check_end(newest, &verdict)?;
+    if let Some(seal) = state.seal.filter(|seal| listing.segments.binary_search(&seal.successor).is_err()) {
+        let location = directory.storage().location();
+        return MissingSegmentSnafu { segment: seal.successor, location, near: seal.next }.fail();
+    }
+    let links = chain::walk(directory, inspected, head, state.first_retained)?;
+    let (first_retained, metadata) = (state.first_retained, state.metadata);
+    Ok(FoundLog { links, head: newest.clone(), verdict, first_retained, metadata })
+}
+
+/// What the control frames of the newest segment add up to.
+struct State {
+    first_retained: Lsn,
+    metadata: Metadata,
+    /// The seal, while it is the last frame.
+    seal: Option<Seal>,
+}
+
+impl State {
+    fn take(&mut self, item: &Item<'_>, path: &str) -> Result<(), SegmentError> {
+        let Item::Frame(frame) = item else { return Ok(()) };
+        let unreadable = |source| SegmentError::Body { path: path.to_owned(), offset: frame.offset, source };
+        self.seal = None;
+        match frame.header.kind {
+            FrameKind::Trim => {
+                let trim = Trim::decode(frame.body).map_err(unreadable)?;
+                self.first_retained = self.first_retained.max(trim.first_retained);
+            }
+            FrameKind::Metadata => self.metadata.apply_all(frame.body).map_err(unreadable)?,
+            FrameKind::Seal => self.seal = Some(Seal::decode(frame.body).map_err(unreadable)?),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Torn or damaged: the rule. What was proven durable and cannot be read is never cut.
+fn check_end(newest: &Inspected, verdict: &Verdict) -> Result<(), LogError> {
+    if verdict.judgement() != Judgement::Damaged {
+        return Ok(());
+    }
+    let last = verdict.resumes_at.and_then(Lsn::previous);
+    let first = verdict.next.unwrap_or(Lsn::FIRST);
+    let source =
+        SegmentError::Frame { path: newest.path.clone(), offset: verdict.end, source: verdict.fault };
+    Err(LogError::Lost { first, last: last.filter(|last| *last >= first), source })
+}
+
+/// A segment above the newest opening was prepared and not used, unless a frame in it proves that its opening was
+/// durable and is lost.
+fn never_used(directory: &Directory, segment: &Inspected) -> Result<(), LogError> {
+    let scanned = directory
+        .open(FileName::Segment(segment.header.segment))
+        .and_then(|file| scan(&*file, &segment.path, |_| Ok(())));
+    let verdict = scanned.map_err(|source| LogError::segment("read a segment without an opening", source))?;
+    if verdict.judgement() != Judgement::Damaged {
+        return Ok(());
+    }
+    let source =
+        SegmentError::Frame { path: segment.path.clone(), offset: FIRST_FRAME, source: verdict.fault };
+    Err(LogError::Lost { first: Lsn::FIRST, last: None, source })
+}
+
+fn same_log(inspected: &[Inspected]) -> Result<Option<LogId>, SegmentError> {
+    let Some(expected) = inspected.first().map(|segment| segment.header.log_id) else { return Ok(None) };
+    match inspected.iter().find(|segment| segment.header.log_id != expected) {
+        Some(other) => {
+            Err(SegmentError::Foreign { path: other.path.clone(), found: other.header.log_id, expected })
+        }
+        None => Ok(Some(expected)),
+    }
+}
+
+/// Where the newest segment ends, for the report.
+pub(crate) const fn position(of: &Inspected, offset: u64) -> Position {
+    Position { segment: of.header.segment, offset }
+}
+
+fn inherit(directory: &Arc<Directory>, of: &Inspected, base: Lsn, written: u64, durable: u64) -> Segment {
+    let file = LazyFile::new(Arc::clone(directory), FileName::Segment(of.header.segment));
+    let (header, path) = (of.header, of.path.clone());
+    Segment::inherited(Arc::clone(directory), header, base, path, Arc::new(file), written, durable)
+}

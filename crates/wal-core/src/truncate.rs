@@ -1,0 +1,203 @@
+//! Taking entries away: from the front, from the end, all.
+//!
+//! Nothing is overwritten. From the front, a frame says where the log begins now, and whole segments below are removed
+//! once that frame is durable. From the end, a new segment names as its predecessor the place of the cut.
+
+use std::sync::Arc;
+
+use wal_format::{FrameKind, Lsn, Seal, Trim};
+use wal_segment::{FrameReader, SegmentError};
+
+use crate::{
+    LogError,
+    appender::{Appender, Draft, Reserve},
+    begin::{Beginning, Carried, Inheritance, begin_len},
+    engine::Engine,
+    error::{OutOfRangeSnafu, TruncatedSnafu},
+    flush::Writer,
+    open::frame_before,
+};
+
+impl Engine {
+    /// Removes the entries before `first`. Durable on return; space is freed by whole segments.
+    pub(crate) fn truncate_before(&self, first: Lsn) -> Result<(), LogError> {
+        let _admin = self.admin.lock();
+        let before = {
+            let mut appender = self.appender.lock();
+            self.check_writable(&appender)?;
+            if first > appender.next {
+                return OutOfRangeSnafu { lsn: first, next: appender.next }.fail();
+            }
+            if first <= appender.first_retained {
+                return Ok(());
+            }
+            // Set before the frame is stamped: a segment that is started in between must not forget it.
+            std::mem::replace(&mut appender.first_retained, first)
+        };
+        let body = Trim { first_retained: first }.encode();
+        let body_crc = self.options.checksum.of(&body);
+        let shape = wal_format::BodyShape { count: 0, columns: 0, entry_kind: 0 };
+        let draft = Draft { kind: FrameKind::Trim, body: &body, body_crc, codec: 0, shape };
+        let placed = self.place(&draft, Reserve::Control, None);
+        let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
+        // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
+        self.commit.wait(self, stamped.tick)?;
+        self.set_first_retained(first);
+        {
+            let mut view = self.view.write();
+            *view = Arc::new(view.trimmed(first));
+        }
+        self.sweep(&self.appender.lock())
+    }
+
+    /// Removes the entries from `next` on; the next append gets that LSN. Durable on return.
+    pub(crate) fn truncate_from(&self, next: Lsn) -> Result<(), LogError> {
+        let _admin = self.admin.lock();
+        let mut writer = self.writer.lock();
+        let mut appender = self.appender.lock();
+        self.check_writable(&appender)?;
+        if next > appender.next {
+            return OutOfRangeSnafu { lsn: next, next: appender.next }.fail();
+        }
+        if next < appender.first_retained {
+            return TruncatedSnafu { lsn: next, first: appender.first_retained }.fail();
+        }
+        if next == appender.next {
+            return Ok(());
+        }
+        self.drain(&mut writer, &mut appender)?;
+        let beginning = self.cut_at(next, &appender)?;
+        self.change_history(&mut writer, &mut appender, &beginning, next)?;
+        self.cuts.cut(next);
+        self.sweep(&appender)
+    }
+
+    /// Removes all entries; the next LSN stays. Durable on return.
+    pub(crate) fn clear(&self) -> Result<(), LogError> {
+        let _admin = self.admin.lock();
+        let mut writer = self.writer.lock();
+        let mut appender = self.appender.lock();
+        self.check_writable(&appender)?;
+        let next = appender.next;
+        if appender.first_retained == next {
+            return Ok(());
+        }
+        self.drain(&mut writer, &mut appender)?;
+        let before = std::mem::replace(&mut appender.first_retained, next);
+        let beginning = Beginning { base: next, predecessor: None, carried: None };
+        let changed = self.change_history(&mut writer, &mut appender, &beginning, next);
+        changed.inspect_err(|_| appender.first_retained = before)?;
+        self.set_first_retained(next);
+        self.sweep(&appender)
+    }
+
+    /// Goes on in a new segment that begins as given. Everything appended so far must be durable.
+    fn change_history(
+        &self,
+        writer: &mut Writer,
+        appender: &mut Appender,
+        beginning: &Beginning,
+        next: Lsn,
+    ) -> Result<(), LogError> {
+        let prepared = self.take_prepared(begin_len(appender, beginning, 0))?;
+        if let Some(key) = appender.tail.as_ref().map(|tail| tail.segment.key()) {
+            let seal = Seal { successor: prepared.header.segment, next: appender.next }.encode();
+            appender.stamp(&Draft::control(FrameKind::Seal, &seal, key), self.clock.now());
+            self.drain(writer, appender)?;
+        }
+        self.begin(appender, beginning, &prepared)?;
+        *self.inheritance.lock() = Inheritance::None;
+        let sealed = writer.forget();
+        self.sealed.lock().extend(sealed);
+        self.ask_for_indexing();
+        appender.next = next;
+        appender.tick += 1;
+        self.marks.set_next(next);
+        self.marks.set_written(appender.tick);
+        self.marks.set_durable(appender.tick, next);
+        self.commit.wake(self);
+        Ok(())
+    }
+
+    /// How a segment begins that cuts the log off before `next`, which is not the first entry retained or later ones
+    /// would be missing.
+    fn cut_at(&self, next: Lsn, appender: &Appender) -> Result<Beginning, LogError> {
+        let last = next.previous().filter(|last| *last >= appender.first_retained);
+        let Some(last) = last else {
+            return Ok(Beginning { base: next, predecessor: None, carried: None });
+        };
+        let view = self.view();
+        let (position, frame) = self.load(&view, last, &mut FrameReader::new(64 << 10))?;
+        let Some(segment) = view.segments.get(position) else {
+            return OutOfRangeSnafu { lsn: last, next: appender.next }.fail();
+        };
+        if frame.lsn.plus(u64::from(frame.header.count)) == next {
+            let predecessor = frame_before(segment, frame.end(), frame.header.units())?;
+            return Ok(Beginning { base: next, predecessor: Some(predecessor), carried: None });
+        }
+        // The cut goes through a frame: the part that stays is written anew, and the cut is made before it.
+        let predecessor = frame_before(segment, frame.offset, frame.header.prev_units)?;
+        let body = self.payloads.decode(&frame)?;
+        let carried = Carried {
+            source: Arc::clone(segment),
+            from: frame.offset,
+            to: frame.end(),
+            len: crate::appender::padded(body.len().max(frame.body.len())),
+            until: Some(next),
+        };
+        Ok(Beginning { base: frame.lsn, predecessor: Some(predecessor), carried: Some(carried) })
+    }
+
+    /// Closes the log: what was appended is durable, and a mark says that nothing is missing.
+    pub(crate) fn close(&self) -> Result<(), LogError> {
+        let _admin = self.admin.lock();
+        let mut writer = self.writer.lock();
+        let mut appender = self.appender.lock();
+        if appender.closed {
+            return Ok(());
+        }
+        appender.closed = true;
+        let closed = self.close_tail(&mut writer, &mut appender);
+        drop(appender);
+        drop(writer);
+        self.commit.wake(self);
+        self.index_sealed();
+        if let Some(prepared) = self.preparer.as_ref().and_then(|preparer| preparer.take(0)) {
+            prepared.release();
+        }
+        closed
+    }
+
+    fn close_tail(&self, writer: &mut Writer, appender: &mut Appender) -> Result<(), LogError> {
+        let Some(key) = appender.tail.as_ref().map(|tail| tail.segment.key()) else {
+            return self.poisoned().map_or(Ok(()), Err);
+        };
+        self.drain(writer, appender)?;
+        let body = wal_format::Close { next: appender.next }.encode();
+        appender.stamp(&Draft::control(FrameKind::Close, &body, key), self.clock.now());
+        self.drain(writer, appender)?;
+        if let Some(tail) = &appender.tail {
+            self.directory_hint(&tail.segment, tail.offset - u64::from(tail.prev_units) * 8);
+            tail.segment.release_tail();
+        }
+        Ok(())
+    }
+
+    /// Writes index sidecars of sealed segments. They are hints: a failure costs time later, nothing else.
+    pub(crate) fn index_sealed(&self) {
+        let sealed = std::mem::take(&mut *self.sealed.lock());
+        let view = self.view();
+        for (segment, last_frame) in sealed {
+            if view.segments.iter().any(|live| live.id() == segment.id()) {
+                self.directory_hint(&segment, last_frame);
+            }
+            segment.release_tail();
+        }
+    }
+
+    fn directory_hint(&self, segment: &wal_segment::Segment, last_frame: u64) {
+        if let Some(index) = segment.sidecar(last_frame) {
+            let _: Result<(), SegmentError> = self.directory.write_index(&index);
+        }
+    }
+}
