@@ -70,7 +70,8 @@ impl SimDisk {
     /// sectors may be torn. Two ways may leave the same bytes.
     ///
     /// Each pending sector, each name and each length is a choice of its own. Of the lengths between the durable one
-    /// and the present one, the ends of pending sectors and writes are counted; [`crash`](Self::crash) tries others too.
+    /// and the present one, the ends of pending sectors and writes are counted; [`crash`](Self::crash) tries others
+    /// too.
     #[must_use]
     pub fn crash_states(&self) -> Option<u64> {
         let state = self.state.lock();

@@ -22,16 +22,16 @@
 //!     cut.crash(seed);
 //!     assert!(cut.read("a").is_some_and(|bytes| bytes.starts_with(b"kept")));
 //! }
-//! // Or see all that may happen: the length and the bytes are lost or kept, each apart from the other, and bytes lost
-//! // inside the length are zeros or garbage.
+//! // Or see all that may happen: the length and the bytes are lost or kept, each apart from the other, and bytes
+//! // lost inside the length are zeros or garbage.
 //! assert_eq!(disk.crash_states(), Some(8));
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Faults`] plans failures and the death of the process at any operation. After a power cut, a [`kill`](SimDisk::kill)
-//! or a planned crash, [`storage`](SimDisk::storage) gives the view of a fresh process; whatever the old process held
-//! fails from then on, without touching the disk.
+//! [`Faults`] plans failures and the death of the process at any operation. After a power cut, a
+//! [`kill`](SimDisk::kill) or a planned crash, [`storage`](SimDisk::storage) gives the view of a fresh process;
+//! whatever the old process held fails from then on, without touching the disk.
 #![forbid(unsafe_code)]
 
 mod choices;
