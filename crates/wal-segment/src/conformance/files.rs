@@ -13,6 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
     views_equal_reads,
     views_end_within_the_file,
     views_outlive_later_writes,
+    views_of_what_may_change_are_copies,
     frozen_bytes_are_not_written,
     reserve_extends_with_zeros,
     punch_touches_only_its_range,
@@ -113,6 +114,17 @@ fn views_outlive_later_writes(storage: &dyn Storage) {
     assert!(grown[10..].iter().all(|&b| b == b'x'), "broken: view shows a file that grew");
     drop(file);
     assert!(view == "final" && grown.len() == 100_010, "broken: a view outlives its file's handle");
+}
+
+fn views_of_what_may_change_are_copies(storage: &dyn Storage) {
+    let file = kept("create makes a file under a free name", storage.create("a"));
+    kept("write_at writes", file.write_at(0, &[b'o'; 10_000]));
+    file.freeze(4);
+    let views = [4..10_000, 0..10_000, 9_999..10_000]
+        .map(|range| kept("view shows bytes that are not frozen", file.view(range)));
+    kept("write_at overwrites what is not frozen", file.write_at(4, &[b'n'; 9_996]));
+    let unchanged = views.iter().all(|view| view.iter().all(|&b| b == b'o'));
+    assert!(unchanged, "broken: a view of bytes that are not frozen keeps them when they are overwritten");
 }
 
 fn frozen_bytes_are_not_written(storage: &dyn Storage) {
