@@ -1,0 +1,55 @@
+//! A log on a storage in memory or in a temporary directory.
+
+use std::sync::Arc;
+
+use wal_core::{Environment, Log, LogError, Options, SystemClock, SystemEntropy};
+use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
+
+pub(crate) fn environment(storage: Arc<dyn Storage>) -> Environment {
+    Environment {
+        storage,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        codecs: Default::default(),
+    }
+}
+
+pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Log, LogError> {
+    Log::open(environment(Arc::clone(storage)), options.clone())
+}
+
+/// Runs a test on every kind of storage.
+pub(crate) fn on_all(test: impl Fn(Arc<dyn Storage>)) {
+    test(Arc::new(MemoryStorage::new()));
+    let dir = tempfile::tempdir().unwrap();
+    test(Arc::new(LocalStorage::open(dir.path(), LocalOptions::default()).unwrap()));
+}
+
+pub(crate) fn small() -> Options {
+    Options { segment_len: 64 << 10, first_segment_len: 64 << 10, ..Options::default() }
+}
+
+pub(crate) fn payload(n: u64) -> Vec<u8> {
+    format!("entry {n} {}", "x".repeat((n % 300) as usize)).into_bytes()
+}
+
+/// The log holds exactly `payload(n)` for the entries `first..next`.
+#[track_caller]
+pub(crate) fn check(log: &Log, first: u64, next: u64) {
+    let lsns: Vec<u64> = log
+        .range(..)
+        .map(|entry| {
+            let entry = entry.unwrap();
+            assert_eq!(entry.payload, payload(entry.lsn.get()), "{}", entry.lsn);
+            entry.lsn.get()
+        })
+        .collect();
+    assert_eq!(lsns, (first..next).collect::<Vec<_>>());
+    let back: Vec<u64> = log.range(..).rev().map(|entry| entry.unwrap().lsn.get()).collect();
+    assert_eq!(back, (first..next).rev().collect::<Vec<_>>());
+    assert_eq!(log.next_lsn().get(), next);
+    for lsn in lsns {
+        let lsn = wal_format::Lsn::new(lsn).unwrap();
+        assert_eq!(log.get(lsn).unwrap().payload, payload(lsn.get()));
+    }
+}
