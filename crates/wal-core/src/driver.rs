@@ -101,7 +101,7 @@ impl Engine {
                 driver.kick();
             }
             // Without threads, whoever asks pays. The outcome reaches the ticket by itself.
-            None => drop(self.commit.wait(self, self.appender.lock().tick)),
+            None => drop(self.commit.wait(self, self.tick())),
         }
     }
 
@@ -118,7 +118,7 @@ impl Engine {
     /// One look at what is due, for logs without threads of their own.
     pub(crate) fn maintain(&self) -> Result<(), LogError> {
         if self.options.sync.interval().is_some() && self.has_unsynced() {
-            self.commit.wait(self, self.appender.lock().tick)?;
+            self.commit.wait(self, self.tick())?;
         }
         self.mark_idle()?;
         self.prepare_ahead();
@@ -177,7 +177,7 @@ impl Engine {
             self.options.sync.interval().zip(began).is_some_and(|(interval, began)| now >= began + interval);
         if asked || due {
             seen.interval_began = None;
-            let tick = self.appender.lock().tick;
+            let tick = self.tick();
             // A failure poisons the log and reaches everybody who waits; want of space is tried again.
             if self.commit.wait(self, tick).is_err() && self.poisoned().is_none() && self.commit.has_others()
             {
@@ -198,6 +198,11 @@ impl Engine {
             driver.sync_asked.store(true, Ordering::SeqCst);
         }
         thread::park_timeout(Duration::from_millis(10));
+    }
+
+    /// The last frame so far. Waiting for it takes the lock again, so it must not be held by the expression that waits.
+    fn tick(&self) -> Tick {
+        self.appender.lock().tick
     }
 
     fn has_unsynced(&self) -> bool {
