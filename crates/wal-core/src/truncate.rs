@@ -28,11 +28,14 @@ impl Engine {
             if first > appender.next {
                 return OutOfRangeSnafu { lsn: first, next: appender.next }.fail();
             }
-            if first <= appender.first_retained {
+            if first <= self.first_retained() {
                 return Ok(());
             }
-            // Set before the frame is stamped: a segment that is started in between must not forget it.
-            std::mem::replace(&mut appender.first_retained, first)
+            // Set before the frame is stamped: a segment that is started in between must not forget it. An earlier trim
+            // whose frame waits for space may have set more, and a later frame does not take it back.
+            let before = appender.first_retained;
+            appender.first_retained = first.max(before);
+            before
         };
         let body = Trim { first_retained: first }.encode();
         let body_crc = self.options.checksum.of(&body);
@@ -62,10 +65,13 @@ impl Engine {
         if next < appender.first_retained {
             return TruncatedSnafu { lsn: next, first: appender.first_retained }.fail();
         }
+        self.drain(&mut writer, &mut appender)?;
         if next == appender.next {
+            drop(appender);
+            drop(writer);
+            self.commit.wake(self);
             return Ok(());
         }
-        self.drain(&mut writer, &mut appender)?;
         let beginning = self.cut_at(next, &appender)?;
         self.change_history(&mut writer, &mut appender, &beginning, next)?;
         self.cuts.cut(next);
@@ -79,7 +85,8 @@ impl Engine {
         let mut appender = self.appender.lock();
         self.check_writable(&appender)?;
         let next = appender.next;
-        if appender.first_retained == next {
+        // What a trim has promised, not what one has only tried.
+        if self.first_retained() == next {
             return Ok(());
         }
         self.drain(&mut writer, &mut appender)?;

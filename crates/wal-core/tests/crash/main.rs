@@ -1,0 +1,17 @@
+//! What survives a crash: the engine on a simulated disk, beside a model that knows what it promised.
+//!
+//! Everything follows from seeds. `WAL_CRASH_STATES` multiplies how much is tried (1 by default), `WAL_CRASH_SEED` shifts
+//! every seed; with `--nocapture` each test says how many states it has seen.
+
+mod damage;
+mod exhaustive;
+mod faults;
+mod full;
+mod liar;
+mod lies;
+mod model;
+mod random;
+mod regressions;
+mod rig;
+mod surroundings;
+mod workloads;

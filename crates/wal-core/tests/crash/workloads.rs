@@ -1,0 +1,176 @@
+//! Short scripts that reach every transition of the protocol.
+
+use std::time::Duration;
+
+use wal_core::{Durability, Options, SyncPolicy};
+
+use crate::{
+    rig::{Op, Setup},
+    surroundings::options,
+};
+
+/// A script, and what the log runs with.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) setup: Setup,
+    pub(crate) ops: Vec<Op>,
+}
+
+const BIG: usize = 20_000;
+
+fn with(sync: SyncPolicy) -> Setup {
+    Setup::of(Options { sync, ..options() })
+}
+
+fn always() -> Setup {
+    with(SyncPolicy::Always)
+}
+
+fn os_cache() -> Setup {
+    with(SyncPolicy::OsCache { interval: Duration::from_millis(100) })
+}
+
+fn background() -> Setup {
+    with(SyncPolicy::Background { interval: Duration::from_millis(100) })
+}
+
+pub(crate) fn workloads() -> Vec<Workload> {
+    use Op::*;
+    let script = |name, setup, ops| Workload { name, setup, ops };
+    vec![
+        script("tiny", always(), vec![Append(10), Append(700), Sync, Append(9)]),
+        script("batches", always(), vec![
+            Batch(vec![10, 600, 30]),
+            Batch(vec![2000; 4]),
+            Batch(vec![8, 8]),
+            Append(11),
+        ]),
+        script("rotation", always(), vec![
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Append(10),
+            Append(BIG),
+            Append(12),
+        ]),
+        script("rotation unsynced", background(), vec![
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Sync,
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+        ]),
+        script("os cache", os_cache(), vec![
+            Append(BIG),
+            Append(9000),
+            AppendAs(20, Durability::Durable),
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Maintain,
+            Append(30),
+        ]),
+        script("tickets", background(), vec![
+            Submit(100),
+            Submit(9000),
+            Wait,
+            Submit(BIG),
+            Submit(BIG),
+            Submit(BIG),
+            Wait,
+            Wait,
+        ]),
+        script("idle", always(), vec![Append(100), Maintain, Append(5000), Maintain, Maintain, Append(8)]),
+        script("trim", always(), vec![
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            KeepLast(2),
+            Append(40),
+            KeepLast(1),
+            Append(10),
+        ]),
+        script("trim all", background(), vec![
+            Append(BIG),
+            Append(10),
+            KeepLast(0),
+            Append(10),
+            Sync,
+            KeepLast(0),
+            Append(20),
+        ]),
+        script("cut", always(), vec![
+            Append(BIG),
+            Append(10),
+            Batch(vec![10, 20, 30, 40]),
+            CutLast(2),
+            Append(50),
+            CutLast(3),
+            Append(60),
+        ]),
+        script("cut older", always(), vec![
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Append(10),
+            CutLast(3),
+            Append(60),
+            CutLast(3),
+            Append(70),
+        ]),
+        script("clear", background(), vec![
+            Append(100),
+            Append(BIG),
+            Clear,
+            Append(10),
+            Sync,
+            Clear,
+            Append(20),
+        ]),
+        script("reopen", always(), vec![
+            Append(100),
+            Reopen,
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Reopen,
+            Append(200),
+            Reopen,
+        ]),
+        script("kill", os_cache(), vec![
+            Append(100),
+            Kill,
+            Append(BIG),
+            Append(BIG),
+            Append(BIG),
+            Kill,
+            Append(BIG),
+            Kill,
+        ]),
+        script("cut after reopen", always(), vec![
+            Append(100),
+            Append(BIG),
+            Append(200),
+            Reopen,
+            CutLast(2),
+            Append(10),
+            Reopen,
+            KeepLast(1),
+            Clear,
+        ]),
+        script("longer than a segment", always(), vec![
+            Append(50),
+            Append(90_000),
+            Append(60),
+            Batch(vec![40_000, 40_000]),
+            Append(70),
+        ]),
+    ]
+}
