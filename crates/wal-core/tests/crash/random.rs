@@ -40,11 +40,15 @@ impl Plan {
             _ => SyncPolicy::Always,
         };
         let setup = Setup::of(Options { sync, ..options() });
-        let disk = match rng.below(8) {
+        let mut disk = match rng.below(8) {
             0 => DiskOptions { traced: false, ..DiskOptions::default() },
             1 | 2 => DiskOptions { torn_sectors: true, ..bare() },
             _ => bare(),
         };
+        if rng.chance(48) {
+            disk.capacity_bytes = Some((128 << 10) + rng.below(256 << 10));
+            disk.copy_on_write = rng.chance(128);
+        }
         let lives = (0..3 + rng.below(6)).map(|_| life(&mut rng)).collect();
         Self { seed, setup, disk, lives }
     }
@@ -86,6 +90,7 @@ impl Plan {
             }
         }
         rig.disk.set_faults(Faults::default());
+        rig.disk.set_capacity_bytes(None);
         rig.open(end).map_err(|why| format!("at the end: {why}"))?;
         rig.step(&Op::AppendAs(50, Durability::Durable)).map_err(|why| format!("at the end: {why}"))?;
         if let Some(error) = rig.errors.first() {
