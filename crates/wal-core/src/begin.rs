@@ -11,7 +11,7 @@ use wal_format::{
     EntriesBuilder, EntriesRef, FIRST_FRAME, FrameHeader, FrameKind, Lsn, Metadata, NewEntry, Opening,
     Position, Predecessor, SegmentKey,
 };
-use wal_segment::{FrameReader, LoadedFrame, Segment, SegmentError};
+use wal_segment::{FrameReader, LoadedFrame, Segment};
 
 use crate::{
     LogError,
@@ -91,6 +91,9 @@ impl Engine {
     }
 
     /// Starts a segment, makes it durable, and makes it the active one.
+    ///
+    /// After an error it may be the newest one all the same: when there was no space for the opening, nobody knows how
+    /// much of it was written, perhaps all that matters. Nothing may be appended to an older segment then.
     pub(crate) fn begin(
         &self,
         appender: &mut Appender,
@@ -134,25 +137,12 @@ impl Engine {
         }
         let written = segment.write(FIRST_FRAME, opening_frame);
         written.map_err(|error| {
-            if error.is_full() { self.take_back(segment, opening_frame.len(), error) } else { failed(error) }
+            if error.is_full() { LogError::segment("start a segment", error) } else { failed(error) }
         })?;
         segment.sync().map_err(failed)?;
         segment.mark_written(tail.offset, &[]);
         segment.mark_durable(tail.offset);
         Ok(())
-    }
-}
-
-impl Engine {
-    /// There was no space for an opening, and nobody knows how much of it was written: perhaps all that matters, since
-    /// zeros need no writing. As it stands it would make its segment the head, and what is appended to the present one
-    /// would be lost. Where it cannot be made void, the log cannot go on.
-    fn take_back(&self, segment: &Segment, len: usize, error: SegmentError) -> LogError {
-        let voided = segment.write(FIRST_FRAME, &vec![0; len]).and_then(|()| segment.sync());
-        match voided {
-            Ok(()) => LogError::segment("start a segment", error),
-            Err(error) => self.poison("take back the start of a segment", error),
-        }
     }
 }
 

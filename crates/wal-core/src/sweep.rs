@@ -12,6 +12,8 @@ impl Engine {
     pub(crate) fn sweep(&self, appender: &Appender) -> Result<(), LogError> {
         let Some(active) = appender.tail.as_ref().map(|tail| tail.segment.id()) else { return Ok(()) };
         let live: BTreeSet<SegmentId> = self.view().segments.iter().map(|segment| segment.id()).collect();
+        // An open file keeps its space.
+        self.sealed.lock().retain(|(segment, _)| live.contains(&segment.id()));
         let failed = |source| LogError::segment("remove old files", source);
         let listing = self.directory.list().map_err(failed)?;
         let dead = |id: &SegmentId| *id < active && !live.contains(id);

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use wal_format::{FrameKind, Lsn, Seal, Trim};
+use wal_format::{FrameKind, Lsn, Predecessor, Seal, Trim};
 use wal_segment::{FrameReader, SegmentError};
 
 use crate::{
     LogError,
-    appender::{Appender, Draft, Reserve},
+    appender::{Appender, Draft, Reserve, Tail},
     begin::{Beginning, Carried, Inheritance, begin_len},
     engine::Engine,
     error::{OutOfRangeSnafu, TruncatedSnafu},
@@ -112,7 +112,9 @@ impl Engine {
             appender.stamp(&Draft::control(FrameKind::Seal, &seal, key), self.clock.now());
             self.drain(writer, appender)?;
         }
-        self.begin(appender, beginning, &prepared)?;
+        let end = appender.tail.as_ref().map(Tail::predecessor);
+        let begun = self.begin(appender, beginning, &prepared);
+        begun.inspect_err(|_| self.go_on_elsewhere(writer, appender, end))?;
         *self.inheritance.lock() = Inheritance::None;
         let sealed = writer.forget();
         self.sealed.lock().extend(sealed);
@@ -124,6 +126,18 @@ impl Engine {
         self.marks.set_durable(appender.tick, next);
         self.commit.wake(self);
         Ok(())
+    }
+
+    /// A segment that could not be started may look like the head to recovery: what is appended from here on goes to a
+    /// newer one, which follows the end of the segment that was sealed.
+    fn go_on_elsewhere(&self, writer: &mut Writer, appender: &mut Appender, end: Option<Predecessor>) {
+        if end.is_none() {
+            return;
+        }
+        appender.tail = None;
+        self.sealed.lock().extend(writer.forget());
+        *self.inheritance.lock() =
+            Inheritance::End(Beginning { base: appender.next, predecessor: end, carried: None });
     }
 
     /// How a segment begins that cuts the log off before `next`, which is not the first entry retained or later ones

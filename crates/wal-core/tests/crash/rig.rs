@@ -94,6 +94,8 @@ pub(crate) struct Rig {
     pub(crate) errors: Vec<LogError>,
     time: Arc<VirtualTime>,
     process: Option<Process>,
+    /// Faults that fired before this process.
+    fired: u64,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,7 @@ impl Rig {
     /// Goes on with a disk that no process uses.
     pub(crate) fn on(setup: &Setup, disk: SimDisk, model: Model) -> Self {
         let time = Arc::new(VirtualTime::new(disk.operations() << 20));
-        Self { setup: setup.clone(), disk, model, reverts: false, errors: Vec::new(), time, process: None }
+        Self { setup: setup.clone(), disk, model, reverts: false, errors: Vec::new(), time, process: None, fired: 0 }
     }
 
     /// The disk and the model after the process ended, as it now has.
@@ -144,6 +146,7 @@ impl Rig {
         };
         self.process = Some(Process { log, storage, tickets: VecDeque::new() });
         self.errors.clear();
+        self.fired = self.disk.faults_fired();
         let seen = match Seen::of(self.log()) {
             Ok(seen) => seen,
             Err(error) => return Ok(Err(error)),
@@ -349,9 +352,10 @@ impl Rig {
     }
 
     fn read(&self) -> Result<(), String> {
+        let is_sound = self.errors.is_empty() && self.disk.faults_fired() == self.fired;
         match Seen::of(self.log()) {
-            // After an error the log may show only what is durable.
-            Ok(seen) if self.errors.is_empty() => self.model.check_live(&seen)?,
+            // After a failure the log may show only what is durable.
+            Ok(seen) if is_sound => self.model.check_live(&seen)?,
             Ok(seen) => self.model.check(&seen.without_claims(self.model.durable()), End::Power)?,
             Err(_) if self.is_dead() => return Ok(()),
             Err(error) => return Err(format!("read failed: {}", chain(&error))),
@@ -361,7 +365,7 @@ impl Rig {
             opened => opened.map_err(|error| format!("open for reading failed: {}", chain(&error)))?,
         };
         let seen = Seen::of(&reader).map_err(|error| format!("reading failed: {}", chain(&error)))?;
-        let end = if self.errors.is_empty() { End::Process } else { End::Power };
+        let end = if is_sound { End::Process } else { End::Power };
         self.model.check(&seen, end)
     }
 }
