@@ -240,7 +240,8 @@ impl Log {
     /// # Errors
     ///
     /// [`LogError::OutOfRange`] when `last` is beyond the end, [`LogError::Truncated`] when it lies before the first
-    /// entry; those of [`append`](Self::append).
+    /// entry; those of [`append`](Self::append). After [`LogError::Full`] and errors of the storage the entries are
+    /// still there, but if the log is opened anew before an append succeeds, it may turn out that they were removed.
     pub fn truncate_after(&self, last: Lsn) -> Result<(), LogError> {
         self.truncate_from(last.next())
     }
@@ -260,7 +261,8 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Self::append).
+    /// Those of [`append`](Self::append). Whether entries were removed is then as with
+    /// [`truncate_after`](Self::truncate_after).
     pub fn clear(&self) -> Result<(), LogError> {
         self.start_threads()?;
         self.engine().clear()

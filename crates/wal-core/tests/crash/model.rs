@@ -177,7 +177,7 @@ impl Model {
         self.handed_on(next);
     }
 
-    /// The log goes on from what it has: no other history is possible any more.
+    /// The log went on from what it has: a change that failed before can no more take effect.
     pub(crate) fn settled(&mut self, next: u64) {
         self.acknowledged(next);
         self.instead.clear();

@@ -189,7 +189,7 @@ impl Rig {
             Op::Sync => {
                 let next = self.model.next();
                 let synced = self.log().sync();
-                self.note(synced, |model| model.settled(next));
+                self.note(synced, |model| model.acknowledged(next));
                 Ok(())
             }
             Op::Maintain => {
@@ -324,7 +324,7 @@ impl Rig {
         let closed = self.log().close();
         // A process that wrote nothing leaves what was torn before it.
         let was_closed = closed.is_ok() && self.log().stats().segments_started > 0;
-        self.note(closed, |model| model.settled(next));
+        self.note(closed, |model| model.acknowledged(next));
         if self.is_dead() {
             return Ok(());
         }
