@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use wal_compress::Codecs;
-use wal_format::{FRAME_HEADER_LEN, FrameFault, FrameHeader, LogId, Lsn, Metadata, Predecessor};
+use wal_format::{
+    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, LogId, Lsn, Metadata, Position, Predecessor,
+};
 use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage};
 
 use crate::{
@@ -147,7 +149,8 @@ impl Start {
             ..RecoveryReport::default()
         };
         let Some(log) = &found.log else {
-            report.clean = true;
+            report.clean = found.begun.is_none();
+            report.cut = begun(found, options.first_lsn);
             return Ok(Self {
                 appender: Appender::new(options.first_lsn, options.first_lsn, Metadata::default(), 0),
                 durable_next: options.first_lsn,
@@ -158,6 +161,8 @@ impl Start {
             });
         };
         describe(&mut report, log);
+        report.clean &= found.begun.is_none();
+        report.cut = report.cut.or(begun(found, log.next()));
         let mut segments: Vec<Arc<Segment>> =
             log.links.iter().map(|link| Arc::new(link.segment(directory))).collect();
         segments.push(Arc::new(log.segment(directory, log.verdict.end, log.proven())));
@@ -172,6 +177,12 @@ impl Start {
             rewrite,
         })
     }
+}
+
+/// A segment whose opening is torn: what was written into it was never proven.
+fn begun(found: &Found, next: Lsn) -> Option<Cut> {
+    let (segment, frames_beyond) = found.begun?;
+    Some(Cut { at: Position { segment, offset: FIRST_FRAME }, next, frames_beyond })
 }
 
 fn describe(report: &mut RecoveryReport, log: &FoundLog) {
@@ -195,7 +206,7 @@ fn beginning(directory: &Arc<Directory>, log: &FoundLog) -> Result<Beginning, Lo
     let source = || Arc::new(log.segment(directory, end, 0));
     let proven = log.verdict.proven;
     if proven == 0 || end <= SUPERSEDE_LEN {
-        let from = wal_format::FIRST_FRAME + log.head.opening_len;
+        let from = FIRST_FRAME + log.head.opening_len;
         let carried = Some(Carried { source: source(), from, to: end, len: end - from, until: None });
         let predecessor = log.head.opening.as_ref().and_then(|opening| opening.predecessor);
         return Ok(Beginning { base: log.base(), predecessor, carried });

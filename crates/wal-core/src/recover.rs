@@ -27,6 +27,8 @@ pub(crate) struct Found {
     pub(crate) log: Option<FoundLog>,
     pub(crate) dead: Vec<SegmentId>,
     pub(crate) unused: Vec<SegmentId>,
+    /// The first of the unused ones that was begun, and whether it holds whole frames.
+    pub(crate) begun: Option<(SegmentId, bool)>,
 }
 
 /// The segments that make up a log, and how its newest one ends.
@@ -76,9 +78,15 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
     let greatest = listing.segments.last().copied().unwrap_or(SegmentId(0));
     let head = inspected.iter().rposition(|segment| segment.opening.is_some());
     let unopened = inspected.get(head.map_or(0, |head| head + 1)..).unwrap_or(&[]);
-    unopened.iter().try_for_each(|segment| never_used(directory, segment))?;
+    let mut begun = None;
+    for segment in unopened {
+        let verdict = never_used(directory, segment, head.is_none())?;
+        if verdict.dirty && begun.is_none() {
+            begun = Some((segment.header.segment, verdict.beyond.is_some()));
+        }
+    }
     let unused = unopened.iter().map(|segment| segment.header.segment).collect();
-    let mut found = Found { listing, log_id, epoch, greatest, log: None, dead: Vec::new(), unused };
+    let mut found = Found { listing, log_id, epoch, greatest, log: None, dead: Vec::new(), unused, begun };
     if let Some(head) = head {
         let log = found_log(directory, &found.listing, &inspected, head)?;
         let live: BTreeSet<SegmentId> = log.links.iter().map(|link| link.inspected.header.segment).collect();
@@ -152,14 +160,15 @@ fn check_end(newest: &Inspected, verdict: &Verdict) -> Result<(), LogError> {
 }
 
 /// A segment above the newest opening was prepared and not used, unless a frame in it proves that its opening was
-/// durable and is lost.
-fn never_used(directory: &Directory, segment: &Inspected) -> Result<(), LogError> {
+/// durable and is lost. Where there is no other opening any frame proves that: only what is copied from a log that
+/// stands is written before the opening.
+fn never_used(directory: &Directory, segment: &Inspected, alone: bool) -> Result<Verdict, LogError> {
     let scanned = directory
         .open(FileName::Segment(segment.header.segment))
         .and_then(|file| scan(&*file, &segment.path, |_| Ok(())));
     let verdict = scanned.map_err(|source| LogError::segment("read a segment without an opening", source))?;
-    if verdict.judgement() != Judgement::Damaged {
-        return Ok(());
+    if verdict.judgement() != Judgement::Damaged && !(alone && verdict.beyond.is_some()) {
+        return Ok(verdict);
     }
     let source =
         SegmentError::Frame { path: segment.path.clone(), offset: FIRST_FRAME, source: verdict.fault };
