@@ -71,6 +71,10 @@ impl Seen {
         self
     }
 
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
     pub(crate) fn entries(&self) -> &[(u64, Bytes)] {
         &self.entries
     }
@@ -227,8 +231,12 @@ impl Model {
 
     /// The change took place.
     pub(crate) fn changed(&mut self) {
-        self.now = self.instead.pop().unwrap();
-        self.instead.clear();
+        let changed = self.instead.pop().unwrap();
+        // What removes nothing is only a barrier: an earlier change that failed may still take effect.
+        if changed.next() != self.now.next() || changed.first > self.now.first {
+            self.instead.clear();
+        }
+        self.now = changed;
     }
 
     /// The change failed, and the log goes on with this next LSN and perhaps without any entry.

@@ -65,11 +65,7 @@ impl Setup {
         self.open_at(disk, &time).map(|(log, _)| log)
     }
 
-    fn open_at(
-        &self,
-        disk: &SimDisk,
-        time: &Arc<VirtualTime>,
-    ) -> Result<(Log, Arc<dyn Storage>), LogError> {
+    fn open_at(&self, disk: &SimDisk, time: &Arc<VirtualTime>) -> Result<(Log, Arc<dyn Storage>), LogError> {
         let storage = (self.wrap)(disk.storage());
         // Another process draws other salts.
         let chance = disk.operations().wrapping_mul(0x9e37_79b9) ^ 0x5eed;
@@ -120,7 +116,16 @@ impl Rig {
     /// Goes on with a disk that no process uses.
     pub(crate) fn on(setup: &Setup, disk: SimDisk, model: Model) -> Self {
         let time = Arc::new(VirtualTime::new(disk.operations() << 20));
-        Self { setup: setup.clone(), disk, model, reverts: false, errors: Vec::new(), time, process: None, fired: 0 }
+        Self {
+            setup: setup.clone(),
+            disk,
+            model,
+            reverts: false,
+            errors: Vec::new(),
+            time,
+            process: None,
+            fired: 0,
+        }
     }
 
     /// The disk and the model after the process ended, as it now has.
@@ -322,8 +327,8 @@ impl Rig {
     fn reopen(&mut self) -> Result<(), String> {
         let next = self.model.next();
         let closed = self.log().close();
-        // A process that wrote nothing leaves what was torn before it.
-        let was_closed = closed.is_ok() && self.log().stats().segments_started > 0;
+        // A process that wrote nothing leaves what was torn before it, and one that failed leaves what it tried.
+        let was_closed = self.errors.is_empty() && closed.is_ok() && self.log().stats().segments_started > 0;
         self.note(closed, |model| model.acknowledged(next));
         if self.is_dead() {
             return Ok(());
