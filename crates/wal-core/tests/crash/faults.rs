@@ -24,7 +24,7 @@ fn meets(workload: &Workload, faults: Faults, poisons: bool) -> Result<bool, Str
     if fired && poisons && !was_reopened {
         is_poisoned(&mut rig)?;
     }
-    for cut in 0..4 * scale() {
+    for cut in 0..2 * scale() {
         let (disk, model) = (rig.disk.snapshot(), rig.model.clone());
         let mut after = Rig::on(&workload.setup, disk, model);
         after.reverts = rig.reverts;
@@ -153,7 +153,7 @@ fn a_read_that_lies_invents_nothing() {
     let mut states = 0;
     for workload in workloads() {
         let (disk, model) = run(&workload, &bare(), seed(), None).unwrap().into_parts();
-        for read in 0..60 {
+        for read in 0..20 {
             let disk = disk.snapshot();
             let read_mode = FailedRead::FlippedBit;
             disk.set_faults(Faults { read: Shots::nth(read), read_mode, ..Faults::default() });

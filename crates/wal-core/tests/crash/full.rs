@@ -6,7 +6,7 @@ use wal_sim::DiskOptions;
 use crate::{
     model::End,
     rig::{Op, Rig, chain},
-    surroundings::bare,
+    surroundings::{bare, scale},
     workloads::{Workload, workloads},
 };
 
@@ -54,10 +54,11 @@ fn is_full(error: &LogError) -> bool {
 
 #[test]
 fn a_full_disk_is_survived_without_reopening() {
+    let step = if scale() == 1 { 20 } else { 4 };
     let mut states = 0;
     for workload in workloads() {
         for copy_on_write in [false, true] {
-            for kib in (4..400).step_by(4) {
+            for kib in (4..400).step_by(step) {
                 let survived = on_a_disk_of(&workload, kib << 10, copy_on_write);
                 states += 1;
                 let was_full = survived
