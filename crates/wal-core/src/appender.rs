@@ -210,7 +210,7 @@ impl Appender {
         };
         let mut body = Vec::with_capacity(opening.body_len());
         opening.encode(&mut body).ok()?;
-        let segment = Arc::new(successor.into_segment(self.next));
+        let segment = Arc::new(successor.segment(self.next));
         self.tail = Some(Tail::at_start(Arc::clone(&segment), successor.capacity));
         self.stamp(&Draft::control(FrameKind::Opening, &body, segment.key()), now);
         Some(segment)

@@ -97,7 +97,7 @@ impl Engine {
         beginning: &Beginning,
         prepared: &Prepared,
     ) -> Result<(), LogError> {
-        let segment = Arc::new(prepared.into_segment(beginning.base));
+        let segment = Arc::new(prepared.segment(beginning.base));
         let mut tail = Tail::at_start(Arc::clone(&segment), prepared.capacity);
         let opening = Opening {
             base: beginning.base,

@@ -93,7 +93,7 @@ pub enum LogError {
         last: Lsn,
         /// Why they could not be confirmed.
         #[snafu(source(from(LogError, Box::new)))]
-        source: Box<LogError>,
+        source: Box<Self>,
     },
     /// The entry was removed by trimming, retention or truncation.
     #[snafu(display("entry {lsn} is no longer in the log, which begins at {first}"))]
