@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use snafu::ResultExt;
-use wal_format::{EntriesRef, Lsn};
+use wal_format::{EntriesRef, FrameHeader, Lsn};
 use wal_segment::LoadedFrame;
 
 use crate::{
@@ -34,38 +34,41 @@ pub struct Entry {
 /// A frame whose entries are being read: decompressed once.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenFrame {
-    pub(crate) frame: LoadedFrame,
+    header: FrameHeader,
+    lsn: Lsn,
     body: Bytes,
 }
 
 impl OpenFrame {
     pub(crate) fn new(frame: LoadedFrame, payloads: &Payloads) -> Result<Self, LogError> {
-        let body = payloads.decode(&frame)?;
-        Ok(Self { frame, body })
+        let (header, lsn) = (frame.header, frame.lsn);
+        Ok(Self { header, lsn, body: payloads.decode(frame)? })
     }
 
     pub(crate) fn holds(&self, lsn: Lsn) -> bool {
-        lsn.since(self.frame.lsn).is_some_and(|index| index < u64::from(self.frame.header.count))
+        lsn.since(self.lsn).is_some_and(|index| index < u64::from(self.header.count))
+    }
+
+    /// Whether the body is the payload of one plain entry.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.header.count == 1 && self.header.columns == 0
+    }
+
+    /// The only entry of a plain frame, or the one with this LSN. Saves counting another reference to the body.
+    pub(crate) fn into_entry(self, lsn: Lsn) -> Result<Entry, LogError> {
+        if self.is_plain() { Ok(plain(lsn, &self.header, self.body)) } else { self.entry(lsn) }
     }
 
     /// The entry with this LSN, which the frame must hold.
     pub(crate) fn entry(&self, lsn: Lsn) -> Result<Entry, LogError> {
-        let header = &self.frame.header;
-        if header.count == 1 && header.columns == 0 {
-            return Ok(Entry {
-                lsn,
-                kind: header.entry_kind,
-                term: None,
-                timestamp: None,
-                time: header.time,
-                transaction: None,
-                payload: self.body.clone(),
-            });
+        let header = &self.header;
+        if self.is_plain() {
+            return Ok(plain(lsn, header, self.body.clone()));
         }
         let context = EncodingSnafu { operation: DECODE };
         let entries = EntriesRef::parse(header.count, header.columns, header.entry_kind, &self.body)
             .context(context)?;
-        let index = lsn.since(self.frame.lsn).and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX);
+        let index = lsn.since(self.lsn).and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX);
         let entry = entries.get(index).context(context)?;
         Ok(Entry {
             lsn,
@@ -76,5 +79,17 @@ impl OpenFrame {
             transaction: entries.transaction(),
             payload: self.body.slice(entry.range),
         })
+    }
+}
+
+const fn plain(lsn: Lsn, header: &FrameHeader, payload: Bytes) -> Entry {
+    Entry {
+        lsn,
+        kind: header.entry_kind,
+        term: None,
+        timestamp: None,
+        time: header.time,
+        transaction: None,
+        payload,
     }
 }

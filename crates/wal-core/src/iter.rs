@@ -32,12 +32,24 @@ pub struct Iter {
 #[derive(Debug)]
 struct Cursor {
     reader: FrameReader,
-    open: Option<(usize, OpenFrame)>,
+    place: Option<Place>,
+    /// The frame at that place, when it holds more than one entry.
+    open: Option<OpenFrame>,
+}
+
+/// A frame, by where it and its neighbours are.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Index of the segment in the view.
+    position: usize,
+    offset: u64,
+    end: u64,
+    previous: Option<u64>,
 }
 
 impl Cursor {
     const fn new() -> Self {
-        Self { reader: FrameReader::new(ITER_LEN), open: None }
+        Self { reader: FrameReader::new(ITER_LEN), place: None, open: None }
     }
 }
 
@@ -70,7 +82,7 @@ impl Iter {
             Direction::Forward => forward,
             Direction::Backward => backward,
         };
-        if let Some((_, open)) = cursor.open.as_ref().filter(|(_, open)| open.holds(lsn)) {
+        if let Some(open) = cursor.open.as_ref().filter(|open| open.holds(lsn)) {
             return open.entry(lsn);
         }
         // The neighbour is nearly always the one; looking it up finds it where it is not.
@@ -83,10 +95,14 @@ impl Iter {
                 engine.load(view, lsn, &mut cursor.reader)?
             }
         };
+        cursor.place =
+            Some(Place { position, offset: frame.offset, end: frame.end(), previous: frame.previous() });
         let open = OpenFrame::new(frame, &engine.payloads)?;
-        let entry = open.entry(lsn);
-        cursor.open = Some((position, open));
-        entry
+        if open.is_plain() {
+            cursor.open = None;
+            return open.into_entry(lsn);
+        }
+        cursor.open.insert(open).entry(lsn)
     }
 
     /// A cut behind the next entry only means that there are other segments now.
@@ -110,23 +126,23 @@ impl Iter {
 }
 
 impl Cursor {
-    /// The frame next to the open one, passing over control frames, if it holds `lsn`.
+    /// The frame next to the last one, passing over control frames, if it holds `lsn`.
     fn neighbour(
         &mut self,
         view: &View,
         lsn: Lsn,
         direction: Direction,
     ) -> Result<Option<(usize, LoadedFrame)>, wal_segment::SegmentError> {
-        let Some((position, open)) = &self.open else { return Ok(None) };
-        let position = *position;
+        let Some(place) = self.place else { return Ok(None) };
+        let position = place.position;
         let Some(segment) = view.segments.get(position) else { return Ok(None) };
         if lsn < segment.base() || view.bound(position).is_some_and(|bound| lsn >= bound) {
             return Ok(None);
         }
-        let mut end = open.frame.offset;
+        let mut end = place.offset;
         let mut offset = match direction {
-            Direction::Forward => Some(open.frame.end()),
-            Direction::Backward => open.frame.previous(),
+            Direction::Forward => Some(place.end),
+            Direction::Backward => place.previous,
         };
         while let Some(at) = offset {
             let frame = match direction {

@@ -275,7 +275,7 @@ impl Log {
     /// What the log has done since it was opened.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.engine().stats.snapshot()
+        self.engine().stats.snapshot(self.engine().appender.lock().counts)
     }
 
     /// The identity of the log; `None` when a log opened for reading has no segment.

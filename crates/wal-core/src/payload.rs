@@ -43,9 +43,9 @@ impl Payloads {
 
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the
     /// limit of the format before anything is allocated.
-    pub(crate) fn decode(&self, frame: &LoadedFrame) -> Result<Bytes, LogError> {
+    pub(crate) fn decode(&self, frame: LoadedFrame) -> Result<Bytes, LogError> {
         if frame.header.codec == CodecId::IDENTITY.0 {
-            return Ok(frame.body.clone());
+            return Ok(frame.body);
         }
         let split = split_compressed(&frame.body, BODY_LEN_MAX);
         let (raw_len, stored) = split.context(EncodingSnafu { operation: DECODE })?;

@@ -10,7 +10,6 @@ use crate::{
     engine::Engine,
     entry::OpenFrame,
     error::{OutOfRangeSnafu, TruncatedSnafu},
-    stats::add,
     view::View,
 };
 
@@ -23,8 +22,7 @@ impl Engine {
         self.check_readable(lsn)?;
         let view = self.view();
         let (_, frame) = self.load(&view, lsn, &mut FrameReader::new(GET_LEN))?;
-        add(&self.stats.entries_read, 1);
-        OpenFrame::new(frame, &self.payloads)?.entry(lsn)
+        OpenFrame::new(frame, &self.payloads)?.into_entry(lsn)
     }
 
     /// Whether an entry is part of the log, and certain enough to be shown.

@@ -38,7 +38,7 @@ impl Engine {
         let body_crc = self.options.checksum.of(&body);
         let shape = wal_format::BodyShape { count: 0, columns: 0, entry_kind: 0 };
         let draft = Draft { kind: FrameKind::Trim, body: &body, body_crc, codec: 0, shape };
-        let placed = self.place(&draft, Reserve::Control, None);
+        let placed = self.place(&draft, 0, Reserve::Control, None);
         let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
         self.commit.wait(self, stamped.tick)?;
@@ -137,7 +137,7 @@ impl Engine {
         }
         // The cut goes through a frame: the part that stays is written anew, and the cut is made before it.
         let predecessor = frame_before(segment, frame.offset, frame.header.prev_units)?;
-        let body = self.payloads.decode(&frame)?;
+        let body = self.payloads.decode(frame.clone())?;
         let carried = Carried {
             source: Arc::clone(segment),
             from: frame.offset,
