@@ -178,7 +178,7 @@ impl Copy<'_> {
         if count == 0 {
             return Ok(());
         }
-        let body = self.engine.payloads.decode(frame.clone())?;
+        let body = self.engine.payloads.decode(frame.header.codec, frame.body.clone())?;
         let context = EncodingSnafu { operation: DECODE };
         let header = &frame.header;
         let entries =

@@ -22,7 +22,7 @@ impl Engine {
         self.check_readable(lsn)?;
         let view = self.view();
         let (_, frame) = self.load(&view, lsn, &mut FrameReader::new(GET_LEN))?;
-        OpenFrame::new(frame, &self.payloads)?.into_entry(lsn)
+        OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads)?.into_entry(lsn)
     }
 
     /// Whether an entry is part of the log, and certain enough to be shown.

@@ -61,7 +61,9 @@ pub use entries::{BodyShape, EntriesBuilder, EntriesRef, EntryRef, NewEntry, spl
 pub use error::{DecodeError, FrameFault};
 #[doc(hidden)]
 pub use example::example_segment;
-pub use frame::{FrameHeader, FrameHint, FrameKind, Parsed, hint_frame, parse_frame};
+pub use frame::{
+    FrameHeader, FrameHint, FrameKind, Parsed, PlainFrame, hint_frame, parse_frame, parse_plain,
+};
 pub use ids::{LogId, Position, SegmentId};
 pub use index::{IndexPoint, SegmentIndex};
 pub use layout::{

@@ -1,10 +1,12 @@
 //! Reading a segment: from an LSN to a frame, from frame to frame, verified and where possible without copying.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, Lsn, Parsed, SegmentIndex, hint_frame,
-    parse_frame,
+    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, Lsn, Parsed, PlainFrame, SegmentIndex,
+    hint_frame, parse_frame, parse_plain,
 };
 
 use super::Segment;
@@ -193,12 +195,71 @@ impl FrameReader {
     ///
     /// [`SegmentError::Frame`] when there is no valid frame, [`SegmentError::Io`] when it cannot be read.
     pub fn read(&mut self, segment: &Segment, offset: u64) -> Result<Option<LoadedFrame>, SegmentError> {
+        let Some((header, body)) = self.load(segment, offset)? else { return Ok(None) };
+        let lsn = segment.base.plus(u64::from(header.lsn_delta));
+        Ok(Some(LoadedFrame { offset, header, lsn, body: self.window.slice(body) }))
+    }
+
+    /// The same without taking a reference to the body: says where it stands in the [`window`](Self::window).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    #[inline]
+    pub fn load(
+        &mut self,
+        segment: &Segment,
+        offset: u64,
+    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
         if offset >= segment.written() {
             return Ok(None);
         }
-        let of = Some((segment.id().0, segment.header.salt));
-        let inside = self.of == of && offset >= self.start && offset - self.start < self.window.len() as u64;
-        if !inside {
+        if self.covers(segment, offset) {
+            let at = (offset - self.start) as usize;
+            if let Parsed::Frame(header, body) = parse_frame(&self.window[at..], segment.key(), offset) {
+                let start = at + FRAME_HEADER_LEN;
+                return Ok(Some((header, start..start + body.len())));
+            }
+        }
+        self.load_slowly(segment, offset)
+    }
+
+    /// The frame at `offset` if it is in the window already and holds one plain entry; `None` otherwise, which says
+    /// nothing about the frame. `end` is where the written frames of the segment end.
+    #[inline]
+    pub fn plain(&self, segment: &Segment, offset: u64, end: u64) -> Option<PlainFrame<'_>> {
+        if offset >= end || !self.covers(segment, offset) {
+            return None;
+        }
+        parse_plain(self.window.get((offset - self.start) as usize..)?, segment.key(), offset)
+    }
+
+    /// The bytes read last.
+    #[must_use]
+    pub const fn window(&self) -> &Bytes {
+        &self.window
+    }
+
+    /// Where an offset of the segment stands in the window.
+    #[must_use]
+    pub const fn at(&self, offset: u64) -> usize {
+        offset.saturating_sub(self.start) as usize
+    }
+
+    #[inline]
+    fn covers(&self, segment: &Segment, offset: u64) -> bool {
+        self.of == Some((segment.id().0, segment.header.salt))
+            && offset >= self.start
+            && offset - self.start < self.window.len() as u64
+    }
+
+    #[cold]
+    fn load_slowly(
+        &mut self,
+        segment: &Segment,
+        offset: u64,
+    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
+        if !self.covers(segment, offset) {
             self.fill(segment, offset, self.read_ahead)?;
         }
         loop {
@@ -207,9 +268,7 @@ impl FrameReader {
             let fault = match parse_frame(rest, segment.key(), offset) {
                 Parsed::Frame(header, body) => {
                     let start = at + FRAME_HEADER_LEN;
-                    let body = self.window.slice(start..start + body.len());
-                    let lsn = segment.base.plus(u64::from(header.lsn_delta));
-                    return Ok(Some(LoadedFrame { offset, header, lsn, body }));
+                    return Ok(Some((header, start..start + body.len())));
                 }
                 Parsed::More(needed) if offset.saturating_add(needed) <= segment.written() => {
                     let have = rest.len() as u64;
@@ -231,19 +290,17 @@ impl FrameReader {
     /// # Errors
     ///
     /// Those of [`read`](Self::read).
-    pub fn read_backwards(
+    pub fn load_backwards(
         &mut self,
         segment: &Segment,
         offset: u64,
         end: u64,
-    ) -> Result<Option<LoadedFrame>, SegmentError> {
-        let of = Some((segment.id().0, segment.header.salt));
-        let inside = self.of == of && offset >= self.start && end - self.start <= self.window.len() as u64;
-        if !inside {
+    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
+        if !self.covers(segment, offset) || end - self.start > self.window.len() as u64 {
             let start = end.saturating_sub(self.read_ahead).clamp(FIRST_FRAME, offset);
             self.fill(segment, start, end.saturating_sub(start))?;
         }
-        self.read(segment, offset)
+        self.load(segment, offset)
     }
 
     fn fill(&mut self, segment: &Segment, offset: u64, len: u64) -> Result<(), SegmentError> {
