@@ -53,9 +53,9 @@ impl Batch {
     pub fn push_entry(&mut self, entry: NewEntry<'_>) -> Result<(), Error> {
         self.entries.push(&entry).map_err(|source| match source {
             DecodeError::Invalid { what: "the body length", value } => {
-                LogError::TooLarge { len: value, max: u64::from(BODY_LEN_MAX) }.into()
+                Error::new(LogError::TooLarge { len: value, max: u64::from(BODY_LEN_MAX) })
             }
-            source => LogError::Encoding { operation: "add an entry to a batch", source }.into(),
+            source => Error::new(LogError::Encoding { operation: "add an entry to a batch", source }),
         })
     }
 

@@ -120,8 +120,8 @@ impl WalBuilder {
     /// with an id that is reserved or taken.
     pub fn open(self) -> Result<Wal, Error> {
         let create = self.create;
-        let (environment, options) = self.parts(create)?;
-        Ok(Wal::new(Log::open(environment, options)?))
+        let (environment, options) = self.parts(create).map_err(Error::new)?;
+        Log::open(environment, options).map(Wal::new).map_err(Error::new)
     }
 
     /// Opens the log for reading only, beside a live writer or without one. Takes no lock and changes nothing.
@@ -130,11 +130,11 @@ impl WalBuilder {
     ///
     /// Those of [`Wal::open_read_only`]; otherwise as [`open`](Self::open).
     pub fn open_read_only(self) -> Result<Wal, Error> {
-        let (environment, options) = self.parts(false)?;
-        Ok(Wal::new(Log::open_read_only(environment, options)?))
+        let (environment, options) = self.parts(false).map_err(Error::new)?;
+        Log::open_read_only(environment, options).map(Wal::new).map_err(Error::new)
     }
 
-    fn parts(self, create: bool) -> Result<(Environment, Options), Error> {
+    fn parts(self, create: bool) -> Result<(Environment, Options), LogError> {
         // Before anything is created: settings that cannot be used leave nothing behind.
         self.options.validate()?;
         let codecs = codecs(&self.options, self.codecs)?;

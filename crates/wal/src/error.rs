@@ -93,6 +93,10 @@ struct Inner {
 }
 
 impl Error {
+    pub(crate) fn new(cause: LogError) -> Self {
+        Self { inner: Box::new(Inner { cause, appending: false }) }
+    }
+
     /// The error of an append.
     pub(crate) fn append(cause: LogError) -> Self {
         Self { inner: Box::new(Inner { cause, appending: true }) }
@@ -168,12 +172,6 @@ impl Error {
             cause = source;
         }
         cause
-    }
-}
-
-impl From<LogError> for Error {
-    fn from(cause: LogError) -> Self {
-        Self { inner: Box::new(Inner { cause, appending: false }) }
     }
 }
 

@@ -71,7 +71,7 @@ impl Iterator for Iter {
         if let Ok(entry) = &item {
             self.front = entry.lsn.next();
         }
-        Some(item.map_err(Error::from))
+        Some(item.map_err(Error::new))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -85,7 +85,7 @@ impl DoubleEndedIterator for Iter {
         if let Ok(entry) = &item {
             self.back = entry.lsn;
         }
-        Some(item.map_err(Error::from))
+        Some(item.map_err(Error::new))
     }
 }
 

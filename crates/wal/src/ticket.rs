@@ -68,7 +68,7 @@ impl Ticket {
     /// this process. All have the outcome [`Outcome::Unknown`](crate::Outcome::Unknown): the entries may be there
     /// after the log is reopened.
     pub fn wait(&self) -> Result<(), Error> {
-        self.inner.wait().map_err(Error::from)
+        self.inner.wait().map_err(Error::new)
     }
 
     /// Returns `true` when the entries are durable, `false` when that took longer than `timeout`. Another thread does
@@ -78,14 +78,14 @@ impl Ticket {
     ///
     /// Those of [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool, Error> {
-        self.inner.wait_timeout(timeout).map_err(Error::from)
+        self.inner.wait_timeout(timeout).map_err(Error::new)
     }
 
     /// Calls `call` once: when the entries are durable, or when it is certain that this process will not make them so.
     ///
     /// It is called at once when that is so already, else by whichever thread did the sync: it must not block.
     pub fn on_durable(&self, call: impl FnOnce(Result<(), Error>) + Send + 'static) {
-        self.inner.on_durable(|result| call(result.map_err(Error::from)));
+        self.inner.on_durable(|result| call(result.map_err(Error::new)));
     }
 }
 
@@ -93,6 +93,6 @@ impl Future for Ticket {
     type Output = Result<(), Error>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.inner).poll(context).map_err(Error::from)
+        Pin::new(&mut self.inner).poll(context).map_err(Error::new)
     }
 }

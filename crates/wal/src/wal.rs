@@ -225,7 +225,7 @@ impl Wal {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) and [`ErrorKind::Poisoned`](crate::ErrorKind::Poisoned): what was not
     /// durable before may be lost; reopen the log.
     pub fn sync(&self) -> Result<(), Error> {
-        Ok(self.log.sync()?)
+        self.log.sync().map_err(Error::new)
     }
 
     /// The entry with this LSN. Its payload is not copied where the storage can do without, and stays valid for as long
@@ -237,7 +237,7 @@ impl Wal {
     /// when it is not in the log any more, or not yet; [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when it is
     /// damaged; [`ErrorKind::Poisoned`](crate::ErrorKind::Poisoned) when it is not certain after a failure.
     pub fn get(&self, lsn: Lsn) -> Result<Entry, Error> {
-        Ok(self.log.get(lsn)?)
+        self.log.get(lsn).map_err(Error::new)
     }
 
     /// All entries that are there now, in order; from the back with [`rev`](Iterator::rev), from a certain one with
@@ -308,7 +308,7 @@ impl Wal {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when `first` is beyond the next LSN; those of
     /// [`sync`](Self::sync). Trimming works while the disk is full.
     pub fn truncate_before(&self, first: Lsn) -> Result<(), Error> {
-        Ok(self.log.truncate_before(first)?)
+        self.log.truncate_before(first).map_err(Error::new)
     }
 
     /// Removes the entries after `last`; durable on return. The next append gets the LSN after `last`.
@@ -331,7 +331,7 @@ impl Wal {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn truncate_after(&self, last: Lsn) -> Result<(), Error> {
-        Ok(self.log.truncate_after(last)?)
+        self.log.truncate_after(last).map_err(Error::new)
     }
 
     /// Removes the entry `next` and those after it; durable on return. The next append gets this LSN. Like
@@ -341,7 +341,7 @@ impl Wal {
     ///
     /// Those of [`truncate_after`](Self::truncate_after).
     pub fn truncate_from(&self, next: Lsn) -> Result<(), Error> {
-        Ok(self.log.truncate_from(next)?)
+        self.log.truncate_from(next).map_err(Error::new)
     }
 
     /// Removes all entries; durable on return. The next LSN stays what it is.
@@ -350,7 +350,7 @@ impl Wal {
     ///
     /// Those of [`sync`](Self::sync).
     pub fn clear(&self) -> Result<(), Error> {
-        Ok(self.log.clear()?)
+        self.log.clear().map_err(Error::new)
     }
 
     /// What the log has done since it was opened. Cheap.
@@ -371,7 +371,7 @@ impl Wal {
     ///
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when a file cannot be looked at.
     pub fn segments(&self) -> Result<Vec<SegmentSummary>, Error> {
-        Ok(self.log.segments()?)
+        self.log.segments().map_err(Error::new)
     }
 
     /// The identity of the log, drawn when it was created; `None` when a log that was opened for reading has no segment.
@@ -387,7 +387,7 @@ impl Wal {
     ///
     /// Those of [`sync`](Self::sync).
     pub fn maintain(&self) -> Result<(), Error> {
-        Ok(self.log.maintain()?)
+        self.log.maintain().map_err(Error::new)
     }
 
     /// Closes the log for all clones: everything appended is durable on return, and the next open finds a clean end.
@@ -397,7 +397,7 @@ impl Wal {
     ///
     /// Those of [`sync`](Self::sync). The log is closed all the same.
     pub fn close(&self) -> Result<(), Error> {
-        Ok(self.log.close()?)
+        self.log.close().map_err(Error::new)
     }
 }
 
