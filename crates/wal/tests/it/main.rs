@@ -1,0 +1,7 @@
+//! The log as its users see it, on real files.
+#![expect(clippy::disallowed_methods, reason = "the tests look at the files behind the log's back")]
+
+mod misuse;
+mod refused;
+mod support;
+mod usage;
