@@ -1,6 +1,7 @@
 //! Finding the log among the files: `docs/FORMAT.md`, section 6. Reads only.
 
 mod chain;
+mod closed;
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
-use wal_format::{FrameKind, Lsn, Seal, Trim};
+use snafu::ResultExt;
+use wal_format::{Close, CloseState, FrameKind, Lsn, Seal, Trim};
 use wal_segment::{FrameReader, SegmentError};
 
 use crate::{
     LogError,
-    appender::{Appender, Draft, Reserve},
+    appender::{Appender, Draft, Reserve, padded},
     begin::{Beginning, Carried, Inheritance, begin_len},
     engine::Engine,
-    error::{OutOfRangeSnafu, TruncatedSnafu},
+    error::{EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
     flush::Writer,
     open::frame_before,
 };
@@ -142,7 +143,7 @@ impl Engine {
             source: Arc::clone(segment),
             from: frame.offset,
             to: frame.end(),
-            len: crate::appender::padded(body.len().max(frame.body.len())),
+            len: padded(body.len().max(frame.body.len())),
             until: Some(next),
         };
         Ok(Beginning { base: frame.lsn, predecessor: Some(predecessor), carried: Some(carried) })
@@ -173,7 +174,7 @@ impl Engine {
             return self.poisoned().map_or(Ok(()), Err);
         };
         self.drain(writer, appender)?;
-        let body = wal_format::Close { next: appender.next }.encode();
+        let body = close_body(appender)?;
         appender.stamp(&Draft::control(FrameKind::Close, &body, key), self.clock.now());
         self.drain(writer, appender)?;
         if let Some(tail) = &appender.tail {
@@ -200,4 +201,17 @@ impl Engine {
             let _: Result<(), SegmentError> = self.directory.write_index(&index);
         }
     }
+}
+
+/// The state goes into the close where it fits; the reserve of a segment always has room for the rest.
+fn close_body(appender: &Appender) -> Result<Vec<u8>, LogError> {
+    let context = EncodingSnafu { operation: "encode the close" };
+    let state = CloseState { first_retained: appender.first_retained, metadata: appender.metadata.clone() };
+    let mut body = Vec::new();
+    Close { next: appender.next, state: Some(state) }.encode(&mut body).context(context)?;
+    let fits = appender.tail.as_ref().is_some_and(|tail| tail.offset + padded(body.len()) <= tail.capacity);
+    if !fits {
+        body.truncate(8);
+    }
+    Ok(body)
 }

@@ -56,7 +56,7 @@ mod scan;
 mod segment_header;
 
 pub use checksum::ChecksumKind;
-pub use control::{Close, Seal, Trim};
+pub use control::{Close, CloseState, Seal, Trim};
 pub use entries::{BodyShape, EntriesBuilder, EntriesRef, EntryRef, NewEntry, split_compressed};
 pub use error::{DecodeError, FrameFault};
 #[doc(hidden)]

@@ -222,3 +222,32 @@ fn one_writer_and_readers_beside_it() {
         assert_eq!(reader.next_lsn().get(), 500, "a reader sees the log as it was opened");
     });
 }
+
+#[test]
+fn sidecars_are_hints() {
+    on_all(|storage| {
+        for (round, damage) in [0_u8, 1, 2].into_iter().enumerate() {
+            let from = round as u64 * 500 + 1;
+            fill(&open(&storage, &small()).unwrap(), from, from + 500);
+            let log = open(&storage, &small()).unwrap();
+            log.truncate_before(Lsn::new(from / 2 + 1).unwrap()).unwrap();
+            drop(log);
+            let indexes: Vec<String> =
+                storage.list().unwrap().into_iter().filter(|name| name.ends_with(".idx")).collect();
+            assert!(indexes.len() > 1, "{indexes:?}");
+            for name in indexes {
+                let mut bytes = vec![0; 1 << 20];
+                let read = storage.open(&name).unwrap().read_at(0, &mut bytes).unwrap();
+                storage.remove(&name).unwrap();
+                if damage > 0 {
+                    bytes.truncate(read);
+                    bytes[60 * usize::from(damage) % read] ^= 0x10;
+                    storage.create(&name).unwrap().write_at(0, &bytes).unwrap();
+                }
+            }
+            let log = open(&storage, &small()).unwrap();
+            assert!(log.recovery_report().clean);
+            check(&log, from / 2 + 1, from + 500);
+        }
+    });
+}
