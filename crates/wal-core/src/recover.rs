@@ -6,8 +6,8 @@ mod closed;
 use std::{collections::BTreeSet, sync::Arc};
 
 use wal_format::{
-    FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata, Position, Seal, SegmentId, Trim,
-    Verdict,
+    CloseState, FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata, Position, Seal,
+    SegmentId, Trim, Verdict,
 };
 use wal_segment::{Directory, Inspected, LazyFile, Listing, Segment, SegmentError, inspect, scan};
 
@@ -97,6 +97,20 @@ fn found_log(
     head: usize,
 ) -> Result<FoundLog, LogError> {
     let Some(newest) = inspected.get(head) else { return chain::no_opening(directory) };
+    let (verdict, state) = match closed::find(directory, newest) {
+        Some(found) => found,
+        None => scan_newest(directory, listing, newest)?,
+    };
+    let CloseState { first_retained, metadata } = state;
+    let links = chain::walk(directory, inspected, head, first_retained)?;
+    Ok(FoundLog { links, head: newest.clone(), verdict, first_retained, metadata })
+}
+
+fn scan_newest(
+    directory: &Directory,
+    listing: &Listing,
+    newest: &Inspected,
+) -> Result<(Verdict, CloseState), LogError> {
     let Some(opening) = &newest.opening else { return chain::no_opening(directory) };
     let mut state =
         State { first_retained: opening.first_retained, metadata: opening.metadata.clone(), seal: None };
@@ -109,9 +123,8 @@ fn found_log(
         let location = directory.storage().location();
         return MissingSegmentSnafu { segment: seal.successor, location, near: seal.next }.fail();
     }
-    let links = chain::walk(directory, inspected, head, state.first_retained)?;
-    let (first_retained, metadata) = (state.first_retained, state.metadata);
-    Ok(FoundLog { links, head: newest.clone(), verdict, first_retained, metadata })
+    let State { first_retained, metadata, .. } = state;
+    Ok((verdict, CloseState { first_retained, metadata }))
 }
 
 /// What the control frames of the newest segment add up to.
