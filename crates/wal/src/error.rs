@@ -20,7 +20,8 @@ pub enum ErrorKind {
     /// reopen the log.
     Io,
     /// There is no space. Everything acknowledged stays readable; free space or trim the log, then go on without
-    /// reopening.
+    /// reopening. An append with the outcome [`Outcome::Unknown`] is still in the log: do not repeat it, call
+    /// [`Wal::sync`](crate::Wal::sync).
     Full,
     /// Another writer has the log open: in this process or in another one. Close it, or open the log read-only.
     Locked,
@@ -56,8 +57,8 @@ pub enum ErrorKind {
 pub enum Outcome {
     /// They are not in the log and never will be. Appending them again cannot make duplicates.
     NotAppended,
-    /// They got their LSNs ([`Error::lsns`]) and could not be confirmed: after the next open they may be there, whole
-    /// batches or not at all. Look before appending them again.
+    /// They got their LSNs ([`Error::lsns`]) and could not be confirmed: a later sync may do that, or they may be there
+    /// after the next open, batches whole or not at all. Look before appending them again.
     Unknown,
 }
 

@@ -101,7 +101,9 @@ impl Wal {
     ///
     /// [`Error::outcome`] says whether the entry may be in the log all the same.
     ///
-    /// - [`ErrorKind::Full`](crate::ErrorKind::Full): free space and try again.
+    /// - [`ErrorKind::Full`](crate::ErrorKind::Full): free space, then append again when the outcome is
+    ///   [`NotAppended`](crate::Outcome::NotAppended), or [`sync`](Self::sync) when it is
+    ///   [`Unknown`](crate::Outcome::Unknown).
     /// - [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge): nothing was written.
     /// - [`ErrorKind::Io`](crate::ErrorKind::Io) and [`ErrorKind::Poisoned`](crate::ErrorKind::Poisoned): reopen the
     ///   log.
@@ -182,7 +184,7 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// Those of [`append`](Self::append), and nothing was appended; what happens later is for the ticket to tell.
+    /// Those of [`append`](Self::append); what happens later is for the ticket to tell.
     pub fn submit(&self, payload: impl AsRef<[u8]>) -> Result<Ticket, Error> {
         self.submit_with(NewEntry::plain(payload.as_ref()), None)
     }
@@ -202,7 +204,7 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// Those of [`append_batch`](Self::append_batch), and nothing was appended.
+    /// Those of [`append_batch`](Self::append_batch); what happens later is for the ticket to tell.
     pub fn submit_batch(&self, batch: &Batch) -> Result<Ticket, Error> {
         self.submit_batch_with(batch, None)
     }
