@@ -10,6 +10,7 @@ use crate::{
     engine::Engine,
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::CutOffSnafu,
+    read::undecodable,
     view::View,
 };
 
@@ -100,6 +101,10 @@ impl Iter {
     }
 
     /// The next entry, lent until the iterator moves on.
+    ///
+    /// # Errors
+    ///
+    /// As the iterator's items.
     pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>, LogError>> {
         if self.front >= self.back {
             return None;
@@ -112,7 +117,11 @@ impl Iter {
         match self.step(lsn, Direction::Forward) {
             Ok(found) => {
                 self.front += 1;
-                Some(self.forward.lend(found, lsn))
+                Some(
+                    self.forward
+                        .lend(found, lsn)
+                        .map_err(|error| self.forward.undecodable(&self.view, lsn, error)),
+                )
             }
             Err(error) => Some(Err(self.end(error))),
         }
@@ -256,8 +265,14 @@ impl Cursor {
         let written = view.segments.get(position).map_or(0, |segment| segment.written());
         let place = Place { position, bound, offset: frame.offset, end: 0, prev_units: 0, written };
         self.place = Some(place.moved(frame.offset, &frame.header, written));
-        self.open = Some(OpenFrame::new(frame.header, frame.lsn, frame.body, &engine.payloads)?);
+        let open = OpenFrame::new(frame.header, frame.lsn, frame.body, &engine.payloads);
+        self.open = Some(open.map_err(|error| self.undecodable(view, lsn, error))?);
         Ok(Found::Open)
+    }
+
+    fn undecodable(&self, view: &View, lsn: Lsn, error: LogError) -> LogError {
+        let (position, offset) = self.place.map_or((0, 0), |place| (place.position, place.offset));
+        undecodable(view, position, offset, lsn, error)
     }
 
     fn lend(&self, found: Found, lsn: Lsn) -> Result<EntryRef<'_>, LogError> {
@@ -308,7 +323,11 @@ impl Iterator for Iter {
         match self.step(lsn, Direction::Forward) {
             Ok(found) => {
                 self.front += 1;
-                Some(self.forward.give(found, lsn))
+                Some(
+                    self.forward
+                        .give(found, lsn)
+                        .map_err(|error| self.forward.undecodable(&self.view, lsn, error)),
+                )
             }
             Err(error) => Some(Err(self.end(error))),
         }
@@ -328,7 +347,11 @@ impl DoubleEndedIterator for Iter {
         match self.step(lsn, Direction::Backward) {
             Ok(found) => {
                 self.back -= 1;
-                Some(self.backward.give(found, lsn))
+                Some(
+                    self.backward
+                        .give(found, lsn)
+                        .map_err(|error| self.backward.undecodable(&self.view, lsn, error)),
+                )
             }
             Err(error) => Some(Err(self.end(error))),
         }

@@ -21,8 +21,11 @@ impl Engine {
     pub(crate) fn get(&self, lsn: Lsn) -> Result<Entry, LogError> {
         self.check_readable(lsn)?;
         let view = self.view();
-        let (_, frame) = self.load(&view, lsn, &mut FrameReader::new(GET_LEN))?;
-        OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads)?.into_entry(lsn)
+        let (position, frame) = self.load(&view, lsn, &mut FrameReader::new(GET_LEN))?;
+        let offset = frame.offset;
+        OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads)
+            .and_then(|open| open.into_entry(lsn))
+            .map_err(|error| undecodable(&view, position, offset, lsn, error))
     }
 
     /// Whether an entry is part of the log, and certain enough to be shown.
@@ -109,4 +112,10 @@ impl Engine {
 
 fn holds(frame: &LoadedFrame, lsn: Lsn) -> bool {
     lsn.since(frame.lsn).is_some_and(|index| index < u64::from(frame.header.count))
+}
+
+/// Says where the frame is whose content cannot be decoded.
+pub(crate) fn undecodable(view: &View, position: usize, offset: u64, lsn: Lsn, source: LogError) -> LogError {
+    let path = view.segments.get(position).map_or("", |segment| segment.path()).to_owned();
+    LogError::Undecodable { lsn, path, offset, source: Box::new(source) }
 }

@@ -3,7 +3,10 @@
 mod chain;
 mod closed;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use wal_format::{
     CloseState, FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata, Position, Seal,
@@ -180,8 +183,14 @@ fn never_used(directory: &Directory, segment: &Inspected) -> Result<(), LogError
     Err(LogError::Lost { first: Lsn::FIRST, last: None, source })
 }
 
+/// The log that most of the segments belong to; one that belongs to another is an error.
 fn same_log(inspected: &[Inspected]) -> Result<Option<LogId>, SegmentError> {
-    let Some(expected) = inspected.first().map(|segment| segment.header.log_id) else { return Ok(None) };
+    let mut counts: BTreeMap<[u8; 16], usize> = BTreeMap::new();
+    for segment in inspected {
+        *counts.entry(segment.header.log_id.0).or_default() += 1;
+    }
+    let most = counts.iter().max_by_key(|(_, count)| **count);
+    let Some(expected) = most.map(|(id, _)| LogId(*id)) else { return Ok(None) };
     match inspected.iter().find(|segment| segment.header.log_id != expected) {
         Some(other) => {
             Err(SegmentError::Foreign { path: other.path.clone(), found: other.header.log_id, expected })

@@ -3,7 +3,7 @@
 //! Nothing is overwritten. From the front, a frame says where the log begins now, and whole segments below are removed
 //! once that frame is durable. From the end, a new segment names as its predecessor the place of the cut.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use snafu::ResultExt;
 use wal_format::{Close, CloseState, FrameKind, Lsn, Seal, Trim};
@@ -161,6 +161,7 @@ impl Engine {
         let closed = self.close_tail(&mut writer, &mut appender);
         drop(appender);
         drop(writer);
+        self.ended.store(true, Ordering::Release);
         self.commit.wake(self);
         self.index_sealed();
         if let Some(prepared) = self.preparer.as_ref().and_then(|preparer| preparer.take(0)) {

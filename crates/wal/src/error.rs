@@ -127,6 +127,7 @@ impl Error {
             LogError::Unconfirmed { first, last, .. } => Some(first..=last),
             LogError::Truncated { lsn, .. }
             | LogError::CutOff { lsn, .. }
+            | LogError::Undecodable { lsn, .. }
             | LogError::OutOfRange { lsn, .. }
             | LogError::Conflict { expected: lsn, .. } => Some(lsn..=lsn),
             _ => None,
@@ -140,7 +141,7 @@ impl Error {
             LogError::MissingSegment { location, .. }
             | LogError::MissingLog { location }
             | LogError::Locked { location } => Some(location),
-            LogError::Inconsistent { path, .. } => Some(path),
+            LogError::Inconsistent { path, .. } | LogError::Undecodable { path, .. } => Some(path),
             cause => segment_error(cause).map(path_of),
         }
     }
@@ -157,6 +158,9 @@ impl Error {
     /// The place in the file, in bytes from its start.
     #[must_use]
     pub fn offset(&self) -> Option<u64> {
+        if let LogError::Undecodable { offset, .. } = self.root() {
+            return Some(*offset);
+        }
         match segment_error(self.root())? {
             SegmentError::Frame { offset, .. } | SegmentError::Body { offset, .. } => Some(*offset),
             SegmentError::Header { .. } | SegmentError::Misnamed { .. } | SegmentError::Foreign { .. } => {
@@ -233,7 +237,7 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         LogError::Poisoned { .. } => ErrorKind::Poisoned,
         LogError::Closed => ErrorKind::Closed,
         LogError::ReadOnly => ErrorKind::ReadOnly,
-        LogError::Unconfirmed { source, .. } => kind_of_log(source),
+        LogError::Unconfirmed { source, .. } | LogError::Undecodable { source, .. } => kind_of_log(source),
         LogError::Truncated { .. } | LogError::CutOff { .. } => ErrorKind::Truncated,
         LogError::TooLarge { .. } => ErrorKind::TooLarge,
         LogError::Conflict { .. } => ErrorKind::Conflict,

@@ -7,11 +7,17 @@ use wal_format::{
 };
 use wal_segment::{Directory, Inspected, StorageFile};
 
+use crate::open::SUPERSEDE_LEN;
+
 /// The end of the newest segment and the state there, if a close is found where its sidecar says, with its state, and
 /// nothing behind it. Whatever is not as it should be, errors of reading included, is left to the scan.
 pub(super) fn find(directory: &Directory, newest: &Inspected) -> Option<(Verdict, CloseState)> {
     let base = newest.opening.as_ref()?.base;
     let index = directory.read_index(newest.header.segment)?;
+    // What the next segment will carry over must be read anyway, and damage in it be found before it is relied on.
+    if index.end <= SUPERSEDE_LEN {
+        return None;
+    }
     if index.salt != newest.header.salt || index.base != base || index.end <= index.last_frame {
         return None;
     }

@@ -37,7 +37,6 @@ fn a_full_disk_leaves_the_append_open_until_there_is_space() {
 }
 
 #[test]
-#[ignore = "wal-core: a close that fails for want of space leaves tickets waiting for ever"]
 fn a_ticket_hears_of_a_log_that_could_not_be_closed() {
     let (_disk, wal) = stuffed(true);
     let ticket = wal.submit("two").unwrap();

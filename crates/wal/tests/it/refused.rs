@@ -133,7 +133,7 @@ fn a_segment_of_another_log_is_refused() {
     let good = fs::read(&path).unwrap();
     assert_eq!(ours.id, theirs.id);
     fs::copy(path_of(dirs[1].path(), theirs.id.0), &path).unwrap();
-    let error = cannot_be_opened(dirs[0].path(), ErrorKind::Corrupt, &[text(&path), "another log"]);
+    let error = cannot_be_opened(dirs[0].path(), ErrorKind::Corrupt, &[text(&path), "belongs to log"]);
     assert_eq!((error.path(), error.segment()), (Some(text(&path)), Some(ours.id)));
     fs::write(&path, good).unwrap();
     assert_eq!(Wal::open(dirs[0].path()).unwrap().iter().count(), 30);
