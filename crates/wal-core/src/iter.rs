@@ -10,7 +10,7 @@ use crate::{
     engine::Engine,
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::CutOffSnafu,
-    read::undecodable,
+    read::{is_gone, undecodable},
     view::View,
 };
 
@@ -142,7 +142,15 @@ impl Iter {
             cursor.neighbour(view, lsn, direction).map_err(|error| engine.unreadable(lsn, error))?;
         match neighbour {
             Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
-            neighbour => cursor.open(engine, view, lsn, neighbour),
+            neighbour => match cursor.open(engine, view, lsn, neighbour) {
+                Err(error) if is_gone(&error) => {
+                    // A segment that was superseded before it was first read: its entries are in another one.
+                    *view = engine.view();
+                    *cursor = Cursor::new();
+                    cursor.open(engine, view, lsn, None)
+                }
+                opened => opened,
+            },
         }
     }
 

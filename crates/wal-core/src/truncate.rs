@@ -128,7 +128,11 @@ impl Engine {
             return Ok(Beginning { base: next, predecessor: None, carried: None });
         };
         let view = self.view();
-        let (position, frame) = self.load(&view, last, &mut FrameReader::new(64 << 10))?;
+        // Everything is written by now, and the lock that finding younger frames takes is held.
+        let found = self.load_written(&view, last, &mut FrameReader::new(64 << 10))?;
+        let Some((position, frame)) = found else {
+            return OutOfRangeSnafu { lsn: last, next: appender.next }.fail();
+        };
         let Some(segment) = view.segments.get(position) else {
             return OutOfRangeSnafu { lsn: last, next: appender.next }.fail();
         };

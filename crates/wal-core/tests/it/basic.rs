@@ -251,3 +251,34 @@ fn sidecars_are_hints() {
         }
     });
 }
+
+#[test]
+fn an_iterator_survives_the_segment_it_has_not_read_yet() {
+    on_all(|storage| {
+        fill(&open(&storage, &small()).unwrap(), 1, 20);
+        let log = open(&storage, &small()).unwrap();
+        let (mut forward, mut backward) = (log.range(..), log.range(..));
+        // The first append copies the small segment and removes its file.
+        fill(&log, 20, 21);
+        assert_eq!(forward.next().unwrap().unwrap().payload, payload(1));
+        assert_eq!(backward.next_back().unwrap().unwrap().payload, payload(19));
+        assert_eq!(
+            forward.map(|entry| entry.unwrap().lsn.get()).collect::<Vec<_>>(),
+            (2..20).collect::<Vec<_>>()
+        );
+    });
+}
+
+#[test]
+fn damage_in_a_small_closed_segment_is_found_at_open() {
+    on_all(|storage| {
+        fill(&open(&storage, &small()).unwrap(), 1, 20);
+        let name = storage.list().unwrap().into_iter().find(|name| name.ends_with(".wal")).unwrap();
+        let mut bytes = vec![0; 64 << 10];
+        storage.open(&name).unwrap().read_at(0, &mut bytes).unwrap();
+        bytes[1000] ^= 1;
+        storage.remove(&name).unwrap();
+        storage.create(&name).unwrap().write_at(0, &bytes).unwrap();
+        assert!(matches!(open(&storage, &small()), Err(LogError::Lost { .. })));
+    });
+}
