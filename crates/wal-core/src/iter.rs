@@ -2,8 +2,8 @@
 
 use std::{iter::FusedIterator, ops::Range, sync::Arc};
 
-use wal_format::{FRAME_HEADER_LEN, FrameHeader, Lsn, frame_len};
-use wal_segment::{FrameReader, SegmentError};
+use wal_format::{ChecksumKind, FRAME_HEADER_LEN, FrameHeader, Lsn, SegmentKey, frame_len, parse_plain};
+use wal_segment::{FrameReader, Segment, SegmentError};
 
 use crate::{
     Entry, EntryRef, LogError,
@@ -46,6 +46,32 @@ struct Cursor {
     open: Option<OpenFrame>,
     /// The entry of the plain frame at that place, when the short way led there.
     passed: Passed,
+    short: Short,
+}
+
+/// What it takes to read on in the reader's window, as long as the frames there are plain. Empty while another frame is
+/// open.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    key: SegmentKey,
+    /// LSN that the segment counts from.
+    base: u64,
+    /// Where the window starts in the segment.
+    start: u64,
+    /// Where the window or the written frames end.
+    limit: u64,
+    /// LSN of the first entry in a later segment.
+    bound: u64,
+}
+
+impl Short {
+    const NONE: Self = Self {
+        key: SegmentKey { checksum: ChecksumKind::Crc32, salt: 0 },
+        base: 0,
+        start: 0,
+        limit: 0,
+        bound: 0,
+    };
 }
 
 /// A plain entry in the reader's window.
@@ -67,8 +93,6 @@ struct Place {
     offset: u64,
     end: u64,
     prev_units: u32,
-    /// Where the written frames of the segment ended when the place was found.
-    written: u64,
 }
 
 /// Where the entry asked for is.
@@ -110,7 +134,7 @@ impl Iter {
             return None;
         }
         let lsn = Lsn::new(self.front)?;
-        if self.engine.cuts.generation() == self.generation && self.forward.pass_plain(&self.view, lsn) {
+        if self.engine.cuts.generation() == self.generation && self.forward.pass_plain(self.front) {
             self.front += 1;
             return self.forward.passed(lsn).map(Ok);
         }
@@ -180,28 +204,37 @@ impl Cursor {
             place: None,
             open: None,
             passed: Passed { time: 0, start: 0, end: 0, kind: 0 },
+            short: Short::NONE,
         }
     }
 
     /// The short way: moves to the next frame if it is in the window already and holds just this entry.
     #[inline]
-    fn pass_plain(&mut self, view: &View, lsn: Lsn) -> bool {
-        let Some(place) = self.place.as_mut().filter(|place| self.open.is_none() && lsn.get() < place.bound)
-        else {
+    fn pass_plain(&mut self, lsn: u64) -> bool {
+        let Short { key, base, start, limit, bound } = self.short;
+        let Some(place) = self.place.as_mut().filter(|place| place.end < limit && lsn < bound) else {
             return false;
         };
-        let Some(segment) = view.segments.get(place.position) else { return false };
-        let Some(frame) = self.reader.plain(segment, place.end, place.written) else { return false };
-        if lsn.since(segment.base()) != Some(u64::from(frame.lsn_delta)) {
+        let at = place.end.wrapping_sub(start) as usize;
+        let Some(rest) = self.reader.window().get(at..) else { return false };
+        let Some(frame) = parse_plain(rest, key, place.end) else { return false };
+        if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn {
             return false;
         }
-        let start = self.reader.at(place.end) + FRAME_HEADER_LEN;
+        let start = at + FRAME_HEADER_LEN;
         self.passed =
             Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
         place.offset = place.end;
         place.end += frame_len(frame.payload.len() as u32);
         place.prev_units = frame.prev_units;
         true
+    }
+
+    /// Remembers what the short way needs, for the window that was just read.
+    fn shorten(&mut self, segment: &Segment, bound: u64) {
+        let start = self.reader.window_start();
+        let limit = segment.written().min(start + self.reader.window().len() as u64);
+        self.short = Short { key: segment.key(), base: segment.base().get(), start, limit, bound };
     }
 
     #[inline]
@@ -240,11 +273,12 @@ impl Cursor {
                 (Direction::Backward, None) => return Ok(None),
             };
             let Some((header, body)) = loaded else { return Ok(None) };
-            place = place.moved(offset, &header, segment.written());
+            place = place.moved(offset, &header);
             let first = segment.base().plus(u64::from(header.lsn_delta));
             if lsn.since(first).is_some_and(|index| index < u64::from(header.count)) {
                 self.place = Some(place);
                 self.open = None;
+                self.shorten(segment, place.bound);
                 return Ok(Some((header, body)));
             }
             if header.count > 0 {
@@ -261,6 +295,7 @@ impl Cursor {
         lsn: Lsn,
         neighbour: Option<(FrameHeader, Range<usize>)>,
     ) -> Result<Found, LogError> {
+        self.short = Short::NONE;
         if let Some((header, body)) = neighbour {
             let first = lsn_of(view, self.place, &header);
             self.open =
@@ -270,9 +305,8 @@ impl Cursor {
         engine.check_readable(lsn)?;
         let (position, frame) = engine.load(view, lsn, &mut self.reader)?;
         let bound = view.bound(position).map_or(u64::MAX, Lsn::get);
-        let written = view.segments.get(position).map_or(0, |segment| segment.written());
-        let place = Place { position, bound, offset: frame.offset, end: 0, prev_units: 0, written };
-        self.place = Some(place.moved(frame.offset, &frame.header, written));
+        let place = Place { position, bound, offset: frame.offset, end: 0, prev_units: 0 };
+        self.place = Some(place.moved(frame.offset, &frame.header));
         let open = OpenFrame::new(frame.header, frame.lsn, frame.body, &engine.payloads);
         self.open = Some(open.map_err(|error| self.undecodable(view, lsn, error))?);
         Ok(Found::Open)
@@ -301,8 +335,8 @@ impl Cursor {
 }
 
 impl Place {
-    const fn moved(self, offset: u64, header: &FrameHeader, written: u64) -> Self {
-        Self { offset, end: offset + header.frame_len(), prev_units: header.prev_units, written, ..self }
+    const fn moved(self, offset: u64, header: &FrameHeader) -> Self {
+        Self { offset, end: offset + header.frame_len(), prev_units: header.prev_units, ..self }
     }
 
     /// Where the frame before starts; `None` for the first of a segment.
@@ -324,7 +358,7 @@ impl Iterator for Iter {
             return None;
         }
         let lsn = Lsn::new(self.front)?;
-        if self.engine.cuts.generation() == self.generation && self.forward.pass_plain(&self.view, lsn) {
+        if self.engine.cuts.generation() == self.generation && self.forward.pass_plain(self.front) {
             self.front += 1;
             return self.forward.take_passed(lsn).map(Ok);
         }

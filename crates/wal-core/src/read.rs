@@ -91,17 +91,14 @@ impl Engine {
         lsn: Lsn,
         reader: &mut FrameReader,
     ) -> Result<Option<LoadedFrame>, LogError> {
-        let located = segment.locate(lsn).map_err(|error| self.unreadable(lsn, error))?;
-        let Some(offset) = located else { return Ok(None) };
-        let frame = reader.read(segment, offset).map_err(|error| self.unreadable(lsn, error))?;
+        let frame = reader.seek(segment, lsn).map_err(|error| self.unreadable(lsn, error))?;
         match frame {
-            Some(frame) if holds(&frame, lsn) => Ok(Some(frame)),
-            Some(_) => {
+            Some(frame) if !holds(&frame, lsn) => {
+                let (path, offset) = (segment.path().to_owned(), frame.offset);
                 let source = FrameFault::OutOfOrder { what: "its lsn" };
-                Err(self
-                    .unreadable(lsn, SegmentError::Frame { path: segment.path().to_owned(), offset, source }))
+                Err(self.unreadable(lsn, SegmentError::Frame { path, offset, source }))
             }
-            None => Ok(None),
+            frame => Ok(frame),
         }
     }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, Lsn, Parsed, PlainFrame, SegmentIndex,
-    hint_frame, parse_frame, parse_plain,
+    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, Lsn, Parsed, SegmentIndex, hint_frame,
+    parse_frame,
 };
 
 use super::Segment;
@@ -167,6 +167,18 @@ impl Segment {
     }
 }
 
+/// Follows unverified lengths from the start of a window to the frame that holds `delta`; `None` when it is not there.
+fn hop_in(window: &[u8], delta: u32) -> Option<u64> {
+    let mut at = 0_u64;
+    loop {
+        let hint = hint_frame(window.get(usize::try_from(at).ok()?..)?)?;
+        if delta.checked_sub(hint.lsn_delta)? < hint.count {
+            return Some(at);
+        }
+        at = at.checked_add(hint.frame_len)?;
+    }
+}
+
 enum Hop {
     Found(u64),
     Beyond,
@@ -187,6 +199,30 @@ impl FrameReader {
     #[must_use]
     pub const fn new(read_ahead: u64) -> Self {
         Self { read_ahead, window: Bytes::new(), start: 0, of: None }
+    }
+
+    /// Loads and verifies the frame that holds `lsn`; `None` when it is not among the written frames.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::locate`] and of [`read`](Self::read).
+    pub fn seek(&mut self, segment: &Segment, lsn: Lsn) -> Result<Option<LoadedFrame>, SegmentError> {
+        let Some(delta) = lsn.since(segment.base).and_then(|delta| u32::try_from(delta).ok()) else {
+            return Ok(None);
+        };
+        let start = segment.floor(delta)?;
+        if start < segment.written() {
+            self.fill(segment, start, self.read_ahead)?;
+        }
+        // Mostly the frame is near, and one look at the file is enough.
+        let offset = match hop_in(&self.window, delta) {
+            Some(at) if self.covers(segment, start) => Some(start + at),
+            _ => segment.locate(lsn)?,
+        };
+        match offset {
+            Some(offset) => self.read(segment, offset),
+            None => Ok(None),
+        }
     }
 
     /// Loads and verifies the frame at `offset`; `None` at or beyond the end of what is written.
@@ -224,26 +260,16 @@ impl FrameReader {
         self.load_slowly(segment, offset)
     }
 
-    /// The frame at `offset` if it is in the window already and holds one plain entry; `None` otherwise, which says
-    /// nothing about the frame. `end` is where the written frames of the segment end.
-    #[inline]
-    pub fn plain(&self, segment: &Segment, offset: u64, end: u64) -> Option<PlainFrame<'_>> {
-        if offset >= end || !self.covers(segment, offset) {
-            return None;
-        }
-        parse_plain(self.window.get((offset - self.start) as usize..)?, segment.key(), offset)
-    }
-
     /// The bytes read last.
     #[must_use]
     pub const fn window(&self) -> &Bytes {
         &self.window
     }
 
-    /// Where an offset of the segment stands in the window.
+    /// Where the bytes read last start in their segment.
     #[must_use]
-    pub const fn at(&self, offset: u64) -> usize {
-        offset.saturating_sub(self.start) as usize
+    pub const fn window_start(&self) -> u64 {
+        self.start
     }
 
     #[inline]
