@@ -153,6 +153,7 @@ impl Appender {
     }
 
     /// Where a frame with this body can go.
+    #[inline]
     pub(crate) fn room(&self, body_len: usize, count: u32, reserve: Reserve) -> Room {
         let Some(tail) = &self.tail else { return Room::None };
         let keep = match reserve {
@@ -167,6 +168,7 @@ impl Appender {
     /// Gives a frame its place, its LSN and its header, and queues it. There must be [`Room::Here`] for it.
     ///
     /// Returns the LSN of its first entry (the next LSN, for a control frame).
+    #[inline]
     pub(crate) fn stamp(&mut self, draft: &Draft<'_>, now: u64) -> Lsn {
         let Some(tail) = self.tail.as_mut() else { return self.next };
         self.time = self.time.max(now);
