@@ -74,10 +74,7 @@ impl Engine {
         let (body, codec) = self.payloads.encode(raw, &mut scratch)?;
         let body_crc = self.options.checksum.of(body);
         let draft = Draft { kind: FrameKind::Entries, body, body_crc, codec, shape };
-        let stamped = self.place(&draft, Reserve::Keep, expected)?;
-        add(&self.stats.frames, 1);
-        add(&self.stats.entries, u64::from(shape.count));
-        add(&self.stats.payload_bytes, payload_len as u64);
+        let stamped = self.place(&draft, payload_len, Reserve::Keep, expected)?;
         self.wake_driver();
         self.carry_through(&stamped, durability).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
@@ -89,6 +86,7 @@ impl Engine {
     pub(crate) fn place(
         &self,
         draft: &Draft<'_>,
+        payload_len: usize,
         reserve: Reserve,
         expected: Option<Lsn>,
     ) -> Result<Stamped, LogError> {
@@ -108,7 +106,10 @@ impl Engine {
                 continue;
             }
             match appender.room(draft.body.len(), draft.shape.count, reserve) {
-                Room::Here => return Ok(self.stamp(&mut appender, draft, now)),
+                Room::Here => {
+                    appender.count(draft.shape.count, payload_len);
+                    return Ok(self.stamp(&mut appender, draft, now));
+                }
                 Room::None => self.begin_first(&mut appender, draft.body.len())?,
                 Room::Next => {
                     let len = segment_len_for(&appender, draft.body.len());

@@ -95,6 +95,14 @@ pub(crate) enum Room {
     None,
 }
 
+/// What was appended since open. Plain numbers: the lock is held anyway.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Appended {
+    pub(crate) entries: u64,
+    pub(crate) frames: u64,
+    pub(crate) payload_bytes: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Appender {
     pub(crate) next: Lsn,
@@ -109,6 +117,7 @@ pub(crate) struct Appender {
     pub(crate) in_flight: Vec<Arc<Chunk>>,
     pub(crate) spares: Vec<Vec<u8>>,
     pub(crate) closed: bool,
+    pub(crate) counts: Appended,
     /// When the oldest entry was stamped that no sync has begun to cover, on the monotonic clock, in nanoseconds.
     pub(crate) unsynced_since: Option<u64>,
     /// The same for entries that a running sync covers.
@@ -129,12 +138,22 @@ impl Appender {
             in_flight: Vec::new(),
             spares: Vec::new(),
             closed: false,
+            counts: Appended { entries: 0, frames: 0, payload_bytes: 0 },
             unsynced_since: None,
             syncing_since: None,
         }
     }
 
+    pub(crate) fn count(&mut self, entries: u32, payload_len: usize) {
+        if entries > 0 {
+            self.counts.frames += 1;
+            self.counts.entries += u64::from(entries);
+            self.counts.payload_bytes += payload_len as u64;
+        }
+    }
+
     /// Where a frame with this body can go.
+    #[inline]
     pub(crate) fn room(&self, body_len: usize, count: u32, reserve: Reserve) -> Room {
         let Some(tail) = &self.tail else { return Room::None };
         let keep = match reserve {
@@ -149,6 +168,7 @@ impl Appender {
     /// Gives a frame its place, its LSN and its header, and queues it. There must be [`Room::Here`] for it.
     ///
     /// Returns the LSN of its first entry (the next LSN, for a control frame).
+    #[inline]
     pub(crate) fn stamp(&mut self, draft: &Draft<'_>, now: u64) -> Lsn {
         let Some(tail) = self.tail.as_mut() else { return self.next };
         self.time = self.time.max(now);
@@ -210,7 +230,7 @@ impl Appender {
         };
         let mut body = Vec::with_capacity(opening.body_len());
         opening.encode(&mut body).ok()?;
-        let segment = Arc::new(successor.into_segment(self.next));
+        let segment = Arc::new(successor.segment(self.next));
         self.tail = Some(Tail::at_start(Arc::clone(&segment), successor.capacity));
         self.stamp(&Draft::control(FrameKind::Opening, &body, segment.key()), now);
         Some(segment)

@@ -100,7 +100,7 @@ impl Engine {
         beginning: &Beginning,
         prepared: &Prepared,
     ) -> Result<(), LogError> {
-        let segment = Arc::new(prepared.into_segment(beginning.base));
+        let segment = Arc::new(prepared.segment(beginning.base));
         let mut tail = Tail::at_start(Arc::clone(&segment), prepared.capacity);
         let opening = Opening {
             base: beginning.base,
@@ -181,7 +181,7 @@ impl Copy<'_> {
         if count == 0 {
             return Ok(());
         }
-        let body = self.engine.payloads.decode(frame)?;
+        let body = self.engine.payloads.decode(frame.header.codec, frame.body.clone())?;
         let context = EncodingSnafu { operation: DECODE };
         let header = &frame.header;
         let entries =

@@ -47,6 +47,7 @@ impl Chunk {
     }
 
     /// Adds a frame. `indexed` is where the index of the segment has its last point.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         header: &[u8; FRAME_HEADER_LEN],
@@ -59,10 +60,13 @@ impl Chunk {
             self.points.push(point(lsn_delta, self.last_frame));
             *indexed = Some(self.last_frame);
         }
+        self.bytes.reserve(FRAME_HEADER_LEN + body.len() + 8);
         self.bytes.extend_from_slice(header);
         self.bytes.extend_from_slice(body);
-        let padding = body.len().next_multiple_of(8) - body.len();
-        self.bytes.extend_from_slice(&[0; 8][..padding]);
+        let padding = body.len().wrapping_neg() % 8;
+        if padding > 0 {
+            self.bytes.extend_from_slice(&[0; 8][..padding]);
+        }
     }
 
     /// A copy of the frame that holds `lsn`.

@@ -18,7 +18,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::Waker,
     thread::{self, Thread},
     time::Duration,
 };
@@ -42,16 +41,16 @@ pub(crate) trait Commit {
     fn monotonic(&self) -> Duration;
 }
 
-/// What to do with somebody who waits without a thread.
+/// What to do with somebody who does not take part in leading.
 pub(crate) enum Notify {
-    Wake(Waker),
+    Wake(Arc<Sleeper>),
     Call(Box<dyn FnOnce() + Send>),
 }
 
 impl Notify {
     fn run(self) {
         match self {
-            Self::Wake(waker) => waker.wake(),
+            Self::Wake(sleeper) => sleeper.wake(),
             // The caller's code must not take an unrelated append down with it.
             Self::Call(call) => drop(catch_unwind(AssertUnwindSafe(call))),
         }
@@ -68,7 +67,7 @@ impl fmt::Debug for Notify {
 }
 
 #[derive(Debug)]
-struct Sleeper {
+pub(crate) struct Sleeper {
     thread: Thread,
     woken: AtomicBool,
 }
@@ -82,6 +81,17 @@ impl Sleeper {
     fn sleep(&self) {
         while !self.woken.load(Ordering::Acquire) {
             thread::park();
+        }
+    }
+
+    /// Whether it was woken before `deadline`.
+    fn sleep_until(&self, deadline: Duration, now: impl Fn() -> Duration) -> bool {
+        loop {
+            let left = deadline.saturating_sub(now());
+            if self.woken.load(Ordering::Acquire) || left.is_zero() {
+                return self.woken.load(Ordering::Acquire);
+            }
+            thread::park_timeout(left);
         }
     }
 }
@@ -117,6 +127,20 @@ impl CommitQueue {
                 Joined::Follow(sleeper) => sleeper.sleep(),
             }
         }
+    }
+
+    /// Returns `true` when `tick` is durable or nothing will be any more, `false` after `timeout`. Never leads: a round
+    /// cannot be cut short.
+    pub(crate) fn wait_timeout<C: Commit>(&self, log: &C, tick: Tick, timeout: Duration) -> bool {
+        let sleeper = Arc::new(Sleeper { thread: thread::current(), woken: AtomicBool::new(false) });
+        self.notify(log, tick, Notify::Wake(Arc::clone(&sleeper)));
+        let deadline = log.monotonic().saturating_add(timeout);
+        if sleeper.sleep_until(deadline, || log.monotonic()) {
+            return true;
+        }
+        let is_mine = |notify: &Notify| matches!(notify, Notify::Wake(other) if Arc::ptr_eq(other, &sleeper));
+        self.state.lock().others.retain(|(_, notify)| !is_mine(notify));
+        sleeper.woken.load(Ordering::Acquire)
     }
 
     /// Runs `notify` once `tick` is durable or nothing will be any more: at once when that is so already. Starts no

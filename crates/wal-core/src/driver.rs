@@ -146,8 +146,15 @@ impl Engine {
     /// How long the sync thread may sleep; `None` when only a signal can bring work.
     fn deadline(&self, seen: &mut Seen) -> Option<Duration> {
         let driver = self.driver.get()?;
-        // From here on appends signal; what came before is seen below.
+        // From here on appends signal; what came before is seen below. A thread that will wake by itself needs no
+        // signals, and they would cost every append a system call.
         driver.asleep.store(true, Ordering::SeqCst);
+        let deadline = self.next_look(driver, seen);
+        driver.asleep.store(deadline.is_none(), Ordering::SeqCst);
+        deadline
+    }
+
+    fn next_look(&self, driver: &Driver, seen: &mut Seen) -> Option<Duration> {
         if driver.sync_asked.load(Ordering::SeqCst) {
             return Some(Duration::ZERO);
         }
@@ -226,7 +233,7 @@ impl Engine {
         if self.appender.lock().room(0, 0, Reserve::Keep) != crate::appender::Room::Here {
             return Ok(());
         }
-        self.place(&draft, Reserve::Keep, None)?;
+        self.place(&draft, 0, Reserve::Keep, None)?;
         self.write_pending()
     }
 

@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -55,6 +55,8 @@ pub(crate) struct Engine {
     pub(crate) cuts: Cuts,
     pub(crate) stats: Counters,
     pub(crate) driver: OnceLock<Driver>,
+    /// Set once closing is over, however it went: who still waits then waits in vain.
+    pub(crate) ended: AtomicBool,
     first_retained: AtomicU64,
     poison: OnceLock<Arc<str>>,
     writer_lock: Mutex<Option<WriterLock>>,
@@ -98,6 +100,7 @@ impl Engine {
             cuts: Cuts::default(),
             stats: Counters::default(),
             driver: OnceLock::new(),
+            ended: AtomicBool::new(false),
             poison: OnceLock::new(),
             writer_lock: Mutex::new(parts.writer_lock),
         })
@@ -171,7 +174,7 @@ impl Commit for Engine {
     }
 
     fn failure(&self) -> Option<LogError> {
-        self.poisoned()
+        self.poisoned().or_else(|| self.ended.load(Ordering::Acquire).then_some(LogError::Closed))
     }
 
     fn commit(&self) -> Result<(), LogError> {

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use snafu::ResultExt;
-use wal_format::{EntriesRef, Lsn};
-use wal_segment::LoadedFrame;
+use wal_format::{EntriesRef, FrameHeader, Lsn};
 
 use crate::{
     LogError,
@@ -31,50 +30,111 @@ pub struct Entry {
     pub payload: Bytes,
 }
 
+/// One entry of the log, lent by an iterator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryRef<'a> {
+    /// Its place in the log.
+    pub lsn: Lsn,
+    /// The user's type of entry.
+    pub kind: u8,
+    /// The term, when one was given.
+    pub term: Option<u64>,
+    /// The user's own time, when one was given.
+    pub timestamp: Option<i64>,
+    /// When it was appended, in nanoseconds since 1970.
+    pub time: u64,
+    /// The user's bytes.
+    pub payload: &'a [u8],
+}
+
 /// A frame whose entries are being read: decompressed once.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenFrame {
-    pub(crate) frame: LoadedFrame,
+    header: FrameHeader,
+    lsn: Lsn,
     body: Bytes,
 }
 
 impl OpenFrame {
-    pub(crate) fn new(frame: LoadedFrame, payloads: &Payloads) -> Result<Self, LogError> {
-        let body = payloads.decode(&frame)?;
-        Ok(Self { frame, body })
+    pub(crate) fn new(
+        header: FrameHeader,
+        lsn: Lsn,
+        body: Bytes,
+        payloads: &Payloads,
+    ) -> Result<Self, LogError> {
+        Ok(Self { header, lsn, body: payloads.decode(header.codec, body)? })
     }
 
     pub(crate) fn holds(&self, lsn: Lsn) -> bool {
-        lsn.since(self.frame.lsn).is_some_and(|index| index < u64::from(self.frame.header.count))
+        lsn.since(self.lsn).is_some_and(|index| index < u64::from(self.header.count))
+    }
+
+    /// The only entry of a frame that holds one, or the one with this LSN. Saves counting another reference to the body.
+    pub(crate) fn into_entry(self, lsn: Lsn) -> Result<Entry, LogError> {
+        if self.is_single() { Ok(plain(lsn, &self.header, self.body)) } else { self.entry(lsn) }
     }
 
     /// The entry with this LSN, which the frame must hold.
     pub(crate) fn entry(&self, lsn: Lsn) -> Result<Entry, LogError> {
-        let header = &self.frame.header;
-        if header.count == 1 && header.columns == 0 {
-            return Ok(Entry {
-                lsn,
-                kind: header.entry_kind,
-                term: None,
-                timestamp: None,
-                time: header.time,
-                transaction: None,
-                payload: self.body.clone(),
-            });
+        if self.is_single() {
+            return Ok(plain(lsn, &self.header, self.body.clone()));
         }
-        let context = EncodingSnafu { operation: DECODE };
-        let entries = EntriesRef::parse(header.count, header.columns, header.entry_kind, &self.body)
-            .context(context)?;
-        let index = lsn.since(self.frame.lsn).and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX);
-        let entry = entries.get(index).context(context)?;
+        let (entries, entry) = self.find(lsn)?;
         Ok(Entry {
             lsn,
             kind: entry.kind,
             term: entry.term,
             timestamp: entry.timestamp,
-            time: header.time,
+            time: self.header.time,
             transaction: entries.transaction(),
             payload: self.body.slice(entry.range),
         })
     }
+
+    /// The same, lent.
+    pub(crate) fn entry_ref(&self, lsn: Lsn) -> Result<EntryRef<'_>, LogError> {
+        if self.is_single() {
+            return Ok(plain_ref(lsn, &self.header, &self.body));
+        }
+        let (_, entry) = self.find(lsn)?;
+        let (kind, term, timestamp) = (entry.kind, entry.term, entry.timestamp);
+        Ok(EntryRef { lsn, kind, term, timestamp, time: self.header.time, payload: entry.payload })
+    }
+
+    fn find(&self, lsn: Lsn) -> Result<(EntriesRef<'_>, wal_format::EntryRef<'_>), LogError> {
+        let header = &self.header;
+        let context = EncodingSnafu { operation: DECODE };
+        let entries = EntriesRef::parse(header.count, header.columns, header.entry_kind, &self.body)
+            .context(context)?;
+        let index = lsn.since(self.lsn).and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX);
+        Ok((entries, entries.get(index).context(context)?))
+    }
+
+    /// Whether the body is the payload of one plain entry.
+    const fn is_single(&self) -> bool {
+        self.header.count == 1 && self.header.columns == 0
+    }
+}
+
+/// Whether the stored body of a frame is the payload of one plain entry.
+pub(crate) const fn is_plain(header: &FrameHeader) -> bool {
+    header.count == 1 && header.columns == 0 && header.codec == 0
+}
+
+/// The entry of a plain frame.
+pub(crate) const fn plain(lsn: Lsn, header: &FrameHeader, payload: Bytes) -> Entry {
+    Entry {
+        lsn,
+        kind: header.entry_kind,
+        term: None,
+        timestamp: None,
+        time: header.time,
+        transaction: None,
+        payload,
+    }
+}
+
+/// The same, lent.
+pub(crate) const fn plain_ref<'a>(lsn: Lsn, header: &FrameHeader, payload: &'a [u8]) -> EntryRef<'a> {
+    EntryRef { lsn, kind: header.entry_kind, term: None, timestamp: None, time: header.time, payload }
 }

@@ -93,7 +93,7 @@ pub enum LogError {
         last: Lsn,
         /// Why they could not be confirmed.
         #[snafu(source(from(LogError, Box::new)))]
-        source: Box<LogError>,
+        source: Box<Self>,
     },
     /// The entry was removed by trimming, retention or truncation.
     #[snafu(display("entry {lsn} is no longer in the log, which begins at {first}"))]
@@ -149,6 +149,19 @@ pub enum LogError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// The frame of an entry verifies, and its content cannot be decoded.
+    #[snafu(display("entry {lsn} in {path} cannot be decoded (its frame is at offset {offset})"))]
+    Undecodable {
+        /// The entry.
+        lsn: Lsn,
+        /// Its file.
+        path: String,
+        /// Where its frame starts.
+        offset: u64,
+        /// Why.
+        #[snafu(source(from(LogError, Box::new)))]
+        source: Box<Self>,
+    },
     /// A body could not be encoded or decoded.
     #[snafu(display("could not {operation}"))]
     Encoding {
@@ -184,7 +197,11 @@ impl LogError {
             Self::Lost { .. } | Self::MissingSegment { .. } | Self::Inconsistent { .. } => true,
             Self::Segment { source, .. } => source.is_damage(),
             Self::Unconfirmed { source, .. } => source.is_damage(),
+            Self::Undecodable { source, .. } => source.is_damage(),
             Self::Encoding { operation, .. } => *operation == DECODE,
+            Self::Compression { source } => {
+                matches!(source, CompressError::Damaged { .. } | CompressError::WrongLength { .. })
+            }
             _ => false,
         }
     }

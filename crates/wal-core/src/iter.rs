@@ -1,11 +1,18 @@
 //! Walking the log in both directions.
 
-use std::{iter::FusedIterator, sync::Arc};
+use std::{iter::FusedIterator, ops::Range, sync::Arc};
 
-use wal_format::Lsn;
-use wal_segment::{FrameReader, LoadedFrame};
+use wal_format::{ChecksumKind, FRAME_HEADER_LEN, FrameHeader, Lsn, SegmentKey, frame_len, parse_plain};
+use wal_segment::{FrameReader, Segment, SegmentError};
 
-use crate::{Entry, LogError, engine::Engine, entry::OpenFrame, error::CutOffSnafu, view::View};
+use crate::{
+    Entry, EntryRef, LogError,
+    engine::Engine,
+    entry::{OpenFrame, is_plain, plain, plain_ref},
+    error::CutOffSnafu,
+    read::{is_gone, undecodable},
+    view::View,
+};
 
 /// An iterator reads so much at a time; mapped segments are not copied whatever it is.
 const ITER_LEN: u64 = 256 << 10;
@@ -15,6 +22,8 @@ const ITER_LEN: u64 = 256 << 10;
 /// The range was fixed when the iterator was made: entries appended later are not part of it. Entries that are trimmed
 /// meanwhile stay readable as far as their files are open; when the log is cut at or before the next entry, the next
 /// item is an error. After an error there are no more items.
+///
+/// [`next_ref`](Self::next_ref) lends entries instead of giving them away, which is faster for small ones.
 #[derive(Debug)]
 pub struct Iter {
     engine: Arc<Engine>,
@@ -32,16 +41,69 @@ pub struct Iter {
 #[derive(Debug)]
 struct Cursor {
     reader: FrameReader,
-    open: Option<(usize, OpenFrame)>,
+    place: Option<Place>,
+    /// The frame at that place, when it is not a plain one in the reader's window.
+    open: Option<OpenFrame>,
+    /// The entry of the plain frame at that place, when the short way led there.
+    passed: Passed,
+    short: Short,
 }
 
-impl Cursor {
-    const fn new() -> Self {
-        Self { reader: FrameReader::new(ITER_LEN), open: None }
-    }
+/// What it takes to read on in the reader's window, as long as the frames there are plain. Empty while another frame is
+/// open.
+#[derive(Clone, Copy, Debug)]
+struct Short {
+    key: SegmentKey,
+    /// LSN that the segment counts from.
+    base: u64,
+    /// Where the window starts in the segment.
+    start: u64,
+    /// Where the window or the written frames end.
+    limit: u64,
+    /// LSN of the first entry in a later segment.
+    bound: u64,
 }
 
-#[derive(Clone, Copy)]
+impl Short {
+    const NONE: Self = Self {
+        key: SegmentKey { checksum: ChecksumKind::Crc32, salt: 0 },
+        base: 0,
+        start: 0,
+        limit: 0,
+        bound: 0,
+    };
+}
+
+/// A plain entry in the reader's window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    time: u64,
+    start: usize,
+    end: usize,
+    kind: u8,
+}
+
+/// A frame, by where it and its neighbours are.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Index of the segment in the view.
+    position: usize,
+    /// LSN of the first entry in a later segment.
+    bound: u64,
+    offset: u64,
+    end: u64,
+    prev_units: u32,
+}
+
+/// Where the entry asked for is.
+enum Found {
+    /// A plain frame in the reader's window.
+    Window(FrameHeader, Range<usize>),
+    /// In the cursor's open frame.
+    Open,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     Forward,
     Backward,
@@ -62,39 +124,64 @@ impl Iter {
         }
     }
 
-    fn step(&mut self, lsn: u64, direction: Direction) -> Result<Entry, LogError> {
-        let lsn = Lsn::new(lsn).unwrap_or(Lsn::FIRST);
-        self.notice_cuts(lsn)?;
+    /// The next entry, lent until the iterator moves on.
+    ///
+    /// # Errors
+    ///
+    /// As the iterator's items.
+    pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>, LogError>> {
+        if self.front >= self.back {
+            return None;
+        }
+        let lsn = Lsn::new(self.front)?;
+        if self.engine.cuts.generation() == self.generation && self.forward.pass_plain(self.front) {
+            self.front += 1;
+            return self.forward.passed(lsn).map(Ok);
+        }
+        match self.step(lsn, Direction::Forward) {
+            Ok(found) => {
+                self.front += 1;
+                Some(
+                    self.forward
+                        .lend(found, lsn)
+                        .map_err(|error| self.forward.undecodable(&self.view, lsn, error)),
+                )
+            }
+            Err(error) => Some(Err(self.end(error))),
+        }
+    }
+
+    #[inline]
+    fn step(&mut self, lsn: Lsn, direction: Direction) -> Result<Found, LogError> {
+        if self.engine.cuts.generation() != self.generation {
+            self.notice_cuts(lsn)?;
+        }
         let Self { engine, view, forward, backward, .. } = self;
-        let cursor = match direction {
-            Direction::Forward => forward,
-            Direction::Backward => backward,
-        };
-        if let Some((_, open)) = cursor.open.as_ref().filter(|(_, open)| open.holds(lsn)) {
-            return open.entry(lsn);
+        let cursor = if direction == Direction::Forward { forward } else { backward };
+        if cursor.open.as_ref().is_some_and(|open| open.holds(lsn)) {
+            return Ok(Found::Open);
         }
         // The neighbour is nearly always the one; looking it up finds it where it is not.
         let neighbour =
             cursor.neighbour(view, lsn, direction).map_err(|error| engine.unreadable(lsn, error))?;
-        let (position, frame) = match neighbour {
-            Some(found) => found,
-            None => {
-                engine.check_readable(lsn)?;
-                engine.load(view, lsn, &mut cursor.reader)?
-            }
-        };
-        let open = OpenFrame::new(frame, &engine.payloads)?;
-        let entry = open.entry(lsn);
-        cursor.open = Some((position, open));
-        entry
+        match neighbour {
+            Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
+            neighbour => match cursor.open(engine, view, lsn, neighbour) {
+                Err(error) if is_gone(&error) => {
+                    // A segment that was superseded before it was first read: its entries are in another one.
+                    *view = engine.view();
+                    *cursor = Cursor::new();
+                    cursor.open(engine, view, lsn, None)
+                }
+                opened => opened,
+            },
+        }
     }
 
     /// A cut behind the next entry only means that there are other segments now.
+    #[cold]
     fn notice_cuts(&mut self, lsn: Lsn) -> Result<(), LogError> {
         let generation = self.engine.cuts.generation();
-        if generation == self.generation {
-            return Ok(());
-        }
         if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= lsn) {
             return CutOffSnafu { lsn, next }.fail();
         }
@@ -104,51 +191,163 @@ impl Iter {
         Ok(())
     }
 
-    fn end(&mut self) {
+    fn end(&mut self, error: LogError) -> LogError {
         self.front = self.back;
+        error
     }
 }
 
 impl Cursor {
-    /// The frame next to the open one, passing over control frames, if it holds `lsn`.
+    const fn new() -> Self {
+        Self {
+            reader: FrameReader::new(ITER_LEN),
+            place: None,
+            open: None,
+            passed: Passed { time: 0, start: 0, end: 0, kind: 0 },
+            short: Short::NONE,
+        }
+    }
+
+    /// The short way: moves to the next frame if it is in the window already and holds just this entry.
+    #[inline]
+    fn pass_plain(&mut self, lsn: u64) -> bool {
+        let Short { key, base, start, limit, bound } = self.short;
+        let Some(place) = self.place.as_mut().filter(|place| place.end < limit && lsn < bound) else {
+            return false;
+        };
+        let at = place.end.wrapping_sub(start) as usize;
+        let Some(rest) = self.reader.window().get(at..) else { return false };
+        let Some(frame) = parse_plain(rest, key, place.end) else { return false };
+        if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn {
+            return false;
+        }
+        let start = at + FRAME_HEADER_LEN;
+        self.passed =
+            Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
+        place.offset = place.end;
+        place.end += frame_len(frame.payload.len() as u32);
+        place.prev_units = frame.prev_units;
+        true
+    }
+
+    /// Remembers what the short way needs, for the window that was just read.
+    fn shorten(&mut self, segment: &Segment, bound: u64) {
+        let start = self.reader.window_start();
+        let limit = segment.written().min(start + self.reader.window().len() as u64);
+        self.short = Short { key: segment.key(), base: segment.base().get(), start, limit, bound };
+    }
+
+    #[inline]
+    fn passed(&self, lsn: Lsn) -> Option<EntryRef<'_>> {
+        let Passed { time, start, end, kind } = self.passed;
+        let payload = self.reader.window().get(start..end)?;
+        Some(EntryRef { lsn, kind, term: None, timestamp: None, time, payload })
+    }
+
+    #[inline]
+    fn take_passed(&self, lsn: Lsn) -> Option<Entry> {
+        let Passed { time, start, end, kind } = self.passed;
+        let payload = self.reader.window().slice(start..end);
+        Some(Entry { lsn, kind, term: None, timestamp: None, time, transaction: None, payload })
+    }
+
+    /// The frame next to the last one, passing over control frames, if it holds `lsn`.
+    #[inline]
     fn neighbour(
         &mut self,
         view: &View,
         lsn: Lsn,
         direction: Direction,
-    ) -> Result<Option<(usize, LoadedFrame)>, wal_segment::SegmentError> {
-        let Some((position, open)) = &self.open else { return Ok(None) };
-        let position = *position;
-        let Some(segment) = view.segments.get(position) else { return Ok(None) };
-        if lsn < segment.base() || view.bound(position).is_some_and(|bound| lsn >= bound) {
+    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
+        let Some(mut place) = self.place else { return Ok(None) };
+        let Some(segment) = view.segments.get(place.position) else { return Ok(None) };
+        if lsn < segment.base() || lsn.get() >= place.bound {
             return Ok(None);
         }
-        let mut end = open.frame.offset;
-        let mut offset = match direction {
-            Direction::Forward => Some(open.frame.end()),
-            Direction::Backward => open.frame.previous(),
-        };
-        while let Some(at) = offset {
-            let frame = match direction {
-                Direction::Forward => self.reader.read(segment, at)?,
-                Direction::Backward => self.reader.read_backwards(segment, at, end)?,
+        loop {
+            let (offset, loaded) = match (direction, place.previous()) {
+                (Direction::Forward, _) => (place.end, self.reader.load(segment, place.end)?),
+                (Direction::Backward, Some(previous)) => {
+                    (previous, self.reader.load_backwards(segment, previous, place.offset)?)
+                }
+                (Direction::Backward, None) => return Ok(None),
             };
-            let Some(frame) = frame else { return Ok(None) };
-            let index = lsn.since(frame.lsn);
-            if index.is_some_and(|index| index < u64::from(frame.header.count)) {
-                return Ok(Some((position, frame)));
+            let Some((header, body)) = loaded else { return Ok(None) };
+            place = place.moved(offset, &header);
+            let first = segment.base().plus(u64::from(header.lsn_delta));
+            if lsn.since(first).is_some_and(|index| index < u64::from(header.count)) {
+                self.place = Some(place);
+                self.open = None;
+                self.shorten(segment, place.bound);
+                return Ok(Some((header, body)));
             }
-            if frame.header.count > 0 {
+            if header.count > 0 {
                 return Ok(None);
             }
-            end = frame.offset;
-            offset = match direction {
-                Direction::Forward => Some(frame.end()),
-                Direction::Backward => frame.previous(),
-            };
         }
-        Ok(None)
     }
+
+    /// Opens the frame that holds `lsn`: the neighbour that was found, or the one that is looked up.
+    fn open(
+        &mut self,
+        engine: &Engine,
+        view: &View,
+        lsn: Lsn,
+        neighbour: Option<(FrameHeader, Range<usize>)>,
+    ) -> Result<Found, LogError> {
+        self.short = Short::NONE;
+        if let Some((header, body)) = neighbour {
+            let first = lsn_of(view, self.place, &header);
+            self.open =
+                Some(OpenFrame::new(header, first, self.reader.window().slice(body), &engine.payloads)?);
+            return Ok(Found::Open);
+        }
+        engine.check_readable(lsn)?;
+        let (position, frame) = engine.load(view, lsn, &mut self.reader)?;
+        let bound = view.bound(position).map_or(u64::MAX, Lsn::get);
+        let place = Place { position, bound, offset: frame.offset, end: 0, prev_units: 0 };
+        self.place = Some(place.moved(frame.offset, &frame.header));
+        let open = OpenFrame::new(frame.header, frame.lsn, frame.body, &engine.payloads);
+        self.open = Some(open.map_err(|error| self.undecodable(view, lsn, error))?);
+        Ok(Found::Open)
+    }
+
+    fn undecodable(&self, view: &View, lsn: Lsn, error: LogError) -> LogError {
+        let (position, offset) = self.place.map_or((0, 0), |place| (place.position, place.offset));
+        undecodable(view, position, offset, lsn, error)
+    }
+
+    fn lend(&self, found: Found, lsn: Lsn) -> Result<EntryRef<'_>, LogError> {
+        match (found, &self.open) {
+            (Found::Window(header, body), _) => Ok(plain_ref(lsn, &header, &self.reader.window()[body])),
+            (Found::Open, Some(open)) => open.entry_ref(lsn),
+            (Found::Open, None) => CutOffSnafu { lsn, next: lsn }.fail(),
+        }
+    }
+
+    fn give(&self, found: Found, lsn: Lsn) -> Result<Entry, LogError> {
+        match (found, &self.open) {
+            (Found::Window(header, body), _) => Ok(plain(lsn, &header, self.reader.window().slice(body))),
+            (Found::Open, Some(open)) => open.entry(lsn),
+            (Found::Open, None) => CutOffSnafu { lsn, next: lsn }.fail(),
+        }
+    }
+}
+
+impl Place {
+    const fn moved(self, offset: u64, header: &FrameHeader) -> Self {
+        Self { offset, end: offset + header.frame_len(), prev_units: header.prev_units, ..self }
+    }
+
+    /// Where the frame before starts; `None` for the first of a segment.
+    fn previous(&self) -> Option<u64> {
+        self.offset.checked_sub(u64::from(self.prev_units) * 8).filter(|_| self.prev_units > 0)
+    }
+}
+
+fn lsn_of(view: &View, place: Option<Place>, header: &FrameHeader) -> Lsn {
+    let segment = place.and_then(|place| view.segments.get(place.position));
+    segment.map_or(Lsn::FIRST, |segment| segment.base().plus(u64::from(header.lsn_delta)))
 }
 
 impl Iterator for Iter {
@@ -158,18 +357,26 @@ impl Iterator for Iter {
         if self.front >= self.back {
             return None;
         }
-        let item = self.step(self.front, Direction::Forward);
-        if item.is_ok() {
-            self.front += 1
-        } else {
-            self.end()
+        let lsn = Lsn::new(self.front)?;
+        if self.engine.cuts.generation() == self.generation && self.forward.pass_plain(self.front) {
+            self.front += 1;
+            return self.forward.take_passed(lsn).map(Ok);
         }
-        Some(item)
+        match self.step(lsn, Direction::Forward) {
+            Ok(found) => {
+                self.front += 1;
+                Some(
+                    self.forward
+                        .give(found, lsn)
+                        .map_err(|error| self.forward.undecodable(&self.view, lsn, error)),
+                )
+            }
+            Err(error) => Some(Err(self.end(error))),
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let most = usize::try_from(self.back.saturating_sub(self.front)).ok();
-        (0, most)
+        (0, usize::try_from(self.back.saturating_sub(self.front)).ok())
     }
 }
 
@@ -178,13 +385,18 @@ impl DoubleEndedIterator for Iter {
         if self.front >= self.back {
             return None;
         }
-        let item = self.step(self.back - 1, Direction::Backward);
-        if item.is_ok() {
-            self.back -= 1
-        } else {
-            self.end()
+        let lsn = Lsn::new(self.back - 1)?;
+        match self.step(lsn, Direction::Backward) {
+            Ok(found) => {
+                self.back -= 1;
+                Some(
+                    self.backward
+                        .give(found, lsn)
+                        .map_err(|error| self.backward.undecodable(&self.view, lsn, error)),
+                )
+            }
+            Err(error) => Some(Err(self.end(error))),
         }
-        Some(item)
     }
 }
 

@@ -33,7 +33,7 @@ mod truncate;
 mod view;
 
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
-pub use entry::Entry;
+pub use entry::{Entry, EntryRef};
 pub use error::LogError;
 pub use iter::Iter;
 pub use log::{AppendOptions, Log, SegmentSummary};

@@ -68,8 +68,8 @@ impl Log {
         Ok(Self { handle: Arc::new(Handle { engine }) })
     }
 
-    /// Opens a log for reading, beside a writer or without one. Takes no lock and changes nothing. Sees what is written
-    /// now; [`refresh`](Self::refresh) looks again.
+    /// Opens a log for reading, beside a writer or without one. Takes no lock and changes nothing. Sees what is
+    /// written now, and not what is written later: open it again for that.
     ///
     /// # Errors
     ///
@@ -277,7 +277,7 @@ impl Log {
     /// What the log has done since it was opened.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.engine().stats.snapshot()
+        self.engine().stats.snapshot(self.engine().appender.lock().counts)
     }
 
     /// The identity of the log; `None` when a log opened for reading has no segment.

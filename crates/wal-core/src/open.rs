@@ -23,7 +23,7 @@ use crate::{
 
 /// A newest segment whose data is shorter than this is copied into the next one and replaced by it, so that short runs
 /// of a program leave no trail of files.
-const SUPERSEDE_LEN: u64 = 64 << 10;
+pub(crate) const SUPERSEDE_LEN: u64 = 64 << 10;
 /// A live writer may be between two steps when a reader looks; what looks like damage is looked at so often.
 const READ_ATTEMPTS: usize = 10;
 
@@ -105,7 +105,7 @@ pub(crate) fn look(directory: &Arc<Directory>, options: &Options) -> Result<Star
     loop {
         attempts += 1;
         match recover::find(directory).and_then(|found| Start::new(directory, &found, options)) {
-            Err(error) if attempts < READ_ATTEMPTS && may_pass(&error) => {}
+            Err(error) if attempts < READ_ATTEMPTS && may_pass(&error) => std::thread::yield_now(),
             Ok(start) if start.report.next.is_none() => {
                 return MissingLogSnafu { location: directory.storage().location() }.fail();
             }

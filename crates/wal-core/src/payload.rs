@@ -4,7 +4,6 @@ use bytes::Bytes;
 use snafu::ResultExt;
 use wal_compress::{CodecId, Codecs, Compression, worth_storing};
 use wal_format::{BODY_LEN_MAX, split_compressed};
-use wal_segment::LoadedFrame;
 
 use crate::error::{CompressionSnafu, DECODE, EncodingSnafu, LogError};
 
@@ -43,15 +42,15 @@ impl Payloads {
 
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the
     /// limit of the format before anything is allocated.
-    pub(crate) fn decode(&self, frame: &LoadedFrame) -> Result<Bytes, LogError> {
-        if frame.header.codec == CodecId::IDENTITY.0 {
-            return Ok(frame.body.clone());
+    pub(crate) fn decode(&self, codec: u8, body: Bytes) -> Result<Bytes, LogError> {
+        if codec == CodecId::IDENTITY.0 {
+            return Ok(body);
         }
-        let split = split_compressed(&frame.body, BODY_LEN_MAX);
+        let split = split_compressed(&body, BODY_LEN_MAX);
         let (raw_len, stored) = split.context(EncodingSnafu { operation: DECODE })?;
         let mut raw = Vec::new();
         self.codecs
-            .decompress(CodecId(frame.header.codec), stored, raw_len as usize, &mut raw)
+            .decompress(CodecId(codec), stored, raw_len as usize, &mut raw)
             .context(CompressionSnafu)?;
         Ok(raw.into())
     }

@@ -21,7 +21,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    pub(crate) fn into_segment(&self, base: Lsn) -> Segment {
+    pub(crate) fn segment(&self, base: Lsn) -> Segment {
         let path = self.directory.path(FileName::Segment(self.header.segment));
         Segment::created(Arc::clone(&self.directory), self.header, base, path, Arc::clone(&self.file))
     }

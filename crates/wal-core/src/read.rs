@@ -10,7 +10,6 @@ use crate::{
     engine::Engine,
     entry::OpenFrame,
     error::{OutOfRangeSnafu, TruncatedSnafu},
-    stats::add,
     view::View,
 };
 
@@ -21,10 +20,20 @@ impl Engine {
     /// The entry with this LSN.
     pub(crate) fn get(&self, lsn: Lsn) -> Result<Entry, LogError> {
         self.check_readable(lsn)?;
-        let view = self.view();
-        let (_, frame) = self.load(&view, lsn, &mut FrameReader::new(GET_LEN))?;
-        add(&self.stats.entries_read, 1);
-        OpenFrame::new(frame, &self.payloads)?.entry(lsn)
+        let mut view = self.view();
+        let mut reader = FrameReader::new(GET_LEN);
+        let (position, frame) = match self.load(&view, lsn, &mut reader) {
+            Err(error) if is_gone(&error) => {
+                // A segment that was superseded between two looks: its entries are in another one.
+                view = self.view();
+                self.load(&view, lsn, &mut reader)?
+            }
+            loaded => loaded?,
+        };
+        let offset = frame.offset;
+        OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads)
+            .and_then(|open| open.into_entry(lsn))
+            .map_err(|error| undecodable(&view, position, offset, lsn, error))
     }
 
     /// Whether an entry is part of the log, and certain enough to be shown.
@@ -53,19 +62,27 @@ impl Engine {
         lsn: Lsn,
         reader: &mut FrameReader,
     ) -> Result<(usize, LoadedFrame), LogError> {
-        let position = view.position(lsn).ok_or_else(|| self.gone(lsn))?;
-        let segment = view.segments.get(position).ok_or_else(|| self.gone(lsn))?;
-        if let Some(frame) = self.written_frame(segment, lsn, reader)? {
-            return Ok((position, frame));
+        if let Some(found) = self.load_written(view, lsn, reader)? {
+            return Ok(found);
         }
+        let position = view.position(lsn).ok_or_else(|| self.gone(lsn))?;
         if let Some(frame) = self.appender.lock().pending_frame(lsn) {
             return Ok((position, frame));
         }
         // Between the two looks the frame went from memory to the file.
-        match self.written_frame(segment, lsn, reader)? {
-            Some(frame) => Ok((position, frame)),
-            None => Err(self.gone(lsn)),
-        }
+        self.load_written(view, lsn, reader)?.ok_or_else(|| self.gone(lsn))
+    }
+
+    /// The same among what is written. Takes no lock that an append takes.
+    pub(crate) fn load_written(
+        &self,
+        view: &View,
+        lsn: Lsn,
+        reader: &mut FrameReader,
+    ) -> Result<Option<(usize, LoadedFrame)>, LogError> {
+        let Some(position) = view.position(lsn) else { return Ok(None) };
+        let Some(segment) = view.segments.get(position) else { return Ok(None) };
+        Ok(self.written_frame(segment, lsn, reader)?.map(|frame| (position, frame)))
     }
 
     fn written_frame(
@@ -74,17 +91,14 @@ impl Engine {
         lsn: Lsn,
         reader: &mut FrameReader,
     ) -> Result<Option<LoadedFrame>, LogError> {
-        let located = segment.locate(lsn).map_err(|error| self.unreadable(lsn, error))?;
-        let Some(offset) = located else { return Ok(None) };
-        let frame = reader.read(segment, offset).map_err(|error| self.unreadable(lsn, error))?;
+        let frame = reader.seek(segment, lsn).map_err(|error| self.unreadable(lsn, error))?;
         match frame {
-            Some(frame) if holds(&frame, lsn) => Ok(Some(frame)),
-            Some(_) => {
+            Some(frame) if !holds(&frame, lsn) => {
+                let (path, offset) = (segment.path().to_owned(), frame.offset);
                 let source = FrameFault::OutOfOrder { what: "its lsn" };
-                Err(self
-                    .unreadable(lsn, SegmentError::Frame { path: segment.path().to_owned(), offset, source }))
+                Err(self.unreadable(lsn, SegmentError::Frame { path, offset, source }))
             }
-            None => Ok(None),
+            frame => Ok(frame),
         }
     }
 
@@ -111,4 +125,20 @@ impl Engine {
 
 fn holds(frame: &LoadedFrame, lsn: Lsn) -> bool {
     lsn.since(frame.lsn).is_some_and(|index| index < u64::from(frame.header.count))
+}
+
+/// Says where the frame is whose content cannot be decoded.
+pub(crate) fn undecodable(view: &View, position: usize, offset: u64, lsn: Lsn, source: LogError) -> LogError {
+    let path = view.segments.get(position).map_or("", |segment| segment.path()).to_owned();
+    LogError::Undecodable { lsn, path, offset, source: Box::new(source) }
+}
+
+/// Whether a file was not there any more when it was to be opened.
+pub(crate) fn is_gone(error: &LogError) -> bool {
+    match error {
+        LogError::Segment { source, .. } => {
+            source.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        }
+        _ => false,
+    }
 }

@@ -1,12 +1,16 @@
 //! Finding the log among the files: `docs/FORMAT.md`, section 6. Reads only.
 
 mod chain;
+mod closed;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use wal_format::{
-    FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata, Position, Seal, SegmentId, Trim,
-    Verdict,
+    CloseState, FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata, Position, Seal,
+    SegmentId, Trim, Verdict,
 };
 use wal_segment::{Directory, Inspected, LazyFile, Listing, Segment, SegmentError, inspect, scan};
 
@@ -104,6 +108,20 @@ fn found_log(
     head: usize,
 ) -> Result<FoundLog, LogError> {
     let Some(newest) = inspected.get(head) else { return chain::no_opening(directory) };
+    let (verdict, state) = match closed::find(directory, newest) {
+        Some(found) => found,
+        None => scan_newest(directory, listing, newest)?,
+    };
+    let CloseState { first_retained, metadata } = state;
+    let links = chain::walk(directory, inspected, head, first_retained)?;
+    Ok(FoundLog { links, head: newest.clone(), verdict, first_retained, metadata })
+}
+
+fn scan_newest(
+    directory: &Directory,
+    listing: &Listing,
+    newest: &Inspected,
+) -> Result<(Verdict, CloseState), LogError> {
     let Some(opening) = &newest.opening else { return chain::no_opening(directory) };
     let mut state =
         State { first_retained: opening.first_retained, metadata: opening.metadata.clone(), seal: None };
@@ -116,9 +134,8 @@ fn found_log(
         let location = directory.storage().location();
         return MissingSegmentSnafu { segment: seal.successor, location, near: seal.next }.fail();
     }
-    let links = chain::walk(directory, inspected, head, state.first_retained)?;
-    let (first_retained, metadata) = (state.first_retained, state.metadata);
-    Ok(FoundLog { links, head: newest.clone(), verdict, first_retained, metadata })
+    let State { first_retained, metadata, .. } = state;
+    Ok((verdict, CloseState { first_retained, metadata }))
 }
 
 /// What the control frames of the newest segment add up to.
@@ -175,8 +192,14 @@ fn never_used(directory: &Directory, segment: &Inspected, alone: bool) -> Result
     Err(LogError::Lost { first: Lsn::FIRST, last: None, source })
 }
 
+/// The log that most of the segments belong to; one that belongs to another is an error.
 fn same_log(inspected: &[Inspected]) -> Result<Option<LogId>, SegmentError> {
-    let Some(expected) = inspected.first().map(|segment| segment.header.log_id) else { return Ok(None) };
+    let mut counts: BTreeMap<[u8; 16], usize> = BTreeMap::new();
+    for segment in inspected {
+        *counts.entry(segment.header.log_id.0).or_default() += 1;
+    }
+    let most = counts.iter().max_by_key(|(_, count)| **count);
+    let Some(expected) = most.map(|(id, _)| LogId(*id)) else { return Ok(None) };
     match inspected.iter().find(|segment| segment.header.log_id != expected) {
         Some(other) => {
             Err(SegmentError::Foreign { path: other.path.clone(), found: other.header.log_id, expected })

@@ -2,12 +2,20 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::appender::Appended;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What a log has done since it was opened. Counts only grow.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Stats {
+            /// Entries appended.
+            pub entries: u64,
+            /// Frames of entries appended: one a call of append.
+            pub frames: u64,
+            /// Bytes of payload appended.
+            pub payload_bytes: u64,
             $($(#[$doc])* pub $name: u64,)*
         }
 
@@ -17,20 +25,15 @@ macro_rules! counters {
         }
 
         impl Counters {
-            pub(crate) fn snapshot(&self) -> Stats {
-                Stats { $($name: self.$name.load(Ordering::Relaxed),)* }
+            pub(crate) fn snapshot(&self, appended: Appended) -> Stats {
+                let Appended { entries, frames, payload_bytes } = appended;
+                Stats { entries, frames, payload_bytes, $($name: self.$name.load(Ordering::Relaxed),)* }
             }
         }
     };
 }
 
 counters! {
-    /// Entries appended.
-    entries,
-    /// Frames of entries appended: one a call of append.
-    frames,
-    /// Bytes of payload appended.
-    payload_bytes,
     /// Bytes handed to the storage, frame headers and padding included.
     written_bytes,
     /// Writes to the storage.
@@ -41,8 +44,6 @@ counters! {
     segments_started,
     /// Segments removed.
     segments_removed,
-    /// Entries read.
-    entries_read,
 }
 
 pub(crate) fn add(counter: &AtomicU64, n: u64) {

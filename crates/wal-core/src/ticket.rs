@@ -4,11 +4,11 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use crossbeam_channel::{RecvTimeoutError, bounded};
+use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::Lsn;
 
@@ -26,16 +26,24 @@ use crate::{
 /// Wait with [`wait`](Self::wait) or [`wait_timeout`](Self::wait_timeout), ask with [`is_durable`](Self::is_durable), be
 /// called with [`on_durable`](Self::on_durable), or `.await` it: it is a future that needs no particular runtime.
 /// Dropping it cancels nothing.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a submitted entry is not durable before its ticket says so"]
 pub struct Ticket {
     engine: Arc<Engine>,
     stamped: Stamped,
+    /// Who is to be woken, once the ticket was polled: registered once, changed with every poll.
+    waker: Option<Arc<Mutex<Waker>>>,
+}
+
+impl Clone for Ticket {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.engine), self.stamped)
+    }
 }
 
 impl Ticket {
     pub(crate) const fn new(engine: Arc<Engine>, stamped: Stamped) -> Self {
-        Self { engine, stamped }
+        Self { engine, stamped, waker: None }
     }
 
     /// LSN of the first entry.
@@ -72,16 +80,11 @@ impl Ticket {
     ///
     /// Those of [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool, LogError> {
-        let (done, receiver) = bounded(1);
-        let call = move || {
-            // Nobody listens any more when the timeout came first.
-            let _ = done.send(());
-        };
-        self.notify(Notify::Call(Box::new(call)));
-        match receiver.recv_timeout(timeout) {
-            Err(RecvTimeoutError::Timeout) => Ok(false),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => self.outcome().map(|()| true),
+        if !self.is_durable() {
+            self.engine.ask_for_sync();
         }
+        let waited = self.engine.commit.wait_timeout(&*self.engine, self.stamped.tick, timeout);
+        if waited { self.outcome().map(|()| true) } else { Ok(false) }
     }
 
     /// Calls `call` once: when the entries are durable, or when it is certain that this process will not make them so.
@@ -103,7 +106,7 @@ impl Ticket {
         if self.is_durable() {
             return Ok(());
         }
-        self.confirm(Err(self.engine.poisoned().unwrap_or(LogError::Closed)))
+        self.confirm(Err(self.engine.failure().unwrap_or(LogError::Closed)))
     }
 
     fn confirm(&self, result: Result<(), LogError>) -> Result<(), LogError> {
@@ -114,11 +117,19 @@ impl Ticket {
 impl Future for Ticket {
     type Output = Result<(), LogError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.is_durable() || self.engine.failure().is_some() {
             return Poll::Ready(self.outcome());
         }
-        self.notify(Notify::Wake(context.waker().clone()));
+        match &self.waker {
+            Some(waker) => waker.lock().clone_from(context.waker()),
+            None => {
+                let waker = Arc::new(Mutex::new(context.waker().clone()));
+                self.waker = Some(Arc::clone(&waker));
+                self.notify(Notify::Call(Box::new(move || waker.lock().wake_by_ref())));
+            }
+        }
+        // It may have become so while the waker was changed.
         if self.is_durable() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }

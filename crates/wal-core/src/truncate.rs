@@ -3,17 +3,18 @@
 //! Nothing is overwritten. From the front, a frame says where the log begins now, and whole segments below are removed
 //! once that frame is durable. From the end, a new segment names as its predecessor the place of the cut.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
-use wal_format::{FrameKind, Lsn, Predecessor, Seal, Trim};
+use snafu::ResultExt;
+use wal_format::{Close, CloseState, FrameKind, Lsn, Predecessor, Seal, Trim};
 use wal_segment::{FrameReader, SegmentError};
 
 use crate::{
     LogError,
-    appender::{Appender, Draft, Reserve, Tail},
+    appender::{Appender, Draft, Reserve, Tail, padded},
     begin::{Beginning, Carried, Inheritance, begin_len},
     engine::Engine,
-    error::{OutOfRangeSnafu, TruncatedSnafu},
+    error::{EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
     flush::Writer,
     open::frame_before,
 };
@@ -41,16 +42,24 @@ impl Engine {
         let body_crc = self.options.checksum.of(&body);
         let shape = wal_format::BodyShape { count: 0, columns: 0, entry_kind: 0 };
         let draft = Draft { kind: FrameKind::Trim, body: &body, body_crc, codec: 0, shape };
-        let placed = self.place(&draft, Reserve::Control, None);
+        let placed = self.place(&draft, 0, Reserve::Control, None);
         let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
         self.commit.wait(self, stamped.tick)?;
-        self.set_first_retained(first);
-        {
+        let appender = self.appender.lock();
+        self.show_trim(&appender);
+        self.sweep(&appender)
+    }
+
+    /// The frames of all trims so far are durable: readers learn of them, one included whose call failed because its
+    /// frame had to wait for space.
+    fn show_trim(&self, appender: &Appender) {
+        let first = appender.first_retained;
+        if first > self.first_retained() {
+            self.set_first_retained(first);
             let mut view = self.view.write();
             *view = Arc::new(view.trimmed(first));
         }
-        self.sweep(&self.appender.lock())
     }
 
     /// Removes the entries from `next` on; the next append gets that LSN. Durable on return.
@@ -66,6 +75,7 @@ impl Engine {
             return TruncatedSnafu { lsn: next, first: appender.first_retained }.fail();
         }
         self.drain(&mut writer, &mut appender)?;
+        self.show_trim(&appender);
         if next == appender.next {
             drop(appender);
             drop(writer);
@@ -90,6 +100,7 @@ impl Engine {
             return Ok(());
         }
         self.drain(&mut writer, &mut appender)?;
+        self.show_trim(&appender);
         let before = std::mem::replace(&mut appender.first_retained, next);
         let beginning = Beginning { base: next, predecessor: None, carried: None };
         let changed = self.change_history(&mut writer, &mut appender, &beginning, next);
@@ -148,7 +159,11 @@ impl Engine {
             return Ok(Beginning { base: next, predecessor: None, carried: None });
         };
         let view = self.view();
-        let (position, frame) = self.load(&view, last, &mut FrameReader::new(64 << 10))?;
+        // Everything is written by now, and the lock that finding younger frames takes is held.
+        let found = self.load_written(&view, last, &mut FrameReader::new(64 << 10))?;
+        let Some((position, frame)) = found else {
+            return OutOfRangeSnafu { lsn: last, next: appender.next }.fail();
+        };
         let Some(segment) = view.segments.get(position) else {
             return OutOfRangeSnafu { lsn: last, next: appender.next }.fail();
         };
@@ -158,12 +173,12 @@ impl Engine {
         }
         // The cut goes through a frame: the part that stays is written anew, and the cut is made before it.
         let predecessor = frame_before(segment, frame.offset, frame.header.prev_units)?;
-        let body = self.payloads.decode(&frame)?;
+        let body = self.payloads.decode(frame.header.codec, frame.body.clone())?;
         let carried = Carried {
             source: Arc::clone(segment),
             from: frame.offset,
             to: frame.end(),
-            len: crate::appender::padded(body.len().max(frame.body.len())),
+            len: padded(body.len().max(frame.body.len())),
             until: Some(next),
         };
         Ok(Beginning { base: frame.lsn, predecessor: Some(predecessor), carried: Some(carried) })
@@ -181,6 +196,7 @@ impl Engine {
         let closed = self.close_tail(&mut writer, &mut appender);
         drop(appender);
         drop(writer);
+        self.ended.store(true, Ordering::Release);
         self.commit.wake(self);
         self.index_sealed();
         if let Some(prepared) = self.preparer.as_ref().and_then(|preparer| preparer.take(0)) {
@@ -194,7 +210,7 @@ impl Engine {
             return self.poisoned().map_or(Ok(()), Err);
         };
         self.drain(writer, appender)?;
-        let body = wal_format::Close { next: appender.next }.encode();
+        let body = close_body(appender)?;
         appender.stamp(&Draft::control(FrameKind::Close, &body, key), self.clock.now());
         self.drain(writer, appender)?;
         if let Some(tail) = &appender.tail {
@@ -221,4 +237,17 @@ impl Engine {
             let _: Result<(), SegmentError> = self.directory.write_index(&index);
         }
     }
+}
+
+/// The state goes into the close where it fits; the reserve of a segment always has room for the rest.
+fn close_body(appender: &Appender) -> Result<Vec<u8>, LogError> {
+    let context = EncodingSnafu { operation: "encode the close" };
+    let state = CloseState { first_retained: appender.first_retained, metadata: appender.metadata.clone() };
+    let mut body = Vec::new();
+    Close { next: appender.next, state: Some(state) }.encode(&mut body).context(context)?;
+    let fits = appender.tail.as_ref().is_some_and(|tail| tail.offset + padded(body.len()) <= tail.capacity);
+    if !fits {
+        body.truncate(8);
+    }
+    Ok(body)
 }

@@ -11,7 +11,9 @@
 
 use crate::{
     FrameFault, SegmentKey, checksum,
-    layout::{BODY_LEN_MAX, FIRST_FRAME, FRAME_HEADER_LEN, IGNORABLE_KINDS, NO_PROOF, frame_len},
+    layout::{
+        BODY_LEN_MAX, FIRST_FRAME, FRAME_ALIGN, FRAME_HEADER_LEN, IGNORABLE_KINDS, NO_PROOF, frame_len,
+    },
     le::Fields,
 };
 
@@ -39,6 +41,7 @@ pub enum FrameKind {
 
 impl FrameKind {
     /// The byte in the header.
+    #[inline]
     #[must_use]
     pub const fn id(self) -> u8 {
         match self {
@@ -54,6 +57,7 @@ impl FrameKind {
     }
 
     /// Reads the byte; `None` for zero, which no frame has.
+    #[inline]
     #[must_use]
     pub const fn from_id(id: u8) -> Option<Self> {
         Some(match id {
@@ -106,6 +110,7 @@ pub struct FrameHeader {
 
 impl FrameHeader {
     /// The header's bytes, bound to a place.
+    #[inline]
     #[must_use]
     pub fn encode(&self, key: SegmentKey, offset: u64) -> [u8; FRAME_HEADER_LEN] {
         let word = |low: u32, high: u32| (u64::from(low) | (u64::from(high) << 32)).to_le_bytes();
@@ -140,28 +145,35 @@ impl FrameHeader {
             let empty = bytes.iter().all(|byte| *byte == 0);
             return Err(if empty { FrameFault::Empty } else { FrameFault::HeaderChecksum });
         }
-        let header = Self::fields(rest).ok_or(FrameFault::Implausible { what: "kind" })?;
+        let header = Self::fields(bytes).ok_or(FrameFault::Implausible { what: "kind" })?;
         header.plausible(offset)?;
         Ok(header)
     }
 
-    fn fields(rest: &[u8]) -> Option<Self> {
-        let mut fields = Fields::new(rest);
+    /// Takes the fields out of whole words: reading each from memory would wait for the others to be written.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "each part of a word is taken on purpose")]
+    fn fields(bytes: &[u8; FRAME_HEADER_LEN]) -> Option<Self> {
+        let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+        let (crcs, lens, counts) = (words.next()?, words.next()?, words.next()?);
+        let (time, tail) = (words.next()?, words.next()?);
+        let lag = tail as u32;
         Some(Self {
-            body_crc: fields.u32()?,
-            body_len: fields.u32()?,
-            lsn_delta: fields.u32()?,
-            count: fields.u32()?,
-            prev_units: fields.u32()?,
-            time: fields.u64()?,
-            proof_lag: fields.u32().map(|lag| (lag != NO_PROOF).then_some(lag))?,
-            kind: FrameKind::from_id(fields.u8()?)?,
-            codec: fields.u8()?,
-            columns: fields.u8()?,
-            entry_kind: fields.u8()?,
+            body_crc: (crcs >> 32) as u32,
+            body_len: lens as u32,
+            lsn_delta: (lens >> 32) as u32,
+            count: counts as u32,
+            prev_units: (counts >> 32) as u32,
+            time,
+            proof_lag: if lag == NO_PROOF { None } else { Some(lag) },
+            kind: FrameKind::from_id((tail >> 32) as u8)?,
+            codec: (tail >> 40) as u8,
+            columns: (tail >> 48) as u8,
+            entry_kind: (tail >> 56) as u8,
         })
     }
 
+    #[inline]
     fn plausible(&self, offset: u64) -> Result<(), FrameFault> {
         let implausible = |what| Err(FrameFault::Implausible { what });
         if self.body_len > BODY_LEN_MAX {
@@ -182,13 +194,20 @@ impl FrameHeader {
 
     /// Where the durable end of this segment lay when this frame, at `offset`, was stamped: everything before it had
     /// been synced. `None` when the frame claims nothing (or something impossible).
+    #[inline]
     #[must_use]
     pub fn proves(&self, offset: u64) -> Option<u64> {
-        let lag = u64::from(self.proof_lag?).checked_mul(8)?;
+        Self::claim(self.proof_lag?, offset)
+    }
+
+    #[inline]
+    fn claim(lag: u32, offset: u64) -> Option<u64> {
+        let lag = u64::from(lag).checked_mul(8)?;
         offset.checked_sub(lag).filter(|end| *end > FIRST_FRAME)
     }
 
     /// Length of the whole frame in bytes.
+    #[inline]
     #[must_use]
     pub const fn frame_len(&self) -> u64 {
         frame_len(self.body_len)
@@ -265,6 +284,61 @@ pub fn parse_frame(window: &[u8], key: SegmentKey, offset: u64) -> Parsed<'_> {
         return Parsed::Fault(FrameFault::Padding);
     }
     Parsed::Frame(header, body)
+}
+
+/// A valid frame that holds one entry without columns or compression: the frame of a single append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainFrame<'a> {
+    /// LSN of the entry, relative to the base of the segment.
+    pub lsn_delta: u32,
+    /// Length of the frame before it in units of eight bytes.
+    pub prev_units: u32,
+    /// When it was stamped.
+    pub time: u64,
+    /// The user's kind of the entry.
+    pub entry_kind: u8,
+    /// The payload.
+    pub payload: &'a [u8],
+}
+
+/// [`parse_frame`] for the frame that is met most: `None` when the one at the start of `window` is not valid or not of
+/// this form, which `parse_frame` then tells apart. Reads each word of the header once and builds nothing else.
+#[inline]
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "each part of a word is taken on purpose")]
+pub fn parse_plain(window: &[u8], key: SegmentKey, offset: u64) -> Option<PlainFrame<'_>> {
+    let (header, rest) = window.split_first_chunk::<FRAME_HEADER_LEN>()?;
+    let [crcs, lens, counts, time, tail] = [0, 8, 16, 24, 32].map(|at| word(header, at));
+    // Kind 1, codec 0, no columns, and exactly one entry.
+    if (tail >> 32) as u32 & 0x00ff_ffff != u32::from(FrameKind::Entries.id()) || counts as u32 != 1 {
+        return None;
+    }
+    let crc = key.checksum.of(header.get(4..)?) ^ checksum::place(key.salt, offset);
+    let (body_len, prev_units, lag) = (lens as u32, (counts >> 32) as u32, tail as u32);
+    let claims_wrongly = || FrameHeader::claim(lag, offset).is_none();
+    if crc != crcs as u32 || body_len > BODY_LEN_MAX || prev_units == 0 || offset == FIRST_FRAME {
+        return None;
+    }
+    if lag != NO_PROOF && claims_wrongly() {
+        return None;
+    }
+    let (payload, behind) = rest.split_at_checked(body_len as usize)?;
+    let padding = behind.get(..payload.len().wrapping_neg() % FRAME_ALIGN)?;
+    if key.checksum.of(payload) != (crcs >> 32) as u32 || padding.iter().any(|byte| *byte != 0) {
+        return None;
+    }
+    Some(PlainFrame {
+        lsn_delta: (lens >> 32) as u32,
+        prev_units,
+        time,
+        entry_kind: (tail >> 56) as u8,
+        payload,
+    })
+}
+
+#[inline]
+fn word(header: &[u8; FRAME_HEADER_LEN], at: usize) -> u64 {
+    header.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

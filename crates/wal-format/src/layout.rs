@@ -56,6 +56,7 @@ const _: () = assert!(BODY_LEN_MAX as u64 + FRAME_HEADER_LEN as u64 + FIRST_FRAM
 /// assert_eq!(wal_format::frame_len(1), 48);
 /// assert_eq!(wal_format::frame_len(8), 48);
 /// ```
+#[inline]
 #[must_use]
 pub const fn frame_len(body_len: u32) -> u64 {
     (FRAME_HEADER_LEN as u64).saturating_add((body_len as u64).next_multiple_of(FRAME_ALIGN as u64))

@@ -56,12 +56,14 @@ mod scan;
 mod segment_header;
 
 pub use checksum::ChecksumKind;
-pub use control::{Close, Seal, Trim};
+pub use control::{Close, CloseState, Seal, Trim};
 pub use entries::{BodyShape, EntriesBuilder, EntriesRef, EntryRef, NewEntry, split_compressed};
 pub use error::{DecodeError, FrameFault};
 #[doc(hidden)]
 pub use example::example_segment;
-pub use frame::{FrameHeader, FrameHint, FrameKind, Parsed, hint_frame, parse_frame};
+pub use frame::{
+    FrameHeader, FrameHint, FrameKind, Parsed, PlainFrame, hint_frame, parse_frame, parse_plain,
+};
 pub use ids::{LogId, Position, SegmentId};
 pub use index::{IndexPoint, SegmentIndex};
 pub use layout::{

@@ -23,6 +23,7 @@ impl Lsn {
     pub const MAX: Self = Self(NonZeroU64::MAX);
 
     /// The LSN with this number; `None` for zero.
+    #[inline]
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
         match NonZeroU64::new(number) {
@@ -32,30 +33,35 @@ impl Lsn {
     }
 
     /// The number.
+    #[inline]
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0.get()
     }
 
     /// The LSN `count` entries later, saturating at [`Lsn::MAX`].
+    #[inline]
     #[must_use]
     pub const fn plus(self, count: u64) -> Self {
         Self(self.0.saturating_add(count))
     }
 
     /// The LSN after this one, saturating at [`Lsn::MAX`].
+    #[inline]
     #[must_use]
     pub const fn next(self) -> Self {
         self.plus(1)
     }
 
     /// The LSN before this one; `None` before the first.
+    #[inline]
     #[must_use]
     pub const fn previous(self) -> Option<Self> {
         Self::new(self.get().saturating_sub(1))
     }
 
     /// How many entries lie from `base` up to this one; `None` when this one is before it.
+    #[inline]
     #[must_use]
     pub const fn since(self, base: Self) -> Option<u64> {
         self.get().checked_sub(base.get())

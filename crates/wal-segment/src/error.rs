@@ -37,13 +37,13 @@ pub enum SegmentError {
         source: DecodeError,
     },
     /// The file belongs to another log.
-    #[snafu(display("{path} belongs to another log ({found}, expected {expected}); move it away"))]
+    #[snafu(display("{path} belongs to log {found}, most segments beside it to {expected}"))]
     Foreign {
         /// Which file.
         path: String,
         /// The log it belongs to.
         found: LogId,
-        /// The log it lies in.
+        /// The log that most segments beside it belong to.
         expected: LogId,
     },
     /// The file's name and header give different segment ids.

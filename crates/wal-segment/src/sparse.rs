@@ -3,7 +3,7 @@
 use wal_format::IndexPoint;
 
 /// Distance between two points in bytes: eight bytes of index for each.
-pub const INDEX_STRIDE: u64 = 4096;
+pub const INDEX_STRIDE: u64 = 1024;
 
 /// Points in ascending order of LSN and offset.
 #[derive(Clone, Debug, Default)]
@@ -71,13 +71,13 @@ mod tests {
         let mut index = SparseIndex::default();
         assert_eq!(index.floor(0), None);
         for n in 0..100 {
-            index.offer(n, 512 + u64::from(n) * 1000);
+            index.offer(n, 512 + u64::from(n) * 256);
         }
-        assert_eq!(index.points().len(), 20, "one point every five frames of 1000 bytes");
+        assert_eq!(index.points().len(), 25, "one point every four frames of 256 bytes");
         assert_eq!(index.floor(0), Some(point(0, 512)));
-        assert_eq!(index.floor(4), Some(point(0, 512)));
-        assert_eq!(index.floor(5), Some(point(5, 5512)));
-        assert_eq!(index.floor(u32::MAX), Some(point(95, 95_512)));
-        assert_eq!(SparseIndex::from_points(index.points().to_vec(), 5512).floor(99), Some(point(0, 512)));
+        assert_eq!(index.floor(3), Some(point(0, 512)));
+        assert_eq!(index.floor(4), Some(point(4, 1536)));
+        assert_eq!(index.floor(u32::MAX), Some(point(96, 25_088)));
+        assert_eq!(SparseIndex::from_points(index.points().to_vec(), 1536).floor(99), Some(point(0, 512)));
     }
 }

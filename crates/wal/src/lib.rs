@@ -1,1 +1,85 @@
-//! Placeholder.
+//! An embedded write-ahead log: entries are appended at the end, are durable when the append returns, and are all there
+//! after a crash.
+//!
+//! ```
+//! use wal::{Batch, Lsn, Wal};
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path().join("wal");
+//!
+//! let wal = Wal::open(&dir)?;
+//! let first = wal.append("hello")?; // on disk when this returns
+//! assert_eq!(first, Lsn::FIRST);
+//!
+//! let mut batch = Batch::new();
+//! batch.push("these two")?;
+//! batch.push("come together or not at all")?;
+//! let lsns = wal.append_batch(&batch)?;
+//! drop(wal);
+//!
+//! let wal = Wal::open(&dir)?; // after a crash, too: this is where recovery happens
+//! assert_eq!(wal.last_lsn(), Some(*lsns.end()));
+//! for entry in wal.iter().from(*lsns.start()) {
+//!     let entry = entry?;
+//!     println!("{}: {} bytes", entry.lsn, entry.payload.len());
+//! }
+//! wal.truncate_before(*lsns.start())?; // a snapshot holds what came before
+//! assert!(wal.get(first).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to look
+//!
+//! - [`Wal`]: opening, appending, reading, truncating.
+//! - [`Options`] and [`SyncPolicy`]: what an append waits for. [`Durability`] overrides it for one append.
+//! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
+//! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
+//!   have happened all the same.
+//! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
+//! - [`RecoveryReport`]: what opening the log found.
+//!
+//! # What is durable when
+//!
+//! | policy | an append returns when its entries | the end of the process costs | a power loss costs |
+//! |---|---|---|---|
+//! | [`SyncPolicy::Always`] (default) | are synced | nothing | nothing |
+//! | [`SyncPolicy::OsCache`] | are with the operating system | nothing | about one interval |
+//! | [`SyncPolicy::Background`] | are in memory | about one interval | about one interval |
+//!
+//! Whatever the policy, what survives is a prefix of what was appended, without gaps, and batches are whole or not
+//! there. Threads that append at the same time share syncs.
+//!
+//! # Features
+//!
+//! None is on by default. `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings
+//! [`ChecksumKind::Crc32c`]. A log that was written with a feature is refused by a build without it, with an error of
+//! kind [`ErrorKind::Unsupported`] that names the feature.
+
+#![forbid(unsafe_code)]
+
+mod batch;
+mod builder;
+mod error;
+mod iter;
+pub mod storage;
+mod ticket;
+mod wal;
+
+pub use batch::Batch;
+pub use builder::WalBuilder;
+pub use bytes::Bytes;
+pub use error::{Error, ErrorKind, Outcome};
+pub use iter::Iter;
+pub use ticket::Ticket;
+pub use wal::Wal;
+pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
+pub use wal_core::{
+    AppendOptions, Clock, Cut, Durability, Entropy, Entry, Options, RecoveryReport, SegmentSummary, Stats,
+    SyncPolicy, SystemClock, SystemEntropy,
+};
+pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
+pub use wal_segment::ReadMode;
+
+/// The example in the README is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

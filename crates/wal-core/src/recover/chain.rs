@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wal_format::{FileName, Lsn, Predecessor, SegmentId};
 use wal_segment::{Directory, Inspected, Segment, SegmentError, check_last_frame};
 
-use super::{FoundLog, inherit};
+use super::inherit;
 use crate::{
     LogError,
     error::{InconsistentSnafu, MissingSegmentSnafu},
@@ -106,7 +106,7 @@ fn missing(directory: &Directory, segment: SegmentId, near: Lsn) -> Result<Link,
 }
 
 /// Only reached if the list changed under our hands, which it cannot.
-pub(super) fn no_opening(directory: &Directory) -> Result<FoundLog, LogError> {
+pub(super) fn no_opening<T>(directory: &Directory) -> Result<T, LogError> {
     InconsistentSnafu { path: directory.storage().location(), why: "its newest segment has no opening" }
         .fail()
 }

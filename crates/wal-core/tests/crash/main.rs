@@ -3,6 +3,14 @@
 //! Everything follows from seeds. `WAL_CRASH_STATES` multiplies how much is tried (1 by default), `WAL_CRASH_SEED` shifts
 //! every seed; with `--nocapture` each test says how many states it has seen.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a failed test should say so, and any test how much it has seen"
+)]
+
 mod damage;
 mod exhaustive;
 mod faults;

@@ -154,7 +154,8 @@ impl Model {
         self.now.next()
     }
 
-    pub(crate) const fn first(&self) -> u64 {
+    /// Where the log begins, if every trim that was tried took place.
+    pub(crate) const fn trimmed_to(&self) -> u64 {
         self.now.first_max
     }
 

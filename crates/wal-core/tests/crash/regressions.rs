@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Seeds of random runs that failed once.
-const SEEDS: [u64; 10] = [13, 35, 97, 165, 275, 480, 5135, 5649, 1_000_725, 2_061_743];
+const SEEDS: [u64; 11] = [13, 35, 97, 165, 275, 480, 5135, 5649, 1_000_725, 2_061_743, 5_025_736];
 
 fn background() -> Setup {
     let sync = SyncPolicy::Background { interval: Duration::from_millis(20) };
@@ -90,6 +90,20 @@ fn a_trim_that_met_a_full_disk_can_be_tried_again() {
     rig.disk.crash(1);
     rig.open(End::Power).unwrap();
     assert_eq!(rig.log().first_lsn(), Some(lsn(3)));
+}
+
+/// Its frame becomes durable with the cut, and then readers must know.
+#[test]
+fn a_trim_that_met_a_full_disk_counts_once_its_frame_is_durable() {
+    let mut rig = opened(&Setup::default());
+    rig.run(&vec![Op::Append(10); 5]).unwrap();
+    rig.disk.set_faults(Faults { write: Shots::nth(0), ..Faults::default() });
+    rig.log().truncate_before(lsn(3)).unwrap_err();
+    rig.log().truncate_from(lsn(3)).unwrap();
+    assert_eq!(rig.log().first_lsn(), None);
+    assert_eq!(rig.log().range(..).count(), 0);
+    let gone = rig.log().get(lsn(1));
+    assert!(matches!(gone, Err(LogError::Truncated { .. })), "{gone:?}");
 }
 
 /// A clear after it is no clear of nothing.

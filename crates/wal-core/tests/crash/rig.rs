@@ -204,14 +204,14 @@ impl Rig {
                 Ok(())
             }
             Op::KeepLast(count) => {
-                let first = self.model.next().saturating_sub(*count).max(self.model.first());
+                let first = self.model.next().saturating_sub(*count).max(self.model.trimmed_to());
                 self.model.trimming(first);
                 let trimmed = self.log().truncate_before(lsn(first));
                 self.note(trimmed, |model| model.trimmed(first));
                 Ok(())
             }
             Op::CutLast(count) => {
-                let next = self.model.next().saturating_sub(*count).max(self.model.first());
+                let next = self.model.next().saturating_sub(*count).max(self.model.trimmed_to());
                 self.change(Some(next), |log| log.truncate_from(lsn(next)));
                 Ok(())
             }

@@ -222,3 +222,63 @@ fn one_writer_and_readers_beside_it() {
         assert_eq!(reader.next_lsn().get(), 500, "a reader sees the log as it was opened");
     });
 }
+
+#[test]
+fn sidecars_are_hints() {
+    on_all(|storage| {
+        for (round, damage) in [0_u8, 1, 2].into_iter().enumerate() {
+            let from = round as u64 * 500 + 1;
+            fill(&open(&storage, &small()).unwrap(), from, from + 500);
+            let log = open(&storage, &small()).unwrap();
+            log.truncate_before(Lsn::new(from / 2 + 1).unwrap()).unwrap();
+            drop(log);
+            let indexes: Vec<String> =
+                storage.list().unwrap().into_iter().filter(|name| name.ends_with(".idx")).collect();
+            assert!(indexes.len() > 1, "{indexes:?}");
+            for name in indexes {
+                let mut bytes = vec![0; 1 << 20];
+                let read = storage.open(&name).unwrap().read_at(0, &mut bytes).unwrap();
+                storage.remove(&name).unwrap();
+                if damage > 0 {
+                    bytes.truncate(read);
+                    bytes[60 * usize::from(damage) % read] ^= 0x10;
+                    storage.create(&name).unwrap().write_at(0, &bytes).unwrap();
+                }
+            }
+            let log = open(&storage, &small()).unwrap();
+            assert!(log.recovery_report().clean);
+            check(&log, from / 2 + 1, from + 500);
+        }
+    });
+}
+
+#[test]
+fn an_iterator_survives_the_segment_it_has_not_read_yet() {
+    on_all(|storage| {
+        fill(&open(&storage, &small()).unwrap(), 1, 20);
+        let log = open(&storage, &small()).unwrap();
+        let (mut forward, mut backward) = (log.range(..), log.range(..));
+        // The first append copies the small segment and removes its file.
+        fill(&log, 20, 21);
+        assert_eq!(forward.next().unwrap().unwrap().payload, payload(1));
+        assert_eq!(backward.next_back().unwrap().unwrap().payload, payload(19));
+        assert_eq!(
+            forward.map(|entry| entry.unwrap().lsn.get()).collect::<Vec<_>>(),
+            (2..20).collect::<Vec<_>>()
+        );
+    });
+}
+
+#[test]
+fn damage_in_a_small_closed_segment_is_found_at_open() {
+    on_all(|storage| {
+        fill(&open(&storage, &small()).unwrap(), 1, 20);
+        let name = storage.list().unwrap().into_iter().find(|name| name.ends_with(".wal")).unwrap();
+        let mut bytes = vec![0; 64 << 10];
+        storage.open(&name).unwrap().read_at(0, &mut bytes).unwrap();
+        bytes[1000] ^= 1;
+        storage.remove(&name).unwrap();
+        storage.create(&name).unwrap().write_at(0, &bytes).unwrap();
+        assert!(matches!(open(&storage, &small()), Err(LogError::Lost { .. })));
+    });
+}

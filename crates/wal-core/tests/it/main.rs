@@ -1,4 +1,6 @@
 //! The engine from outside, on memory and on real files.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
+
 mod basic;
 mod support;

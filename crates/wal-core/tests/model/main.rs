@@ -30,6 +30,7 @@ struct Rules {
 
 const RUNS: u64 = 500;
 
+#[expect(clippy::print_stdout, reason = "the count is for whoever runs the test")]
 fn tally(rules: Rules) -> Tally {
     let scale = std::env::var("WAL_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(1).max(1);
     let first = std::env::var("WAL_CRASH_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
@@ -65,11 +66,10 @@ fn a_bad_place_in_an_older_segment_is_damage() {
     is_clean(Rules { older_is_damage: true, ..rules() });
 }
 
+/// The reference clips them. While predecessors come first there is nothing to clip.
 #[test]
-fn proofs_need_no_clipping_when_predecessors_come_first() {
-    // The reference clips them; that alone does not show in runs of this size.
-    let tally = tally(Rules { unclipped: true, ..rules() });
-    assert!(tally.clean > 0);
+fn proofs_that_are_not_clipped_do_no_harm_when_predecessors_come_first() {
+    is_clean(Rules { unclipped: true, ..rules() });
 }
 
 #[test]

@@ -91,3 +91,33 @@ fn a_proof_points_backwards() {
     header.proof_lag = None;
     assert_eq!(header.proves(4096), None);
 }
+
+proptest::proptest! {
+    /// The short way and the long way through the decoder agree on every frame.
+    #[test]
+    fn plain_frames_are_exactly_those(
+        body in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..40),
+        (count, codec, columns, kind) in (0_u32..3, 0_u8..2, 0_u8..2, 0_u8..4),
+        (prev_units, lag, entry_kind) in (0_u32..3, proptest::option::of(0_u32..2000), proptest::arbitrary::any::<u8>()),
+        offset in proptest::sample::select(vec![512_u64, 520, 4096]),
+        flip in proptest::option::of(0_usize..700),
+    ) {
+        let Some(kind) = FrameKind::from_id(kind) else { return Ok(()) };
+        let header = FrameHeader {
+            count, codec, columns, kind, prev_units, proof_lag: lag, entry_kind, ..header(&body)
+        };
+        let mut bytes = frame(&header, &body, offset);
+        if let Some(bit) = flip.filter(|bit| bit / 8 < bytes.len()) {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let long = match parse_frame(&bytes, KEY, offset) {
+            Parsed::Frame(header, payload) if header.kind == FrameKind::Entries
+                && header.count == 1 && header.codec == 0 && header.columns == 0 => Some(PlainFrame {
+                    lsn_delta: header.lsn_delta, prev_units: header.prev_units, time: header.time,
+                    entry_kind: header.entry_kind, payload,
+                }),
+            _ => None,
+        };
+        proptest::prop_assert_eq!(parse_plain(&bytes, KEY, offset), long);
+    }
+}

@@ -1,9 +1,9 @@
 //! What the golden files hold, put together with the public parts of the crate.
 
 use wal_format::{
-    ChecksumKind, Close, EntriesBuilder, FrameHeader, FrameKind, IndexPoint, LogId, Lsn, Metadata,
-    MetadataRecord, Namespace, NewEntry, Opening, Position, Predecessor, Seal, SegmentHeader, SegmentId,
-    SegmentIndex, Trim,
+    ChecksumKind, Close, CloseState, EntriesBuilder, FrameHeader, FrameKind, IndexPoint, LogId, Lsn,
+    Metadata, MetadataRecord, Namespace, NewEntry, Opening, Position, Predecessor, Seal, SegmentHeader,
+    SegmentId, SegmentIndex, Trim,
 };
 
 const TIME: u64 = 1_700_000_000_000_000_000;
@@ -195,7 +195,7 @@ pub(crate) fn full() -> (Vec<u8>, Vec<u8>) {
     writer.control(FrameKind::Trim, Some(0), &Trim { first_retained: lsn(1001) }.encode());
     writer.control(FrameKind::Unknown(128), None, b"whatever a later version says");
     writer.entry(&NewEntry::plain(b"the last entry"), None);
-    writer.control(FrameKind::Close, Some(0), &Close { next: lsn(1012) }.encode());
+    writer.control(FrameKind::Close, Some(0), &close(1012, None));
     writer.control(FrameKind::Seal, Some(0), &Seal { successor: SegmentId(9), next: lsn(1012) }.encode());
     let index = SegmentIndex {
         log_id: writer.header.log_id,
@@ -242,6 +242,15 @@ pub(crate) fn castagnoli() -> Vec<u8> {
     writer.open(&first_opening());
     writer.entry(&NewEntry::plain(b"a plain entry"), None);
     writer.entries(&batch(), Some(0));
-    writer.control(FrameKind::Close, Some(0), &Close { next: lsn(5) }.encode());
+    let mut metadata = Metadata::default();
+    metadata.apply(&MetadataRecord { namespace: Namespace::CURSOR, name: b"replica", value: Some(b"4") });
+    let state = CloseState { first_retained: lsn(2), metadata };
+    writer.control(FrameKind::Close, Some(0), &close(5, Some(state)));
     writer.bytes
+}
+
+fn close(next: u64, state: Option<CloseState>) -> Vec<u8> {
+    let mut body = Vec::new();
+    Close { next: lsn(next), state }.encode(&mut body).unwrap();
+    body
 }

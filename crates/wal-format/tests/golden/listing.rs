@@ -66,7 +66,12 @@ fn frame(out: &mut String, what: &str, frame: &Frame<'_>) {
             writeln!(out, "  seal successor={} next={}", seal.successor, seal.next).unwrap();
         }
         FrameKind::Close => {
-            writeln!(out, "  close next={}", Close::decode(frame.body).unwrap().next).unwrap();
+            let close = Close::decode(frame.body).unwrap();
+            writeln!(out, "  close next={}", close.next).unwrap();
+            if let Some(state) = close.state {
+                writeln!(out, "  state first_retained={}", state.first_retained).unwrap();
+                records(out, &frame.body[16..]);
+            }
         }
         FrameKind::Trim => {
             let trim = Trim::decode(frame.body).unwrap();

@@ -135,7 +135,10 @@ def show(what, f, base):
     elif f["kind"] == SEAL:
         print("  seal successor=%d next=%d" % struct.unpack("<QQ", body))
     elif f["kind"] == CLOSE:
-        print("  close next=%d" % struct.unpack("<Q", body))
+        print("  close next=%d" % struct.unpack_from("<Q", body))
+        if len(body) > 8:
+            print("  state first_retained=%d" % struct.unpack_from("<Q", body, 8))
+            records(body[16:])
     elif f["kind"] == TRIM:
         print("  trim first_retained=%d" % struct.unpack("<Q", body))
     elif f["kind"] == METADATA:

@@ -1,5 +1,7 @@
 //! Reading a segment: from an LSN to a frame, from frame to frame, verified and where possible without copying.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
@@ -165,6 +167,18 @@ impl Segment {
     }
 }
 
+/// Follows unverified lengths from the start of a window to the frame that holds `delta`; `None` when it is not there.
+fn hop_in(window: &[u8], delta: u32) -> Option<u64> {
+    let mut at = 0_u64;
+    loop {
+        let hint = hint_frame(window.get(usize::try_from(at).ok()?..)?)?;
+        if delta.checked_sub(hint.lsn_delta)? < hint.count {
+            return Some(at);
+        }
+        at = at.checked_add(hint.frame_len)?;
+    }
+}
+
 enum Hop {
     Found(u64),
     Beyond,
@@ -187,18 +201,91 @@ impl FrameReader {
         Self { read_ahead, window: Bytes::new(), start: 0, of: None }
     }
 
+    /// Loads and verifies the frame that holds `lsn`; `None` when it is not among the written frames.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::locate`] and of [`read`](Self::read).
+    pub fn seek(&mut self, segment: &Segment, lsn: Lsn) -> Result<Option<LoadedFrame>, SegmentError> {
+        let Some(delta) = lsn.since(segment.base).and_then(|delta| u32::try_from(delta).ok()) else {
+            return Ok(None);
+        };
+        let start = segment.floor(delta)?;
+        if start < segment.written() {
+            self.fill(segment, start, self.read_ahead)?;
+        }
+        // Mostly the frame is near, and one look at the file is enough.
+        let offset = match hop_in(&self.window, delta) {
+            Some(at) if self.covers(segment, start) => Some(start + at),
+            _ => segment.locate(lsn)?,
+        };
+        match offset {
+            Some(offset) => self.read(segment, offset),
+            None => Ok(None),
+        }
+    }
+
     /// Loads and verifies the frame at `offset`; `None` at or beyond the end of what is written.
     ///
     /// # Errors
     ///
     /// [`SegmentError::Frame`] when there is no valid frame, [`SegmentError::Io`] when it cannot be read.
     pub fn read(&mut self, segment: &Segment, offset: u64) -> Result<Option<LoadedFrame>, SegmentError> {
+        let Some((header, body)) = self.load(segment, offset)? else { return Ok(None) };
+        let lsn = segment.base.plus(u64::from(header.lsn_delta));
+        Ok(Some(LoadedFrame { offset, header, lsn, body: self.window.slice(body) }))
+    }
+
+    /// The same without taking a reference to the body: says where it stands in the [`window`](Self::window).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    #[inline]
+    pub fn load(
+        &mut self,
+        segment: &Segment,
+        offset: u64,
+    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
         if offset >= segment.written() {
             return Ok(None);
         }
-        let of = Some((segment.id().0, segment.header.salt));
-        let inside = self.of == of && offset >= self.start && offset - self.start < self.window.len() as u64;
-        if !inside {
+        if self.covers(segment, offset) {
+            let at = (offset - self.start) as usize;
+            if let Parsed::Frame(header, body) = parse_frame(&self.window[at..], segment.key(), offset) {
+                let start = at + FRAME_HEADER_LEN;
+                return Ok(Some((header, start..start + body.len())));
+            }
+        }
+        self.load_slowly(segment, offset)
+    }
+
+    /// The bytes read last.
+    #[must_use]
+    pub const fn window(&self) -> &Bytes {
+        &self.window
+    }
+
+    /// Where the bytes read last start in their segment.
+    #[must_use]
+    pub const fn window_start(&self) -> u64 {
+        self.start
+    }
+
+    #[inline]
+    fn covers(&self, segment: &Segment, offset: u64) -> bool {
+        self.of == Some((segment.id().0, segment.header.salt))
+            && offset >= self.start
+            && offset - self.start < self.window.len() as u64
+    }
+
+    #[cold]
+    fn load_slowly(
+        &mut self,
+        segment: &Segment,
+        offset: u64,
+    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
+        if !self.covers(segment, offset) {
             self.fill(segment, offset, self.read_ahead)?;
         }
         loop {
@@ -207,9 +294,7 @@ impl FrameReader {
             let fault = match parse_frame(rest, segment.key(), offset) {
                 Parsed::Frame(header, body) => {
                     let start = at + FRAME_HEADER_LEN;
-                    let body = self.window.slice(start..start + body.len());
-                    let lsn = segment.base.plus(u64::from(header.lsn_delta));
-                    return Ok(Some(LoadedFrame { offset, header, lsn, body }));
+                    return Ok(Some((header, start..start + body.len())));
                 }
                 Parsed::More(needed) if offset.saturating_add(needed) <= segment.written() => {
                     let have = rest.len() as u64;
@@ -231,19 +316,17 @@ impl FrameReader {
     /// # Errors
     ///
     /// Those of [`read`](Self::read).
-    pub fn read_backwards(
+    pub fn load_backwards(
         &mut self,
         segment: &Segment,
         offset: u64,
         end: u64,
-    ) -> Result<Option<LoadedFrame>, SegmentError> {
-        let of = Some((segment.id().0, segment.header.salt));
-        let inside = self.of == of && offset >= self.start && end - self.start <= self.window.len() as u64;
-        if !inside {
+    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
+        if !self.covers(segment, offset) || end - self.start > self.window.len() as u64 {
             let start = end.saturating_sub(self.read_ahead).clamp(FIRST_FRAME, offset);
             self.fill(segment, start, end.saturating_sub(start))?;
         }
-        self.read(segment, offset)
+        self.load(segment, offset)
     }
 
     fn fill(&mut self, segment: &Segment, offset: u64, len: u64) -> Result<(), SegmentError> {

@@ -13,7 +13,7 @@ impl Log<'_> {
         let places = self.places(&chain);
         let proven = self.proven(&chain);
         let key = |place: Place| (chain.iter().position(|id| *id == place.id), place.at);
-        let head = *chain.last().unwrap();
+        let Some(&head) = chain.last() else { return self.start() };
         if self.disk.names.range(head + 1..).any(|id| self.has_claim(*id)) {
             return damage("the opening of the newest segment is lost");
         }
@@ -59,7 +59,7 @@ impl Log<'_> {
         let mut chain = vec![*head];
         while let Some((Some(predecessor), _)) = self.disk.opening(chain[0]) {
             if !self.disk.names.contains(&predecessor.id)
-                || self.disk.cached[&predecessor.id].get(&0).is_none()
+                || !self.disk.cached[&predecessor.id].contains_key(&0)
             {
                 return damage(format!("the predecessor {predecessor:?} of {} is missing", chain[0]));
             }

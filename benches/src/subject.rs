@@ -1,0 +1,16 @@
+//! The log under test.
+
+use std::{path::Path, sync::Arc};
+
+use wal_core::{Environment, Log, Options, SystemClock, SystemEntropy};
+use wal_segment::{LocalOptions, LocalStorage};
+
+/// Opens a log in `dir`.
+#[must_use]
+pub fn open(dir: &Path, options: Options) -> Log {
+    let storage = Arc::new(LocalStorage::create(dir, LocalOptions::default()).unwrap());
+    let codecs = Default::default();
+    let environment =
+        Environment { storage, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), codecs };
+    Log::open(environment, options).unwrap()
+}

@@ -1,0 +1,170 @@
+//! Opening a log with other parts than the usual ones.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use wal_compress::{Codec, Codecs};
+use wal_core::{Clock, Entropy, Environment, Log, LogError, Options, SystemClock, SystemEntropy};
+use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
+
+use crate::{Error, Wal};
+
+/// Opens a log with settings, or with another storage, clock or codec than the usual one. Made by [`Wal::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use wal::{Options, ReadMode, SyncPolicy, Wal};
+/// # let dir = tempfile::tempdir()?;
+/// let sync = SyncPolicy::OsCache { interval: Duration::from_millis(100) };
+/// let wal = Wal::builder(dir.path())
+///     .options(Options { sync, segment_len: 16 << 20, ..Options::default() })
+///     .read_mode(ReadMode::Pread)
+///     .open()?;
+/// wal.append("survives the end of the process at once, a power loss after 100 ms")?;
+/// wal.sync()?; // or now
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is told to open"]
+pub struct WalBuilder {
+    dir: PathBuf,
+    options: Options,
+    local: LocalOptions,
+    create: bool,
+    storage: Option<Arc<dyn Storage>>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    codecs: Vec<Arc<dyn Codec>>,
+}
+
+impl WalBuilder {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            options: Options::default(),
+            local: LocalOptions::default(),
+            create: true,
+            storage: None,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            codecs: Vec::new(),
+        }
+    }
+
+    /// Settings, checked when the log is opened. Default: [`Options::default`].
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How files are read. Default: [`ReadMode::Mmap`]. No effect on another [`storage`](Self::storage).
+    pub const fn read_mode(mut self, mode: ReadMode) -> Self {
+        self.local.read_mode = mode;
+        self
+    }
+
+    /// Permission bits of new files, less the process's umask. Default: `0o600`. No effect outside Unix, and on another
+    /// [`storage`](Self::storage).
+    pub const fn file_mode(mut self, mode: u32) -> Self {
+        self.local.file_mode = mode;
+        self
+    }
+
+    /// Permission bits of directories that are created, less the process's umask. Default: `0o700`. No effect outside
+    /// Unix, and on another [`storage`](Self::storage).
+    pub const fn dir_mode(mut self, mode: u32) -> Self {
+        self.local.dir_mode = mode;
+        self
+    }
+
+    /// Whether a directory that is missing is created, durably, with its parents. Default: `true`. Without it
+    /// [`open`](Self::open) reports [`ErrorKind::NotFound`](crate::ErrorKind::NotFound).
+    pub const fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Keeps the files here, and not in the directory that the builder was made with.
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// What time it is. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where the log's id and the salts of its segments come from. Default: [`SystemEntropy`].
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// Adds a codec of yours, for reading and for [`Options::compression`]. Its id is 128 or greater.
+    pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
+        self.codecs.push(codec);
+        self
+    }
+
+    /// Opens the log for writing, or starts a new one where there is none. This is where recovery happens; what it
+    /// found is in [`Wal::recovery_report`]. What is there when this returns is durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Wal::open`]; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for settings out of range and codecs
+    /// with an id that is reserved or taken.
+    pub fn open(self) -> Result<Wal, Error> {
+        let create = self.create;
+        let (environment, options) = self.parts(create).map_err(Error::new)?;
+        Log::open(environment, options).map(Wal::new).map_err(Error::new)
+    }
+
+    /// Opens the log for reading only, beside a live writer or without one. Takes no lock and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Wal::open_read_only`]; otherwise as [`open`](Self::open).
+    pub fn open_read_only(self) -> Result<Wal, Error> {
+        let (environment, options) = self.parts(false).map_err(Error::new)?;
+        Log::open_read_only(environment, options).map(Wal::new).map_err(Error::new)
+    }
+
+    fn parts(self, create: bool) -> Result<(Environment, Options), LogError> {
+        // Before anything is created: settings that cannot be used leave nothing behind.
+        self.options.validate()?;
+        let codecs = codecs(&self.options, self.codecs)?;
+        let storage = match self.storage {
+            Some(storage) => storage,
+            None => local(&self.dir, self.local, create)?,
+        };
+        Ok((Environment { storage, clock: self.clock, entropy: self.entropy, codecs }, self.options))
+    }
+}
+
+fn codecs(options: &Options, own: Vec<Arc<dyn Codec>>) -> Result<Codecs, LogError> {
+    let failed = |source| LogError::Compression { source };
+    let mut codecs = Codecs::with_level(options.compression.level).map_err(failed)?;
+    own.into_iter().try_for_each(|codec| codecs.register(codec)).map_err(failed)?;
+    codecs.get(options.compression.codec).map_err(failed)?;
+    Ok(codecs)
+}
+
+fn local(dir: &Path, options: LocalOptions, create: bool) -> Result<Arc<dyn Storage>, LogError> {
+    let opened = if create { LocalStorage::create(dir, options) } else { LocalStorage::open(dir, options) };
+    let location = || dir.display().to_string();
+    match opened {
+        Ok(storage) => Ok(Arc::new(storage)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(LogError::MissingLog { location: location() })
+        }
+        Err(source) => {
+            let source = SegmentError::Io { operation: "open", path: location(), source };
+            Err(LogError::Segment { operation: "open the directory of the log", source })
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! One error for everything: opaque, with a kind that says what to do.
+
+use std::{error, fmt, io, ops::RangeInclusive};
+
+use wal_compress::CompressError;
+use wal_core::LogError;
+use wal_format::{DecodeError, FileName, FrameFault, Lsn, SegmentId};
+use wal_segment::SegmentError;
+
+/// What to do about an [`Error`]. Two errors have different kinds when a program would act differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Bytes that were acknowledged are damaged, missing, or not where they belong. Nothing was changed. Trying again
+    /// does not help: restore the files from a copy, or inspect and repair them. [`Error::path`], [`Error::offset`] and
+    /// [`Error::lsns`] say where and what.
+    Corrupt,
+    /// The operating system or the storage reported an error, which says nothing about the bytes.
+    /// [`source`](error::Error::source) is what it said. A read may be tried again; after a failed append or sync
+    /// reopen the log.
+    Io,
+    /// There is no space. Everything acknowledged stays readable; free space or trim the log, then go on without
+    /// reopening. An append with the outcome [`Outcome::Unknown`] is still in the log: do not repeat it, call
+    /// [`Wal::sync`](crate::Wal::sync).
+    Full,
+    /// Another writer has the log open: in this process or in another one. Close it, or open the log read-only.
+    Locked,
+    /// A newer writer has taken the log over. Stop writing, and drop this handle.
+    Fenced,
+    /// An earlier write or sync failed for good, and nothing more is acknowledged. Reopen the log; recovery finds out
+    /// what is there.
+    Poisoned,
+    /// The log was closed through this handle or a clone of it. Open it again.
+    Closed,
+    /// A transaction was open for longer than it said. Begin it again.
+    Expired,
+    /// The entry was there and was removed: trimmed, or cut off. Go on at [`Wal::first_lsn`](crate::Wal::first_lsn), or
+    /// from a snapshot.
+    Truncated,
+    /// Another LSN comes next than the caller expected. Look at the log again.
+    Conflict,
+    /// An argument or a setting is out of its range. Trying again does not help; change the call.
+    Invalid,
+    /// The files are whole and need another build: a newer version of this crate, or a feature that was left out.
+    Unsupported,
+    /// There is no log in this place, or no entry with this LSN yet.
+    NotFound,
+    /// The log is open for reading only.
+    ReadOnly,
+    /// An entry or a batch exceeds the limit. Split it, or raise
+    /// [`Options::entry_len_max`](crate::Options::entry_len_max).
+    TooLarge,
+}
+
+/// What became of the entries of an append that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// They are not in the log and never will be. Appending them again cannot make duplicates.
+    NotAppended,
+    /// They got their LSNs ([`Error::lsns`]) and could not be confirmed: a later sync may do that, or they may be there
+    /// after the next open, batches whole or not at all. Look before appending them again.
+    Unknown,
+}
+
+/// Why an operation failed.
+///
+/// [`kind`](Self::kind) says what to do about it. The text names the file, the offset and the LSNs where they are known;
+/// the methods hand them out. What the operating system or a codec said is not part of the text: it is the
+/// [`source`](error::Error::source), as usual.
+///
+/// ```
+/// use wal::{ErrorKind, Lsn, Outcome, Wal};
+/// # let dir = tempfile::tempdir()?;
+/// let wal = Wal::open(dir.path())?;
+///
+/// let error = wal.get(Lsn::FIRST).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// assert_eq!(error.to_string(), "entry 1 is not in the log: the next one will be 1");
+///
+/// wal.close()?;
+/// let error = wal.append("too late").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Closed);
+/// assert_eq!(error.outcome(), Some(Outcome::NotAppended));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    cause: LogError,
+    /// Whether this is the error of an append.
+    appending: bool,
+}
+
+impl Error {
+    pub(crate) fn new(cause: LogError) -> Self {
+        Self { inner: Box::new(Inner { cause, appending: false }) }
+    }
+
+    /// The error of an append.
+    pub(crate) fn append(cause: LogError) -> Self {
+        Self { inner: Box::new(Inner { cause, appending: true }) }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        kind_of_log(&self.inner.cause)
+    }
+
+    /// What became of the entries; `None` when this is not the error of an append.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.inner.cause {
+            LogError::Unconfirmed { .. } => Some(Outcome::Unknown),
+            _ => self.inner.appending.then_some(Outcome::NotAppended),
+        }
+    }
+
+    /// The entries that this is about: lost, not confirmed, or asked for in vain. The range ends with [`Lsn::MAX`] when
+    /// its end is not known.
+    #[must_use]
+    pub fn lsns(&self) -> Option<RangeInclusive<Lsn>> {
+        match self.inner.cause {
+            LogError::Lost { first, last, .. } => Some(first..=last.unwrap_or(Lsn::MAX)),
+            LogError::Unconfirmed { first, last, .. } => Some(first..=last),
+            LogError::Truncated { lsn, .. }
+            | LogError::CutOff { lsn, .. }
+            | LogError::Undecodable { lsn, .. }
+            | LogError::OutOfRange { lsn, .. }
+            | LogError::Conflict { expected: lsn, .. } => Some(lsn..=lsn),
+            _ => None,
+        }
+    }
+
+    /// The file or directory (or what stands for it in another storage) that this is about.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self.root() {
+            LogError::MissingSegment { location, .. }
+            | LogError::MissingLog { location }
+            | LogError::Locked { location } => Some(location),
+            LogError::Inconsistent { path, .. } | LogError::Undecodable { path, .. } => Some(path),
+            cause => segment_error(cause).map(path_of),
+        }
+    }
+
+    /// The segment that this is about.
+    #[must_use]
+    pub fn segment(&self) -> Option<SegmentId> {
+        match self.root() {
+            LogError::MissingSegment { segment, .. } => Some(*segment),
+            _ => self.path().and_then(segment_of_path),
+        }
+    }
+
+    /// The place in the file, in bytes from its start.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        if let LogError::Undecodable { offset, .. } = self.root() {
+            return Some(*offset);
+        }
+        match segment_error(self.root())? {
+            SegmentError::Frame { offset, .. } | SegmentError::Body { offset, .. } => Some(*offset),
+            SegmentError::Header { .. } | SegmentError::Misnamed { .. } | SegmentError::Foreign { .. } => {
+                Some(0)
+            }
+            _ => None,
+        }
+    }
+
+    /// What lies below "not confirmed".
+    fn root(&self) -> &LogError {
+        let mut cause = &self.inner.cause;
+        while let LogError::Unconfirmed { source, .. } = cause {
+            cause = source;
+        }
+        cause
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.inner.cause, f)?;
+        let mut cause = error::Error::source(&self.inner.cause);
+        while let Some(ours) = cause.filter(|cause| is_ours(*cause)) {
+            write!(f, ": {ours}")?;
+            cause = ours.source();
+        }
+        Ok(())
+    }
+}
+
+/// Readable, because this is what `unwrap` and `main` print.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind())
+            .field("outcome", &self.outcome())
+            .field("message", &self.to_string())
+            .field("source", &error::Error::source(self))
+            .finish()
+    }
+}
+
+impl error::Error for Error {
+    /// What somebody else said: the operating system, the storage, a codec.
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        let mut cause = error::Error::source(&self.inner.cause)?;
+        while is_ours(cause) {
+            cause = cause.source()?;
+        }
+        Some(cause)
+    }
+}
+
+/// Whether an error's text is part of ours.
+fn is_ours(cause: &(dyn error::Error + 'static)) -> bool {
+    cause.is::<LogError>()
+        || cause.is::<Box<LogError>>()
+        || cause.is::<SegmentError>()
+        || cause.is::<DecodeError>()
+        || cause.is::<FrameFault>()
+        || cause.is::<CompressError>()
+}
+
+fn kind_of_log(cause: &LogError) -> ErrorKind {
+    match cause {
+        LogError::Segment { source, .. } => kind_of_segment(source),
+        LogError::Lost { .. } | LogError::MissingSegment { .. } | LogError::Inconsistent { .. } => {
+            ErrorKind::Corrupt
+        }
+        LogError::MissingLog { .. } | LogError::OutOfRange { .. } => ErrorKind::NotFound,
+        LogError::Locked { .. } => ErrorKind::Locked,
+        LogError::Full { .. } => ErrorKind::Full,
+        LogError::Poisoned { .. } => ErrorKind::Poisoned,
+        LogError::Closed => ErrorKind::Closed,
+        LogError::ReadOnly => ErrorKind::ReadOnly,
+        LogError::Unconfirmed { source, .. } | LogError::Undecodable { source, .. } => kind_of_log(source),
+        LogError::Truncated { .. } | LogError::CutOff { .. } => ErrorKind::Truncated,
+        LogError::TooLarge { .. } => ErrorKind::TooLarge,
+        LogError::Conflict { .. } => ErrorKind::Conflict,
+        LogError::InvalidOption { .. } | LogError::InvalidArgument { .. } => ErrorKind::Invalid,
+        LogError::Encoding { source, .. } if is_unsupported(source) => ErrorKind::Unsupported,
+        LogError::Encoding { .. } if cause.is_damage() => ErrorKind::Corrupt,
+        LogError::Encoding { .. } => ErrorKind::Invalid,
+        LogError::Compression { source } => kind_of_compression(source),
+        LogError::Thread { .. } => ErrorKind::Io,
+        other if other.is_damage() => ErrorKind::Corrupt,
+        _ => ErrorKind::Io,
+    }
+}
+
+fn kind_of_segment(cause: &SegmentError) -> ErrorKind {
+    match cause {
+        SegmentError::Unsupported { .. } => ErrorKind::Unsupported,
+        SegmentError::Body { source, .. } if is_unsupported(source) => ErrorKind::Unsupported,
+        SegmentError::Foreign { .. } => ErrorKind::Corrupt,
+        SegmentError::SyncFailed { .. } => ErrorKind::Poisoned,
+        damage if damage.is_damage() => ErrorKind::Corrupt,
+        full if full.is_full() => ErrorKind::Full,
+        _ => ErrorKind::Io,
+    }
+}
+
+const fn kind_of_compression(cause: &CompressError) -> ErrorKind {
+    match cause {
+        CompressError::FeatureDisabled { .. } | CompressError::UnknownCodec { .. } => ErrorKind::Unsupported,
+        CompressError::Damaged { .. } | CompressError::WrongLength { .. } => ErrorKind::Corrupt,
+        CompressError::OutOfMemory { .. } => ErrorKind::Io,
+        _ => ErrorKind::Invalid,
+    }
+}
+
+const fn is_unsupported(cause: &DecodeError) -> bool {
+    matches!(
+        cause,
+        DecodeError::UnsupportedVersion { .. }
+            | DecodeError::UnsupportedFlags { .. }
+            | DecodeError::UnsupportedChecksum { .. }
+            | DecodeError::UnsupportedKind { .. }
+            | DecodeError::UnsupportedColumns { .. }
+    )
+}
+
+const fn segment_error(cause: &LogError) -> Option<&SegmentError> {
+    match cause {
+        LogError::Segment { source, .. } | LogError::Lost { source, .. } | LogError::Full { source, .. } => {
+            Some(source)
+        }
+        _ => None,
+    }
+}
+
+fn path_of(cause: &SegmentError) -> &str {
+    match cause {
+        SegmentError::Io { path, .. }
+        | SegmentError::Header { path, .. }
+        | SegmentError::Unsupported { path, .. }
+        | SegmentError::Foreign { path, .. }
+        | SegmentError::Misnamed { path, .. }
+        | SegmentError::Frame { path, .. }
+        | SegmentError::Body { path, .. }
+        | SegmentError::SyncFailed { path } => path,
+        _ => "",
+    }
+}
+
+/// File names end with the number of the segment, whatever their prefix is.
+fn segment_of_path(path: &str) -> Option<SegmentId> {
+    let len = FileName::Segment(SegmentId(0)).with_prefix("").len();
+    match FileName::parse(path.get(path.len().checked_sub(len)?..)?, "")? {
+        FileName::Segment(id) | FileName::Index(id) | FileName::Preparing(id) => Some(id),
+    }
+}
+
+impl From<Error> for io::Error {
+    /// For programs whose errors are I/O errors throughout; the original is inside.
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Corrupt => io::ErrorKind::InvalidData,
+            ErrorKind::Full => io::ErrorKind::StorageFull,
+            ErrorKind::Locked => io::ErrorKind::WouldBlock,
+            ErrorKind::NotFound => io::ErrorKind::NotFound,
+            ErrorKind::Invalid | ErrorKind::TooLarge => io::ErrorKind::InvalidInput,
+            ErrorKind::Unsupported => io::ErrorKind::Unsupported,
+            ErrorKind::ReadOnly => io::ErrorKind::ReadOnlyFilesystem,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,9 @@
+//! The log as its users see it, on real files.
+#![expect(clippy::disallowed_methods, reason = "the tests look at the files behind the log's back")]
+#![expect(clippy::unwrap_used, reason = "a test that fails panics, also in its helpers")]
+
+mod full;
+mod misuse;
+mod refused;
+mod support;
+mod usage;
