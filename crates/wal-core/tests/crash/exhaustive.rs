@@ -98,7 +98,7 @@ impl Search {
         rig.open(end)?;
         let recovery = before..rig.disk.operations();
         self.reported_is_durable(&rig, state)?;
-        for round in 0..2 {
+        for round in 0..scale().min(2) as usize {
             rig.step(&Op::AppendAs(30 + round, Durability::Durable))?;
             rig.step(&Op::AppendAs(9000, Durability::Written))?;
             if !rig.errors.is_empty() {
