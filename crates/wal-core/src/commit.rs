@@ -163,8 +163,17 @@ impl CommitQueue {
 
     /// Wakes whom a sync outside this queue covered, or everybody after a failure.
     pub(crate) fn wake<C: Commit>(&self, log: &C) {
+        let woken = self.hand_on(log, &mut self.state.lock());
+        woken.run();
+    }
+
+    /// Wakes the threads among them, and leaves the callbacks to somebody who holds no lock that they might want.
+    pub(crate) fn wake_threads<C: Commit>(&self, log: &C) {
         let mut state = self.state.lock();
-        self.hand_on(log, &mut state).run();
+        let mut woken = self.hand_on(log, &mut state);
+        state.others.append(&mut woken.others);
+        drop(state);
+        woken.run();
     }
 
     fn join<C: Commit>(&self, log: &C, tick: Tick) -> Joined {

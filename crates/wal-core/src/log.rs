@@ -101,7 +101,8 @@ impl Log {
     pub fn append_entry(&self, entry: &NewEntry<'_>, options: &AppendOptions) -> Result<Lsn, LogError> {
         self.start_threads()?;
         let durability = self.durability(options);
-        self.engine().append(entry, options.expected, durability).map(|stamped| stamped.first)
+        let stamped = self.engine().append(entry, options.expected, durability);
+        Ok(stamped.inspect_err(|_| self.tell())?.first)
     }
 
     /// Appends a batch: all its entries or, whatever happens, none. Returns the LSNs of the first and the last.
@@ -231,7 +232,9 @@ impl Log {
     /// [`LogError::OutOfRange`] when `first` is beyond the next LSN; those of [`append`](Self::append).
     pub fn truncate_before(&self, first: Lsn) -> Result<(), LogError> {
         self.start_threads()?;
-        self.engine().truncate_before(first)
+        let result = self.engine().truncate_before(first);
+        self.tell();
+        result
     }
 
     /// Removes the entries after `last`; durable on return. The next append gets the LSN after it. `last` may be the one
@@ -253,7 +256,9 @@ impl Log {
     /// Those of [`truncate_after`](Self::truncate_after).
     pub fn truncate_from(&self, next: Lsn) -> Result<(), LogError> {
         self.start_threads()?;
-        self.engine().truncate_from(next)
+        let result = self.engine().truncate_from(next);
+        self.tell();
+        result
     }
 
     /// Removes all entries; durable on return. The next LSN stays what it is.
@@ -263,7 +268,9 @@ impl Log {
     /// Those of [`append`](Self::append).
     pub fn clear(&self) -> Result<(), LogError> {
         self.start_threads()?;
-        self.engine().clear()
+        let result = self.engine().clear();
+        self.tell();
+        result
     }
 
     /// What opening the log found and did.
@@ -311,6 +318,11 @@ impl Log {
     /// Those of [`sync`](Self::sync). The log is closed all the same.
     pub fn close(&self) -> Result<(), LogError> {
         self.handle.close()
+    }
+
+    /// Tells those who wait what a change of history decided, now that no lock is held.
+    fn tell(&self) {
+        self.engine().commit.wake(&**self.engine());
     }
 
     fn durability(&self, options: &AppendOptions) -> Durability {
