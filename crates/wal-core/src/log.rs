@@ -69,7 +69,7 @@ impl Log {
     }
 
     /// Opens a log for reading, beside a writer or without one. Takes no lock and changes nothing. Sees what is
-    /// written now, and not what is written later: open it again for that.
+    /// written now; [`refresh`](Self::refresh) looks again.
     ///
     /// # Errors
     ///
@@ -117,9 +117,9 @@ impl Log {
     ) -> Result<(Lsn, Lsn), LogError> {
         self.start_threads()?;
         let durability = self.durability(options);
-        self.engine()
-            .append_batch(batch, options.expected, durability)
-            .map(|stamped| (stamped.first, stamped.last))
+        let stamped = self.engine().append_batch(batch, options.expected, durability);
+        let stamped = stamped.inspect_err(|_| self.tell())?;
+        Ok((stamped.first, stamped.last))
     }
 
     /// Appends one entry and returns at once, with a ticket for its durability.
@@ -299,6 +299,19 @@ impl Log {
     /// Errors of the storage.
     pub fn segments(&self) -> Result<Vec<SegmentSummary>, LogError> {
         summaries(self.engine())
+    }
+
+    /// Looks again, on a log that was opened for reading: what a writer has appended, trimmed or cut since is seen from
+    /// now on, also by clones. Iterators keep what they began with. Does nothing on a log that is open for writing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_read_only`](Self::open_read_only).
+    pub fn refresh(&self) -> Result<(), LogError> {
+        if self.engine().preparer.is_some() {
+            return Ok(());
+        }
+        self.engine().look_again()
     }
 
     /// Does what the log's threads would do, for logs opened without them.
