@@ -1,0 +1,12 @@
+//! The program as its users run it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests run processes and look at files behind the log's back"
+)]
+
+mod append;
+mod damage;
+mod demo;
+mod processes;
+mod reading;
+mod support;
