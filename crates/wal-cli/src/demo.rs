@@ -1,7 +1,7 @@
 //! `wal demo`: a writer is killed in mid-stream, and what it had acknowledged must be there.
 //!
-//! - The lines of real files are dealt out to threads: thread `t` of `n` appends lines `t`, `t + n`, `t + 2n` and so on.
-//!   An entry carries its thread as its kind and its line as its term, so the log can be checked entry by entry.
+//! - The lines of real files are dealt out to threads: thread `t` of `n` appends lines `t`, `t + n`, `t + 2n` and so
+//!   on. An entry carries its thread as its kind and its line as its term, so the log can be checked entry by entry.
 //! - The writer is another process, which tells about every append after it returned. Only what arrives here counts as
 //!   acknowledged.
 

@@ -40,6 +40,7 @@ pub(crate) struct DumpArgs {
     /// Begin with the newest
     #[arg(long)]
     reverse: bool,
+    /// What an entry is printed as
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

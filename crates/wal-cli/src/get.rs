@@ -20,6 +20,7 @@ pub(crate) struct GetArgs {
     /// The number of the entry
     #[arg(value_parser = args::lsn)]
     lsn: Lsn,
+    /// What an entry is printed as
     #[arg(long, value_enum, default_value_t = Format::Raw)]
     format: Format,
 }

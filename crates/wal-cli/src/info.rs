@@ -25,6 +25,7 @@ crashed. `cut` is a torn write at the end, which the next writer removes. `dead`
 pub(crate) struct InfoArgs {
     /// The directory of the log
     dir: PathBuf,
+    /// What the result is printed as
     #[arg(long, value_enum, default_value_t = Listing::Table)]
     format: Listing,
 }

@@ -29,6 +29,7 @@ Examples:
 pub(crate) struct LsArgs {
     /// The directory of the log
     dir: PathBuf,
+    /// What the result is printed as
     #[arg(long, value_enum, default_value_t = Listing::Table)]
     format: Listing,
 }

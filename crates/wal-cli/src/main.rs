@@ -1,4 +1,4 @@
-//! `wal`: a write-ahead log on the command line. Appends, reads, inspects and verifies logs, and demonstrates recovery.
+//! `wal`: a write-ahead log on the command line. Appends, reads, inspects and verifies logs, and shows recovery.
 
 #![forbid(unsafe_code)]
 #![allow(

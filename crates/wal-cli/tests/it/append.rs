@@ -6,7 +6,7 @@ use std::{
     process::Stdio,
 };
 
-use crate::support::{bad, command, filled, good, numbers, place, text, wal, wal_with};
+use crate::support::{bad, command, good, numbers, place, text, wal, wal_with};
 
 #[test]
 fn records_come_back_as_they_were_whatever_their_bytes() {
@@ -69,18 +69,6 @@ fn a_record_that_arrives_alone_is_acknowledged_at_once() {
     }
     drop(input);
     assert!(child.wait().unwrap().success());
-}
-
-#[test]
-fn a_batch_is_one_frame_and_gets_one_time() {
-    let (_dir, log) = place();
-    good(&wal_with(&["append", &log, "--batch", "3"], numbers(7).as_bytes()));
-    let wal = wal::Wal::open_read_only(&log).unwrap();
-    assert_eq!(wal.iter().count(), 7);
-    // What a later writer of single entries does to the same log is none of the batches' business.
-    drop(wal);
-    filled(&log, b"8\n");
-    assert_eq!(text(&wal_dump(&log)), numbers(8));
 }
 
 fn wal_dump(log: &str) -> std::process::Output {

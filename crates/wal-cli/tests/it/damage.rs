@@ -83,3 +83,13 @@ fn a_torn_tail_is_no_damage_and_is_mentioned() {
     bad(&appended, 0, &["cut off", &place]);
     assert_eq!(text(&wal(&["dump", &log, "--format", "raw"])), numbers(4));
 }
+
+#[test]
+fn a_batch_is_lost_as_a_whole() {
+    let (_dir, log) = place();
+    let records: String = (1..=8).map(|number| format!("record number {number}\n")).collect();
+    assert!(wal_with(&["append", &log, "--batch", "3"], records.as_bytes()).status.success());
+    assert_eq!(text(&wal(&["dump", &log, "--format", "raw"])), records);
+    let (path, _) = damage(&log, b"record number 5");
+    bad(&wal(&["verify", &log]), 3, &[&path, "entries 4 to 6"]);
+}
