@@ -1,14 +1,15 @@
 //! `wal dump`: entries, in order or from the back.
 
-use std::{ops::Bound, path::PathBuf};
+use std::path::PathBuf;
 
-use wal::{Lsn, Wal};
+use wal::{Iter, Lsn, Wal};
 
 use crate::{
     args,
     error::{Failure, UsageSnafu},
     format::Format,
     output::Output,
+    reader,
 };
 
 const AFTER_HELP: &str = "\
@@ -49,17 +50,52 @@ pub(crate) fn run(args: &DumpArgs, out: &mut Output) -> Result<(), Failure> {
     if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
         return UsageSnafu { what: "--from lies behind --to" }.fail();
     }
-    let wal = Wal::open_read_only(&args.dir)?;
-    let from = args.from.map_or(Bound::Unbounded, Bound::Included);
-    let to = args.to.map_or(Bound::Unbounded, Bound::Included);
-    let mut entries = wal.range((from, to));
-    for _ in 0..args.limit.unwrap_or(usize::MAX) {
-        let item = if args.reverse { entries.next_back() } else { entries.next() };
-        let Some(entry) = item else { break };
-        args.format.print(&entry?, out)?;
-        if args.format == Format::Raw {
-            out.bytes(b"\n")?;
+    let mut left =
+        Left { from: args.from, to: args.to, limit: args.limit.unwrap_or(usize::MAX), begun: false };
+    reader::with_log(&Wal::builder(&args.dir), |wal| left.print(wal, args, out))
+}
+
+/// What is still to be printed.
+struct Left {
+    from: Option<Lsn>,
+    to: Option<Lsn>,
+    limit: usize,
+    /// The range was cut to what was there: from now on all of it must be there.
+    begun: bool,
+}
+
+impl Left {
+    fn print(&mut self, wal: &Wal, args: &DumpArgs, out: &mut Output) -> Result<(), Failure> {
+        if !self.begun {
+            let (Some(first), Some(last)) = (wal.first_lsn(), wal.last_lsn()) else { return Ok(()) };
+            self.from = Some(self.from.map_or(first, |from| from.max(first)));
+            self.to = Some(self.to.map_or(last, |to| to.min(last)));
+            self.begun = true;
         }
+        let (Some(from), Some(to)) = (self.from, self.to) else { return Ok(()) };
+        if from > to || self.limit == 0 {
+            return Ok(());
+        }
+        // Says what is wrong when the range is there no longer.
+        wal.get(if args.reverse { to } else { from })?;
+        self.print_range(wal.range(from..=to), args, out)
     }
-    Ok(())
+
+    fn print_range(&mut self, mut entries: Iter, args: &DumpArgs, out: &mut Output) -> Result<(), Failure> {
+        while self.limit > 0 {
+            let item = if args.reverse { entries.next_back() } else { entries.next() };
+            let Some(entry) = item.transpose()? else { break };
+            args.format.print(&entry, out)?;
+            if args.format == Format::Raw {
+                out.bytes(b"\n")?;
+            }
+            self.limit -= 1;
+            if args.reverse {
+                self.to = entry.lsn.previous();
+            } else {
+                self.from = Some(entry.lsn.next());
+            }
+        }
+        Ok(())
+    }
 }

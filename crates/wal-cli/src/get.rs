@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use wal::{Lsn, Wal};
 
-use crate::{args, error::Failure, format::Format, output::Output};
+use crate::{args, error::Failure, format::Format, output::Output, reader};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -26,6 +26,6 @@ pub(crate) struct GetArgs {
 }
 
 pub(crate) fn run(args: &GetArgs, out: &mut Output) -> Result<(), Failure> {
-    let wal = Wal::open_read_only(&args.dir)?;
-    args.format.print(&wal.get(args.lsn)?, out)
+    let entry = reader::with_log(&Wal::builder(&args.dir), |wal| Ok(wal.get(args.lsn)?))?;
+    args.format.print(&entry, out)
 }

@@ -12,6 +12,7 @@ use crate::{
     args::Listing,
     error::Failure,
     output::Output,
+    reader,
     table::{Align, Table},
 };
 
@@ -49,8 +50,8 @@ struct Row {
 }
 
 pub(crate) fn run(args: &LsArgs, out: &mut Output) -> Result<(), Failure> {
-    let wal = Wal::open_read_only(&args.dir)?;
-    let rows: Vec<Row> = wal.segments()?.into_iter().map(row).collect();
+    let segments = reader::with_log(&Wal::builder(&args.dir), |wal| Ok(wal.segments()?))?;
+    let rows: Vec<Row> = segments.into_iter().map(row).collect();
     match args.format {
         Listing::Json => out.json(&rows),
         Listing::Table => table(&rows).print(out),

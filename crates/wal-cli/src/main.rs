@@ -17,6 +17,7 @@ mod get;
 mod info;
 mod ls;
 mod output;
+mod reader;
 mod size;
 mod table;
 mod verify;

@@ -2,12 +2,12 @@
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
-use wal::{ErrorKind, Lsn, ReadMode, SegmentSummary, Wal};
+use wal::{Cut, ErrorKind, Lsn, ReadMode, SegmentSummary, Wal};
 
 use crate::{
     error::{DamageSnafu, Failure, chain, tell},
     output::Output,
-    size,
+    reader, size,
 };
 
 const AFTER_HELP: &str = "\
@@ -29,18 +29,14 @@ pub(crate) struct VerifyArgs {
 }
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
-    let wal = Wal::builder(&args.dir).read_mode(ReadMode::Pread).open_read_only()?;
-    let segments = wal.segments()?;
-    let mut survey = Survey::default();
-    for segment in &segments {
-        survey.read(&wal, segment)?;
-    }
-    if let Some(cut) = wal.recovery_report().cut {
+    let log = Wal::builder(&args.dir).read_mode(ReadMode::Pread);
+    let survey = reader::with_log(&log, Survey::of)?;
+    if let Some(cut) = survey.cut {
         tell(&format!("note: a torn write at the end, at {}, is not part of the log", cut.at));
     }
     survey.places.iter().for_each(|place| tell(&place.describe()));
     let (entries, bytes) = (survey.entries, size::human(survey.payload_bytes));
-    out.line(format_args!("{} segments, {entries} entries, {bytes} of payload read", segments.len()))?;
+    out.line(format_args!("{} segments, {entries} entries, {bytes} of payload read", survey.segments))?;
     match survey.places.len() {
         0 => out.line("intact"),
         1 => DamageSnafu { dir: &args.dir, places: "one place is" }.fail(),
@@ -51,6 +47,8 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
 /// What was read so far.
 #[derive(Debug, Default)]
 struct Survey {
+    segments: usize,
+    cut: Option<Cut>,
     entries: u64,
     payload_bytes: u64,
     places: Vec<Place>,
@@ -68,6 +66,14 @@ struct Place {
 }
 
 impl Survey {
+    fn of(wal: &Wal) -> Result<Self, Failure> {
+        let segments = wal.segments()?;
+        let cut = wal.recovery_report().cut;
+        let mut survey = Self { segments: segments.len(), cut, ..Self::default() };
+        segments.iter().try_for_each(|segment| survey.read(wal, segment))?;
+        Ok(survey)
+    }
+
     fn read(&mut self, wal: &Wal, segment: &SegmentSummary) -> Result<(), Failure> {
         let mut next = wal.first_lsn().map_or(segment.base, |first| first.max(segment.base));
         let mut unreadable = 0;
