@@ -18,7 +18,7 @@ damage; it is mentioned.
 Exit codes: 0 intact, 3 damaged, 1 could not be read.";
 
 /// Entries in a row that cannot be read before the rest of their segment is given up.
-const UNREADABLE_MAX: u32 = 256;
+const UNREADABLE_MAX: u32 = 20_000;
 
 /// Read everything and check every checksum; exit code 3 on damage
 #[derive(Debug, clap::Args)]
@@ -135,7 +135,7 @@ impl Place {
         let (first, last) = (self.lsns.start(), self.lsns.end());
         match first == last {
             true => text.push_str(&format!(", entry {first}: {}", self.what)),
-            false => text.push_str(&format!(", entries {first} to {last}: {}", self.what)),
+            false => text.push_str(&format!(", entries {first} to {last}; the first error: {}", self.what)),
         }
         if let Some(next) = self.gave_up_before {
             text.push_str(&format!(" (not read on to the end of the segment, before entry {next})"));
