@@ -237,8 +237,8 @@ impl Log {
         result
     }
 
-    /// Removes the entries after `last`; durable on return. The next append gets the LSN after it. `last` may be the one
-    /// before the first entry, which removes all.
+    /// Removes the entries after `last`; durable on return. The next append gets the LSN after it. `last` may be the
+    /// one before the first entry, which removes all.
     ///
     /// # Errors
     ///
@@ -298,7 +298,13 @@ impl Log {
     ///
     /// Errors of the storage.
     pub fn segments(&self) -> Result<Vec<SegmentSummary>, LogError> {
-        summaries(self.engine())
+        match summaries(self.engine()) {
+            Err(error) if is_gone(&error) => {
+                self.engine().newer_view()?;
+                summaries(self.engine())
+            }
+            listed => listed,
+        }
     }
 
     /// Looks again, on a log that was opened for reading: what a writer has appended, trimmed or cut since is seen from
@@ -323,8 +329,8 @@ impl Log {
         self.engine().maintain()
     }
 
-    /// Closes the log: everything appended is durable, and the next open finds a clean end. Doing it again does nothing.
-    /// Appending afterwards is an error; what was read stays valid.
+    /// Closes the log: everything appended is durable, and the next open finds a clean end. Doing it again does
+    /// nothing. Appending afterwards is an error; what was read stays valid.
     ///
     /// # Errors
     ///
