@@ -9,7 +9,7 @@ use wal_format::{EntriesBuilder, LogId, Lsn, NewEntry};
 
 use crate::{
     Durability, Entry, Environment, LogError, Options, RecoveryReport, Stats, Ticket, append::Stamped,
-    driver::Driver, engine::Engine, iter::Iter, open,
+    driver::Driver, engine::Engine, iter::Iter, open, read::is_gone,
 };
 
 /// A write-ahead log. A cheap handle: clones share one log, and all methods take `&self`.
