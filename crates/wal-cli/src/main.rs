@@ -1,2 +1,62 @@
-//! placeholder
-fn main() {}
+//! `wal`: a write-ahead log on the command line. Appends, reads, inspects and verifies logs, and shows recovery.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this program reads the user's files and clock; logs go through `wal`"
+)]
+
+mod append;
+mod args;
+mod base64;
+mod demo;
+mod dump;
+mod error;
+mod format;
+mod get;
+mod info;
+mod ls;
+mod output;
+mod reader;
+mod size;
+mod table;
+mod verify;
+
+use std::process::ExitCode;
+
+use args::Verb;
+use clap::Parser;
+use error::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Whoever asked for help and closed the pipe has read enough.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { error::USAGE } else { 0 });
+        }
+    };
+    match run(args.verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(verb: Verb) -> Result<(), Failure> {
+    let mut out = Output::stdout();
+    let result = match verb {
+        Verb::Append(args) => append::run(args, &mut out),
+        Verb::Dump(args) => dump::run(&args, &mut out),
+        Verb::Get(args) => get::run(&args, &mut out),
+        Verb::Ls(args) => ls::run(&args, &mut out),
+        Verb::Info(args) => info::run(&args, &mut out),
+        Verb::Verify(args) => verify::run(&args, &mut out),
+        Verb::Demo(args) => demo::run(&args, &mut out),
+        Verb::DemoWriter(args) => demo::writer::run(&args),
+    };
+    // What was printed before something failed is worth having.
+    let flushed = out.flush();
+    result.and(flushed)
+}

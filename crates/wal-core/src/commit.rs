@@ -163,8 +163,14 @@ impl CommitQueue {
 
     /// Wakes whom a sync outside this queue covered, or everybody after a failure.
     pub(crate) fn wake<C: Commit>(&self, log: &C) {
-        let mut state = self.state.lock();
-        self.hand_on(log, &mut state).run();
+        let woken = self.hand_on(log, &mut self.state.lock());
+        woken.run();
+    }
+
+    /// Wakes the threads among them, and leaves the callbacks to somebody who holds no lock that they might want.
+    pub(crate) fn wake_threads<C: Commit>(&self, log: &C) {
+        let woken = self.hand_on_threads(&mut self.state.lock(), covered(log));
+        woken.run();
     }
 
     fn join<C: Commit>(&self, log: &C, tick: Tick) -> Joined {
@@ -198,16 +204,25 @@ impl CommitQueue {
 
     /// Takes out everybody who need not wait any more, and one more thread when nobody leads: the next leader.
     fn hand_on<C: Commit>(&self, log: &C, state: &mut State) -> Woken {
-        let durable = if log.failure().is_some() { Tick::MAX } else { log.durable() };
-        let threads: Vec<_> =
-            state.threads.extract_if(.., |(tick, _)| *tick <= durable).map(|(_, s)| s).collect();
+        let covered = covered(log);
         let others =
-            state.others.extract_if(.., |(tick, _)| *tick <= durable).map(|(_, notify)| notify).collect();
+            state.others.extract_if(.., |(tick, _)| *tick <= covered).map(|(_, notify)| notify).collect();
+        Woken { others, ..self.hand_on_threads(state, covered) }
+    }
+
+    fn hand_on_threads(&self, state: &mut State, covered: Tick) -> Woken {
+        let threads: Vec<_> =
+            state.threads.extract_if(.., |(tick, _)| *tick <= covered).map(|(_, sleeper)| sleeper).collect();
         let leader =
             if state.leading || state.threads.is_empty() { None } else { Some(state.threads.remove(0).1) };
         self.waiting.store(state.threads.len(), Ordering::Release);
-        Woken { leader, threads, others }
+        Woken { leader, threads, others: Vec::new() }
     }
+}
+
+/// Up to where nobody need wait any more: after a failure there is no use in it.
+fn covered<C: Commit>(log: &C) -> Tick {
+    if log.failure().is_some() { Tick::MAX } else { log.durable() }
 }
 
 enum Joined {

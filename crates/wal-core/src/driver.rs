@@ -177,6 +177,9 @@ impl Engine {
     }
 
     fn look(&self, seen: &mut Seen) {
+        if self.poisoned().is_some() {
+            self.commit.wake(self);
+        }
         let now = self.clock.monotonic();
         let asked = self.driver.get().is_some_and(|driver| driver.sync_asked.swap(false, Ordering::SeqCst));
         let began = seen.interval_began;

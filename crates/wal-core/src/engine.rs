@@ -131,7 +131,11 @@ impl Engine {
     pub(crate) fn poison(&self, operation: &'static str, cause: SegmentError) -> LogError {
         let error = LogError::Segment { operation, source: cause };
         let _ = self.poison.set(chain(&error).into());
-        self.commit.wake(self);
+        // Locks may be held here that a callback would want.
+        self.commit.wake_threads(self);
+        if let Some(driver) = self.driver.get() {
+            driver.kick();
+        }
         error
     }
 

@@ -69,7 +69,8 @@ impl OpenFrame {
         lsn.since(self.lsn).is_some_and(|index| index < u64::from(self.header.count))
     }
 
-    /// The only entry of a frame that holds one, or the one with this LSN. Saves counting another reference to the body.
+    /// The only entry of a frame that holds one, or the one with this LSN. Saves counting another reference to the
+    /// body.
     pub(crate) fn into_entry(self, lsn: Lsn) -> Result<Entry, LogError> {
         if self.is_single() { Ok(plain(lsn, &self.header, self.body)) } else { self.entry(lsn) }
     }

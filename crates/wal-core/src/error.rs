@@ -23,7 +23,7 @@ pub enum LogError {
         source: SegmentError,
     },
     /// Acknowledged entries are damaged.
-    #[snafu(display("entries {first} to {} are lost", last.map_or_else(|| "the end".to_owned(), |last| last.to_string())))]
+    #[snafu(display("{}", lost(*first, *last)))]
     Lost {
         /// The first entry that cannot be read.
         first: Lsn,
@@ -209,3 +209,11 @@ impl LogError {
 
 /// The operation of reading a frame's entries, by which [`LogError::is_damage`] knows them.
 pub(crate) const DECODE: &str = "read the entries of a frame";
+
+fn lost(first: Lsn, last: Option<Lsn>) -> String {
+    match last {
+        Some(last) if last == first => format!("entry {first} is lost"),
+        Some(last) => format!("entries {first} to {last} are lost"),
+        None => format!("entries from {first} on are lost"),
+    }
+}

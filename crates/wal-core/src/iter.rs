@@ -169,7 +169,7 @@ impl Iter {
             neighbour => match cursor.open(engine, view, lsn, neighbour) {
                 Err(error) if is_gone(&error) => {
                     // A segment that was superseded before it was first read: its entries are in another one.
-                    *view = engine.view();
+                    *view = engine.newer_view()?;
                     *cursor = Cursor::new();
                     cursor.open(engine, view, lsn, None)
                 }

@@ -9,7 +9,7 @@ use wal_format::{EntriesBuilder, LogId, Lsn, NewEntry};
 
 use crate::{
     Durability, Entry, Environment, LogError, Options, RecoveryReport, Stats, Ticket, append::Stamped,
-    driver::Driver, engine::Engine, iter::Iter, open,
+    driver::Driver, engine::Engine, iter::Iter, open, read::is_gone,
 };
 
 /// A write-ahead log. A cheap handle: clones share one log, and all methods take `&self`.
@@ -69,7 +69,7 @@ impl Log {
     }
 
     /// Opens a log for reading, beside a writer or without one. Takes no lock and changes nothing. Sees what is
-    /// written now, and not what is written later: open it again for that.
+    /// written now; [`refresh`](Self::refresh) looks again.
     ///
     /// # Errors
     ///
@@ -101,7 +101,8 @@ impl Log {
     pub fn append_entry(&self, entry: &NewEntry<'_>, options: &AppendOptions) -> Result<Lsn, LogError> {
         self.start_threads()?;
         let durability = self.durability(options);
-        self.engine().append(entry, options.expected, durability).map(|stamped| stamped.first)
+        let stamped = self.engine().append(entry, options.expected, durability);
+        Ok(stamped.inspect_err(|_| self.tell())?.first)
     }
 
     /// Appends a batch: all its entries or, whatever happens, none. Returns the LSNs of the first and the last.
@@ -116,9 +117,9 @@ impl Log {
     ) -> Result<(Lsn, Lsn), LogError> {
         self.start_threads()?;
         let durability = self.durability(options);
-        self.engine()
-            .append_batch(batch, options.expected, durability)
-            .map(|stamped| (stamped.first, stamped.last))
+        let stamped = self.engine().append_batch(batch, options.expected, durability);
+        let stamped = stamped.inspect_err(|_| self.tell())?;
+        Ok((stamped.first, stamped.last))
     }
 
     /// Appends one entry and returns at once, with a ticket for its durability.
@@ -231,11 +232,13 @@ impl Log {
     /// [`LogError::OutOfRange`] when `first` is beyond the next LSN; those of [`append`](Self::append).
     pub fn truncate_before(&self, first: Lsn) -> Result<(), LogError> {
         self.start_threads()?;
-        self.engine().truncate_before(first)
+        let result = self.engine().truncate_before(first);
+        self.tell();
+        result
     }
 
-    /// Removes the entries after `last`; durable on return. The next append gets the LSN after it. `last` may be the one
-    /// before the first entry, which removes all.
+    /// Removes the entries after `last`; durable on return. The next append gets the LSN after it. `last` may be the
+    /// one before the first entry, which removes all.
     ///
     /// # Errors
     ///
@@ -254,7 +257,9 @@ impl Log {
     /// Those of [`truncate_after`](Self::truncate_after).
     pub fn truncate_from(&self, next: Lsn) -> Result<(), LogError> {
         self.start_threads()?;
-        self.engine().truncate_from(next)
+        let result = self.engine().truncate_from(next);
+        self.tell();
+        result
     }
 
     /// Removes all entries; durable on return. The next LSN stays what it is.
@@ -265,7 +270,9 @@ impl Log {
     /// [`truncate_after`](Self::truncate_after).
     pub fn clear(&self) -> Result<(), LogError> {
         self.start_threads()?;
-        self.engine().clear()
+        let result = self.engine().clear();
+        self.tell();
+        result
     }
 
     /// What opening the log found and did.
@@ -293,7 +300,26 @@ impl Log {
     ///
     /// Errors of the storage.
     pub fn segments(&self) -> Result<Vec<SegmentSummary>, LogError> {
-        summaries(self.engine())
+        match summaries(self.engine()) {
+            Err(error) if is_gone(&error) => {
+                self.engine().newer_view()?;
+                summaries(self.engine())
+            }
+            listed => listed,
+        }
+    }
+
+    /// Looks again, on a log that was opened for reading: what a writer has appended, trimmed or cut since is seen from
+    /// now on, also by clones. Iterators keep what they began with. Does nothing on a log that is open for writing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_read_only`](Self::open_read_only).
+    pub fn refresh(&self) -> Result<(), LogError> {
+        if self.engine().preparer.is_some() {
+            return Ok(());
+        }
+        self.engine().look_again()
     }
 
     /// Does what the log's threads would do, for logs opened without them.
@@ -305,14 +331,19 @@ impl Log {
         self.engine().maintain()
     }
 
-    /// Closes the log: everything appended is durable, and the next open finds a clean end. Doing it again does nothing.
-    /// Appending afterwards is an error; what was read stays valid.
+    /// Closes the log: everything appended is durable, and the next open finds a clean end. Doing it again does
+    /// nothing. Appending afterwards is an error; what was read stays valid.
     ///
     /// # Errors
     ///
     /// Those of [`sync`](Self::sync). The log is closed all the same.
     pub fn close(&self) -> Result<(), LogError> {
         self.handle.close()
+    }
+
+    /// Tells those who wait what a change of history decided, now that no lock is held.
+    fn tell(&self) {
+        self.engine().commit.wake(&**self.engine());
     }
 
     fn durability(&self, options: &AppendOptions) -> Durability {

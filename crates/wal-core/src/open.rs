@@ -256,6 +256,27 @@ pub(crate) fn frame_before(segment: &Segment, end: u64, units: u32) -> Result<Pr
 }
 
 impl Engine {
+    /// For a log that is open for reading: takes in what a writer has done since.
+    pub(crate) fn look_again(&self) -> Result<(), LogError> {
+        let start = look(&self.directory, &self.options)?;
+        let mut appender = self.appender.lock();
+        // The end moves last: an entry that is promised can be found.
+        *self.view.write() = Arc::new(start.view);
+        self.set_first_retained(start.appender.first_retained);
+        self.marks.set_durable(0, start.durable_next);
+        self.marks.set_next(start.appender.next);
+        *appender = start.appender;
+        Ok(())
+    }
+
+    /// The view, after a file of an older one turned out to be gone.
+    pub(crate) fn newer_view(&self) -> Result<Arc<View>, LogError> {
+        if self.preparer.is_none() {
+            self.look_again()?;
+        }
+        Ok(self.view())
+    }
+
     /// Recovery's last step: what the operating system may have held only in memory is written anew, before anybody is
     /// told that it is there.
     fn rewrite_end(&mut self) -> Result<(), LogError> {

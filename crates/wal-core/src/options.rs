@@ -72,8 +72,8 @@ impl From<SyncPolicy> for Durability {
 pub struct Options {
     /// When appends return. Default: [`SyncPolicy::Always`].
     pub sync: SyncPolicy,
-    /// Greatest length of a segment in bytes, 64 KiB to 16 GiB. A larger entry gets a longer segment of its own. Smaller
-    /// segments free space sooner and cost more files. Default: 64 MiB.
+    /// Greatest length of a segment in bytes, 64 KiB to 16 GiB. A larger entry gets a longer segment of its own.
+    /// Smaller segments free space sooner and cost more files. Default: 64 MiB.
     pub segment_len: u64,
     /// Length in bytes of the first segment after an open; each later one is four times as long, up to `segment_len`.
     /// Small logs stay small. Default: 1 MiB.
@@ -82,8 +82,8 @@ pub struct Options {
     pub entry_len_max: u32,
     /// Bytes that may wait in memory for the operating system. An append that finds more waits. Default: 4 MiB.
     pub buffer_len: usize,
-    /// Under [`SyncPolicy::Background`] and [`OsCache`](SyncPolicy::OsCache), an append waits for a sync when the oldest
-    /// entry without one is older than this. Default: 5 s.
+    /// Under [`SyncPolicy::Background`] and [`OsCache`](SyncPolicy::OsCache), an append waits for a sync when the
+    /// oldest entry without one is older than this. Default: 5 s.
     pub unsynced_age_max: Duration,
     /// What protects the frames of new segments. Default: CRC-32.
     pub checksum: ChecksumKind,

@@ -25,7 +25,8 @@ impl Engine {
         let (position, frame) = match self.load(&view, lsn, &mut reader) {
             Err(error) if is_gone(&error) => {
                 // A segment that was superseded between two looks: its entries are in another one.
-                view = self.view();
+                view = self.newer_view()?;
+                self.check_readable(lsn)?;
                 self.load(&view, lsn, &mut reader)?
             }
             loaded => loaded?,

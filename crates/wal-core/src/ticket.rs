@@ -23,8 +23,8 @@ use crate::{
 /// The promise of an append that was submitted: its entries have their LSNs and can be read; they are durable when the
 /// ticket says so.
 ///
-/// Wait with [`wait`](Self::wait) or [`wait_timeout`](Self::wait_timeout), ask with [`is_durable`](Self::is_durable), be
-/// called with [`on_durable`](Self::on_durable), or `.await` it: it is a future that needs no particular runtime.
+/// Wait with [`wait`](Self::wait) or [`wait_timeout`](Self::wait_timeout), ask with [`is_durable`](Self::is_durable),
+/// be called with [`on_durable`](Self::on_durable), or `.await` it: it is a future that needs no particular runtime.
 /// Dropping it cancels nothing.
 #[derive(Debug)]
 #[must_use = "a submitted entry is not durable before its ticket says so"]

@@ -53,7 +53,8 @@ impl Seal {
 pub struct Close {
     /// The LSN the next append would have got.
     pub next: Lsn,
-    /// What the control frames of the segment add up to, so that nobody need read them; left out when there was no room.
+    /// What the control frames of the segment add up to, so that nobody need read them; left out when there was no
+    /// room.
     pub state: Option<CloseState>,
 }
 

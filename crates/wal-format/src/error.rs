@@ -40,7 +40,7 @@ pub enum DecodeError {
         flags: u32,
     },
     /// The log was written with a checksum that this build does not have.
-    #[snafu(display("checksum id {id} is not supported{}{feature}", if feature.is_empty() { "" } else { "; enable the feature " }))]
+    #[snafu(display("checksum id {id} is not supported{}{feature}", hint(feature)))]
     UnsupportedChecksum {
         /// The id found.
         id: u8,
@@ -107,4 +107,8 @@ pub enum FrameFault {
         /// What does not fit.
         what: &'static str,
     },
+}
+
+const fn hint(feature: &str) -> &'static str {
+    if feature.is_empty() { "" } else { "; enable the feature " }
 }

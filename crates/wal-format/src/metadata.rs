@@ -237,7 +237,8 @@ mod tests {
             let mut metadata = Metadata::default();
             let mut log = Vec::new();
             for (namespace, name, value) in &changes {
-                let record = MetadataRecord { namespace: Namespace(*namespace), name: &[*name], value: value.as_deref() };
+                let namespace = Namespace(*namespace);
+                let record = MetadataRecord { namespace, name: &[*name], value: value.as_deref() };
                 record.encode(&mut log).unwrap();
                 metadata.apply(&record);
             }

@@ -79,8 +79,8 @@ impl Directory {
     }
 
     /// Makes a segment file that is ready to be appended to: its header is durable before it gets its name (which is
-    /// durable after [`sync_names`](Self::sync_names)), and the space of its first `capacity` bytes is there. With `zero_fill` that space is written, so that later durable writes
-    /// into it change no metadata of the file system.
+    /// durable after [`sync_names`](Self::sync_names)), and the space of its first `capacity` bytes is there. With
+    /// `zero_fill` that space is written, so that later durable writes into it change no metadata of the file system.
     ///
     /// # Errors
     ///

@@ -182,7 +182,8 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// random views before `end` share one mapping from the first on.
     fn freeze(&self, end: u64);
 
-    /// Gives back the space of `range`, whose bytes then read as zeros; the length stays. A hint: doing nothing is right.
+    /// Gives back the space of `range`, whose bytes then read as zeros; the length stays. A hint: doing nothing is
+    /// right.
     ///
     /// # Errors
     ///

@@ -64,8 +64,8 @@ pub enum Outcome {
 
 /// Why an operation failed.
 ///
-/// [`kind`](Self::kind) says what to do about it. The text names the file, the offset and the LSNs where they are known;
-/// the methods hand them out. What the operating system or a codec said is not part of the text: it is the
+/// [`kind`](Self::kind) says what to do about it. The text names the file, the offset and the LSNs where they are
+/// known; the methods hand them out. What the operating system or a codec said is not part of the text: it is the
 /// [`source`](error::Error::source), as usual.
 ///
 /// ```

@@ -94,8 +94,8 @@ impl Wal {
 
     /// Appends one entry and returns its LSN. An entry may be empty.
     ///
-    /// Under [`SyncPolicy::Always`](crate::SyncPolicy::Always) the entry is durable when this returns. Otherwise a crash
-    /// may lose it, but never an entry before it without it: what survives is always a prefix.
+    /// Under [`SyncPolicy::Always`](crate::SyncPolicy::Always) the entry is durable when this returns. Otherwise a
+    /// crash may lose it, but never an entry before it without it: what survives is always a prefix.
     ///
     /// # Errors
     ///
@@ -179,8 +179,8 @@ impl Wal {
         Ok(first..=last)
     }
 
-    /// Appends one entry and returns at once, with a [`Ticket`] for its durability. The entry can be read, and keeps its
-    /// place; it is durable when the ticket says so.
+    /// Appends one entry and returns at once, with a [`Ticket`] for its durability. The entry can be read, and keeps
+    /// its place; it is durable when the ticket says so.
     ///
     /// # Errors
     ///
@@ -302,8 +302,9 @@ impl Wal {
         self.log.next_lsn()
     }
 
-    /// Removes the entries before `first`, for instance because a snapshot holds them; durable on return. Space is freed
-    /// by whole segments. `first` may be the next LSN, which removes all entries. Iterators keep what they hold.
+    /// Removes the entries before `first`, for instance because a snapshot holds them; durable on return. Space is
+    /// freed by whole segments. `first` may be the next LSN, which removes all entries. Iterators keep what they
+    /// hold.
     ///
     /// # Errors
     ///
@@ -376,7 +377,8 @@ impl Wal {
         self.log.segments().map_err(Error::new)
     }
 
-    /// The identity of the log, drawn when it was created; `None` when a log that was opened for reading has no segment.
+    /// The identity of the log, drawn when it was created; `None` when a log that was opened for reading has no
+    /// segment.
     #[must_use]
     pub fn id(&self) -> Option<LogId> {
         self.log.id()

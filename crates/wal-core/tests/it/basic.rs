@@ -220,6 +220,15 @@ fn one_writer_and_readers_beside_it() {
         assert!(matches!(reader.append(b"no"), Err(LogError::ReadOnly)));
         fill(&log, 500, 510);
         assert_eq!(reader.next_lsn().get(), 500, "a reader sees the log as it was opened");
+        reader.refresh().unwrap();
+        check(&reader, 1, 510);
+        let early = Log::open_read_only(environment(storage.clone()), small()).unwrap();
+        log.truncate_before(Lsn::new(400).unwrap()).unwrap();
+        fill(&log, 510, 520);
+        drop(log);
+        // Files that the reader has not opened yet are gone; what is still part of the log is found all the same.
+        assert_eq!(early.get(Lsn::new(505).unwrap()).unwrap().payload, payload(505));
+        assert!(early.get(Lsn::new(1).unwrap()).is_err());
     });
 }
 

@@ -98,7 +98,8 @@ proptest::proptest! {
     fn plain_frames_are_exactly_those(
         body in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..40),
         (count, codec, columns, kind) in (0_u32..3, 0_u8..2, 0_u8..2, 0_u8..4),
-        (prev_units, lag, entry_kind) in (0_u32..3, proptest::option::of(0_u32..2000), proptest::arbitrary::any::<u8>()),
+        (prev_units, lag) in (0_u32..3, proptest::option::of(0_u32..2000)),
+        entry_kind in proptest::arbitrary::any::<u8>(),
         offset in proptest::sample::select(vec![512_u64, 520, 4096]),
         flip in proptest::option::of(0_usize..700),
     ) {

@@ -174,7 +174,9 @@ fn a_close_counts_while_nothing_stands_behind_it() {
     bytes.truncate(bytes.len() - 64);
     let next = Lsn::new(4).unwrap();
     let close = FrameHeader { kind: FrameKind::Close, count: 0, proof_lag: Some(0), ..ENTRY };
-    push(&mut bytes, close, &crate::Close { next }.encode());
+    let mut body = Vec::new();
+    crate::Close { next, state: None }.encode(&mut body).unwrap();
+    push(&mut bytes, close, &body);
     let (_, verdict) = scan(&bytes, 4096).unwrap();
     assert!(verdict.is_proven() && verdict.is_closed());
     bytes.resize(bytes.len() + 100, 0);

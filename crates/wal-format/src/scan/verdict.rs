@@ -85,8 +85,8 @@ impl Verdict {
         }
     }
 
-    /// Whether the segment holds nothing that its frames do not prove: its last frame is a close or idle mark that proves
-    /// all before it.
+    /// Whether the segment holds nothing that its frames do not prove: its last frame is a close or idle mark that
+    /// proves all before it.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         let last_proves_rest = |last: LastFrame| {

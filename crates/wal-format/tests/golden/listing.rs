@@ -39,7 +39,8 @@ fn frame(out: &mut String, what: &str, frame: &Frame<'_>) {
     let lag = header.proof_lag.map_or("-".to_owned(), |lag| lag.to_string());
     writeln!(
         out,
-        "{what} {} kind={} lsn={} count={} len={} crc={:#010x} body_crc={:#010x} prev={} time={} lag={lag} codec={} columns={:#04x} entry_kind={}",
+        "{what} {} kind={} lsn={} count={} len={} crc={:#010x} body_crc={:#010x} prev={} time={} lag={lag} \
+         codec={} columns={:#04x} entry_kind={}",
         frame.offset,
         header.kind.id(),
         frame.lsn,

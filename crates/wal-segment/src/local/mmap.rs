@@ -8,7 +8,8 @@
 //!   [`MappedFile::file_to_change`] for the file, which refuses below the frozen end; the end never moves backwards.
 //! - In a process that opened the file for reading, the prefix ends where the furthest view or freeze ended: asking is
 //!   the caller's promise that the bytes up to there are final (see [`StorageFile::view`](crate::StorageFile::view)).
-//! - The prefix never ends beyond the length that the file had when it was mapped, so no access leaves the file. Nothing
+//! - The prefix never ends beyond the length that the file had when it was mapped, so no access leaves the file.
+//!   Nothing
 //!   here shortens a file, and removing its name leaves the pages alone.
 //!
 //! What no process can enforce is left to the contract of [`ReadMode::Mmap`](super::ReadMode::Mmap): nobody else

@@ -1,0 +1,76 @@
+//! What can be said on the command line.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use wal::Lsn;
+
+use crate::{append, demo, dump, get, info, ls, verify};
+
+const AFTER_HELP: &str = "\
+Examples:
+  tail -F app.log | wal append ./log --ack   append lines; print the LSN of each once it is durable
+  wal dump ./log --from 100 --format jsonl   read from entry 100 on
+  wal get ./log 42                           the bytes of one entry
+  wal info ./log                             where the log begins and ends, and how it ended
+  wal verify ./log && echo intact            check every checksum
+  wal demo                                   kill a writer in mid-stream, and look at what is left
+
+Everything that reads takes no lock and changes no byte: it works beside a live writer.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 damage found, 4 another writer has the log.";
+
+/// A write-ahead log: append records durably, read them back, inspect and verify the files.
+#[derive(Debug, Parser)]
+#[command(name = "wal", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Append(append::AppendArgs),
+    Dump(dump::DumpArgs),
+    Get(get::GetArgs),
+    Ls(ls::LsArgs),
+    Info(info::InfoArgs),
+    Verify(verify::VerifyArgs),
+    Demo(demo::DemoArgs),
+    /// The process that `demo` kills.
+    #[command(hide = true)]
+    DemoWriter(demo::writer::DemoWriterArgs),
+}
+
+/// How `ls` and `info` print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listing {
+    /// For people.
+    Table,
+    /// For programs: one JSON value.
+    Json,
+}
+
+/// Reads an LSN.
+pub(crate) fn lsn(text: &str) -> Result<Lsn, String> {
+    let number = text.parse().map_err(|error| format!("{error}"))?;
+    Lsn::new(number).ok_or_else(|| "LSNs begin with 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_lsn_is_a_number_from_one() {
+        assert_eq!(lsn("7"), Ok(Lsn::new(7).unwrap()));
+        assert!(lsn("0").is_err());
+        assert!(lsn("-1").is_err());
+        assert!(lsn("18446744073709551616").is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! The program as its users run it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests run processes and look at files behind the log's back"
+)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod append;
+mod damage;
+mod demo;
+mod processes;
+mod reading;
+mod support;
