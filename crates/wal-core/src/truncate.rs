@@ -77,9 +77,6 @@ impl Engine {
         self.drain(&mut writer, &mut appender)?;
         self.show_trim(&appender);
         if next == appender.next {
-            drop(appender);
-            drop(writer);
-            self.commit.wake(self);
             return Ok(());
         }
         let beginning = self.cut_at(next, &appender)?;
