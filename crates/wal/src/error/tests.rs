@@ -144,7 +144,7 @@ fn the_text_is_ours_and_the_source_is_not() {
     assert_eq!(
         error.to_string(),
         format!(
-            "entries 3 to the end are lost: {PATH} is damaged at offset 4096: the frame body does not verify"
+            "entries from 3 on are lost: {PATH} is damaged at offset 4096: the frame body does not verify"
         )
     );
     assert!(error.source().is_none());
