@@ -79,7 +79,8 @@ impl Search {
         Ok(())
     }
 
-    /// What power cuts leave: all that there is when it is little, else some of it. Enumerating and then taking the first
+    /// What power cuts leave: all that there is when it is little, else some of it. Enumerating and then taking the
+    /// first
     /// few would only ever show disks that have lost nearly everything.
     fn cuts(&self, disk: &SimDisk) -> impl Iterator<Item = SimDisk> + use<> {
         let before = disk.snapshot();
