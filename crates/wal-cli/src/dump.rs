@@ -9,7 +9,6 @@ use crate::{
     error::{Failure, UsageSnafu},
     format::Format,
     output::Output,
-    reader,
 };
 
 const AFTER_HELP: &str = "\
@@ -52,7 +51,7 @@ pub(crate) fn run(args: &DumpArgs, out: &mut Output) -> Result<(), Failure> {
     }
     let mut left =
         Left { from: args.from, to: args.to, limit: args.limit.unwrap_or(usize::MAX), begun: false };
-    reader::with_log(&Wal::builder(&args.dir), |wal| left.print(wal, args, out))
+    left.print(&Wal::open_read_only(&args.dir)?, args, out)
 }
 
 /// What is still to be printed.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use wal::{Lsn, Wal};
 
-use crate::{args, error::Failure, format::Format, output::Output, reader};
+use crate::{args, error::Failure, format::Format, output::Output};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -26,6 +26,6 @@ pub(crate) struct GetArgs {
 }
 
 pub(crate) fn run(args: &GetArgs, out: &mut Output) -> Result<(), Failure> {
-    let entry = reader::with_log(&Wal::builder(&args.dir), |wal| Ok(wal.get(args.lsn)?))?;
+    let entry = Wal::open_read_only(&args.dir)?.get(args.lsn)?;
     args.format.print(&entry, out)
 }

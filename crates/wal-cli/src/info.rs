@@ -9,7 +9,7 @@ use crate::{
     args::Listing,
     error::Failure,
     output::Output,
-    reader, size,
+    size,
     table::{Align, Table},
 };
 
@@ -65,8 +65,8 @@ struct CutPlace {
 }
 
 pub(crate) fn run(args: &InfoArgs, out: &mut Output) -> Result<(), Failure> {
-    let look = |wal: &Wal| Ok(info(args, wal, &wal.segments()?));
-    let info = reader::with_log(&Wal::builder(&args.dir), look)?;
+    let wal = Wal::open_read_only(&args.dir)?;
+    let info = info(args, &wal, &wal.segments()?);
     match args.format {
         Listing::Json => out.json(&info),
         Listing::Table => table(&info).print(out),

@@ -12,7 +12,6 @@ use crate::{
     args::Listing,
     error::Failure,
     output::Output,
-    reader,
     table::{Align, Table},
 };
 
@@ -50,7 +49,7 @@ struct Row {
 }
 
 pub(crate) fn run(args: &LsArgs, out: &mut Output) -> Result<(), Failure> {
-    let segments = reader::with_log(&Wal::builder(&args.dir), |wal| Ok(wal.segments()?))?;
+    let segments = Wal::open_read_only(&args.dir)?.segments()?;
     let rows: Vec<Row> = segments.into_iter().map(row).collect();
     match args.format {
         Listing::Json => out.json(&rows),

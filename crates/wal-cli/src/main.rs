@@ -17,7 +17,6 @@ mod get;
 mod info;
 mod ls;
 mod output;
-mod reader;
 mod size;
 mod table;
 mod verify;

@@ -7,7 +7,7 @@ use wal::{Cut, ErrorKind, Lsn, ReadMode, SegmentSummary, Wal};
 use crate::{
     error::{DamageSnafu, Failure, chain, tell},
     output::Output,
-    reader, size,
+    size,
 };
 
 const AFTER_HELP: &str = "\
@@ -30,7 +30,7 @@ pub(crate) struct VerifyArgs {
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
     let log = Wal::builder(&args.dir).read_mode(ReadMode::Pread);
-    let survey = reader::with_log(&log, Survey::of)?;
+    let survey = Survey::of(&log.open_read_only()?)?;
     if let Some(cut) = survey.cut {
         tell(&format!("note: a torn write at the end, at {}, is not part of the log", cut.at));
     }

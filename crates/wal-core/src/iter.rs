@@ -10,6 +10,7 @@ use crate::{
     engine::Engine,
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::CutOffSnafu,
+    open::READ_ATTEMPTS,
     read::{is_gone, undecodable},
     view::View,
 };
@@ -166,15 +167,18 @@ impl Iter {
             cursor.neighbour(view, lsn, direction).map_err(|error| engine.unreadable(lsn, error))?;
         match neighbour {
             Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
-            neighbour => match cursor.open(engine, view, lsn, neighbour) {
-                Err(error) if is_gone(&error) => {
+            neighbour => {
+                let mut found = cursor.open(engine, view, lsn, neighbour);
+                let mut attempts = 0;
+                while attempts < READ_ATTEMPTS && found.as_ref().is_err_and(is_gone) {
                     // A segment that was superseded before it was first read: its entries are in another one.
+                    attempts += 1;
                     *view = engine.newer_view()?;
                     *cursor = Cursor::new();
-                    cursor.open(engine, view, lsn, None)
+                    found = cursor.open(engine, view, lsn, None);
                 }
-                opened => opened,
-            },
+                found
+            }
         }
     }
 

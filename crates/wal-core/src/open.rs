@@ -25,7 +25,7 @@ use crate::{
 /// of a program leave no trail of files.
 pub(crate) const SUPERSEDE_LEN: u64 = 64 << 10;
 /// A live writer may be between two steps when a reader looks; what looks like damage is looked at so often.
-const READ_ATTEMPTS: usize = 10;
+pub(crate) const READ_ATTEMPTS: usize = 10;
 
 /// What a log is opened with, apart from its settings.
 #[derive(Clone, Debug)]

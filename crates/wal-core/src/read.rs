@@ -10,6 +10,7 @@ use crate::{
     engine::Engine,
     entry::OpenFrame,
     error::{OutOfRangeSnafu, TruncatedSnafu},
+    open::READ_ATTEMPTS,
     view::View,
 };
 
@@ -22,14 +23,17 @@ impl Engine {
         self.check_readable(lsn)?;
         let mut view = self.view();
         let mut reader = FrameReader::new(GET_LEN);
-        let (position, frame) = match self.load(&view, lsn, &mut reader) {
-            Err(error) if is_gone(&error) => {
-                // A segment that was superseded between two looks: its entries are in another one.
-                view = self.newer_view()?;
-                self.check_readable(lsn)?;
-                self.load(&view, lsn, &mut reader)?
+        let mut attempts = 0;
+        let (position, frame) = loop {
+            match self.load(&view, lsn, &mut reader) {
+                Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
+                    // A segment that was superseded between two looks: its entries are in another one.
+                    attempts += 1;
+                    view = self.newer_view()?;
+                    self.check_readable(lsn)?;
+                }
+                loaded => break loaded?,
             }
-            loaded => loaded?,
         };
         let offset = frame.offset;
         OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads)
