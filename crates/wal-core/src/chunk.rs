@@ -8,8 +8,8 @@ use wal_segment::{LoadedFrame, Segment, SparseIndex, point};
 
 use crate::marks::Tick;
 
-/// Frames are written in pieces of about this length: longer ones gain nothing (`docs/adr/0004`).
-pub(crate) const CHUNK_LEN: usize = 64 << 10;
+/// Frames are written in pieces of about this length: longer ones gain next to nothing (`docs/adr/0004`).
+pub(crate) const CHUNK_LEN: usize = 256 << 10;
 
 /// A run of frames of one segment.
 #[derive(Debug)]

@@ -45,8 +45,32 @@ impl SparseIndex {
     /// The last point at or before an entry.
     #[must_use]
     pub fn floor(&self, lsn_delta: u32) -> Option<IndexPoint> {
-        let after = self.points.partition_point(|point| point.lsn_delta <= lsn_delta);
+        let beyond = |at: usize| self.points.get(at).is_none_or(|point| point.lsn_delta > lsn_delta);
+        // Entries of similar length make points that lie evenly: the guess is mostly next to the answer, and a search
+        // that widens around it misses the cache twice instead of a dozen times.
+        let guess = self.guess(lsn_delta);
+        let (mut low, mut high) = (guess, guess);
+        let mut step = 1;
+        while low > 0 && beyond(low) {
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+        step = 1;
+        while high < self.points.len() && !beyond(high) {
+            high = (high + step).min(self.points.len());
+            step *= 2;
+        }
+        let near = self.points.get(low..high)?;
+        let after = low + near.partition_point(|point| point.lsn_delta <= lsn_delta);
         self.points.get(after.checked_sub(1)?).copied()
+    }
+
+    /// Where the point would be if all lay evenly.
+    fn guess(&self, lsn_delta: u32) -> usize {
+        let Some(last) = self.points.last() else { return 0 };
+        let most = self.points.len() as u64 - 1;
+        let guess = u64::from(lsn_delta) * most / u64::from(last.lsn_delta).max(1);
+        usize::try_from(guess.min(most)).unwrap_or(0)
     }
 
     /// All points.
@@ -65,6 +89,24 @@ pub fn point(lsn_delta: u32, offset: u64) -> IndexPoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_guess_does_not_change_the_answer() {
+        // Uneven on purpose: equal deltas (control frames), jumps, dense and sparse stretches.
+        let deltas = [0, 0, 1, 2, 3, 3, 3, 900, 901, 1000, 5000, 5001, 5002, 70_000, 70_000];
+        let points: Vec<_> = deltas.iter().zip(64..).map(|(delta, n)| point(*delta, n * 8)).collect();
+        for len in 0..=points.len() {
+            let index = SparseIndex { points: points[..len].to_vec() };
+            for delta in (0..6000).chain(69_990..70_010).chain([u32::MAX]) {
+                let plain = index.points.partition_point(|point| point.lsn_delta <= delta);
+                assert_eq!(
+                    index.floor(delta),
+                    plain.checked_sub(1).map(|at| index.points[at]),
+                    "{len} {delta}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn the_floor_is_the_last_point_not_beyond() {
