@@ -24,7 +24,15 @@ pub(crate) struct Stamped {
     pub(crate) tick: Tick,
     /// Whether enough waits in memory that it should be written now.
     chunk_full: bool,
-    /// Whether the oldest entry without a sync is too old.
+    age: Age,
+}
+
+/// How things stand with the entries that no sync has covered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Age {
+    /// This is the first of them: an interval begins.
+    first: bool,
+    /// The oldest is too old.
     overdue: bool,
 }
 
@@ -56,6 +64,9 @@ impl Engine {
         if batch.is_empty() {
             return InvalidArgumentSnafu { why: "a batch must hold at least one entry" }.fail();
         }
+        if !batch.metadata().is_empty() {
+            return InvalidArgumentSnafu { why: "metadata in a batch is not supported yet" }.fail();
+        }
         self.check_len(batch.payload_len())?;
         let mut body = Vec::new();
         let shape = batch.finish(&mut body);
@@ -75,7 +86,7 @@ impl Engine {
         let body_crc = self.options.checksum.of(body);
         let draft = Draft { kind: FrameKind::Entries, body, body_crc, codec, shape };
         let stamped = self.place(&draft, payload_len, Reserve::Keep, expected)?;
-        self.wake_driver();
+        self.wake_driver(stamped.age.first);
         self.carry_through(&stamped, durability).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
@@ -129,27 +140,29 @@ impl Engine {
         let first = appender.stamp(draft, now);
         let last = first.plus(u64::from(draft.shape.count.saturating_sub(1)));
         self.marks.set_next(appender.next);
-        let mut overdue = false;
+        let mut age = Age::default();
         if self.options.sync.interval().is_some() && draft.shape.count > 0 {
-            overdue = self.note_unsynced(appender);
+            age = self.note_unsynced(appender);
         }
         if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.offset >= tail.prepare_at) {
             tail.prepare_at = u64::MAX;
-            self.ask_for_successor();
+            self.ask_for_chores();
         }
-        Stamped { first, last, tick: appender.tick, chunk_full: appender.queued >= CHUNK_LEN, overdue }
+        Stamped { first, last, tick: appender.tick, chunk_full: appender.queued >= CHUNK_LEN, age }
     }
 
-    /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then.
-    fn note_unsynced(&self, appender: &mut Appender) -> bool {
+    /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then, unless a sync
+    /// is under way: it may hang.
+    fn note_unsynced(&self, appender: &mut Appender) -> Age {
         let oldest = appender.oldest_unsynced();
-        if oldest.is_some() && !appender.tick.is_multiple_of(64) {
-            return false;
+        if oldest.is_some() && appender.syncing_since.is_none() && !appender.tick.is_multiple_of(64) {
+            return Age::default();
         }
         let now = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
+        let first = appender.unsynced_since.is_none();
         appender.unsynced_since.get_or_insert(now);
         let age = u128::from(now.saturating_sub(oldest.unwrap_or(now)));
-        age > self.options.unsynced_age_max.as_nanos()
+        Age { first, overdue: age > self.options.unsynced_age_max.as_nanos() }
     }
 
     fn roll(
@@ -170,7 +183,7 @@ impl Engine {
     /// Takes entries as far as asked.
     fn carry_through(&self, stamped: &Stamped, durability: Durability) -> Result<(), LogError> {
         match durability {
-            _ if stamped.overdue => self.commit.wait(self, stamped.tick),
+            _ if stamped.age.overdue => self.commit.wait(self, stamped.tick),
             Durability::Durable => self.commit.wait(self, stamped.tick),
             Durability::Written => self.write_up_to(stamped.tick),
             Durability::Buffered if stamped.chunk_full => self.write_if_free(),
@@ -183,9 +196,10 @@ impl Engine {
         if len as u64 > max { TooLargeSnafu { len: len as u64, max }.fail() } else { Ok(()) }
     }
 
-    fn wake_driver(&self) {
+    /// Lets the sync thread know that there is something to do, if it does not look by itself in time.
+    pub(crate) fn wake_driver(&self, interval_begins: bool) {
         if let Some(driver) = self.driver.get()
-            && driver.asleep.load(Ordering::SeqCst)
+            && (interval_begins || driver.asleep.load(Ordering::SeqCst))
         {
             driver.kick();
         }

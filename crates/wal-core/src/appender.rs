@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use wal_format::{
     BodyShape, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position,
-    Predecessor, Seal, SegmentKey, frame_len,
+    Predecessor, Seal, SegmentId, SegmentKey, frame_len,
 };
 use wal_segment::{LoadedFrame, Segment};
 
@@ -144,6 +144,11 @@ impl Appender {
         }
     }
 
+    /// The segment that takes appends.
+    pub(crate) fn active(&self) -> Option<SegmentId> {
+        self.tail.as_ref().map(|tail| tail.segment.id())
+    }
+
     pub(crate) fn count(&mut self, entries: u32, payload_len: usize) {
         if entries > 0 {
             self.counts.frames += 1;
@@ -256,7 +261,7 @@ impl Appender {
         let mut back: Vec<Chunk> = Vec::new();
         for (at, chunk) in chunks.into_iter().enumerate() {
             // Readers copy under the lock that is held here, so nobody else has the chunk.
-            let Ok(chunk) = Arc::try_unwrap(chunk) else { continue };
+            let chunk = Arc::try_unwrap(chunk).unwrap_or_else(|shared| (*shared).clone());
             if at >= written {
                 self.queued += chunk.bytes.len();
                 back.push(chunk);
@@ -271,7 +276,7 @@ impl Appender {
         }
     }
 
-    /// Whether the frames since the last sync that began are all control frames nobody waits for.
+    /// When the oldest entry without a finished sync was stamped.
     pub(crate) fn oldest_unsynced(&self) -> Option<u64> {
         self.syncing_since.or(self.unsynced_since)
     }

@@ -76,7 +76,8 @@ impl Engine {
         let prepared = self.take_prepared(begin_len(appender, &beginning, room))?;
         self.begin(appender, &beginning, &prepared)?;
         *self.inheritance.lock() = Inheritance::None;
-        self.sweep(appender)
+        self.sweep(appender.active());
+        Ok(())
     }
 
     /// A segment of at least `len` bytes that is ready to be used.

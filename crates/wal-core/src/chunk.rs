@@ -12,7 +12,7 @@ use crate::marks::Tick;
 pub(crate) const CHUNK_LEN: usize = 256 << 10;
 
 /// A run of frames of one segment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Chunk {
     pub(crate) segment: Arc<Segment>,
     /// Where the run starts in the segment.

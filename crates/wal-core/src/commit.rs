@@ -123,7 +123,11 @@ impl CommitQueue {
             }
             match self.join(log, tick) {
                 Joined::Done => return Ok(()),
-                Joined::Lead => self.lead(log)?,
+                // The round may have failed for others and still have covered this one.
+                Joined::Lead => match self.lead(log) {
+                    Err(error) if log.durable() < tick => return Err(error),
+                    _ => {}
+                },
                 Joined::Follow(sleeper) => sleeper.sleep(),
             }
         }

@@ -3,14 +3,14 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread::{self, JoinHandle, ThreadId},
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::FrameKind;
@@ -23,11 +23,8 @@ use crate::{
     marks::Tick,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
-    Look,
-    Stop,
-}
+/// After a write that met a full disk, the next attempt on behalf of others waits so long.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// The threads of one log, and the means to reach them.
 #[derive(Debug)]
@@ -35,67 +32,109 @@ pub(crate) struct Driver {
     /// The sync thread sleeps without a deadline: an append must wake it.
     pub(crate) asleep: AtomicBool,
     sync_asked: AtomicBool,
-    sync: Sender<Signal>,
-    prepare: Sender<Signal>,
+    stopped: AtomicBool,
+    failed: AtomicBool,
+    /// A signal says only that there is something to look at; one that waits in the channel says enough.
+    sync: Sender<()>,
+    prepare: Sender<()>,
+    ids: OnceLock<[ThreadId; 2]>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Driver {
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<(), LogError> {
-        let (sync, sync_signals) = bounded(2);
-        let (prepare, prepare_signals) = bounded(2);
-        let driver = Self {
+        let (sync, sync_signals) = bounded(1);
+        let (prepare, prepare_signals) = bounded(1);
+        let driver = Arc::new(Self {
             asleep: AtomicBool::new(false),
             sync_asked: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
             sync,
             prepare,
+            ids: OnceLock::new(),
             threads: Mutex::new(Vec::new()),
-        };
-        if engine.driver.set(driver).is_err() {
+        });
+        // Held until both threads run: another append that wants to start them waits, and a stop finds them all.
+        let mut threads = driver.threads.lock();
+        if engine.driver.set(Arc::clone(&driver)).is_err() {
             return Ok(());
         }
-        let Some(driver) = engine.driver.get() else { return Ok(()) };
-        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            thread::Builder::new().name(name.to_owned()).spawn(run).context(ThreadSnafu)
-        };
-        let mut threads = driver.threads.lock();
-        let shared = Arc::clone(engine);
-        threads.push(spawn("wal-sync", Box::new(move || shared.run_sync(&sync_signals)))?);
-        let shared = Arc::clone(engine);
-        threads.push(spawn("wal-prepare", Box::new(move || shared.run_prepare(&prepare_signals)))?);
+        let started = spawn_both(engine, &driver, sync_signals, prepare_signals);
+        if started.is_err() {
+            driver.failed.store(true, Ordering::SeqCst);
+            driver.signal_stop();
+        }
+        let both = started?;
+        let _ = driver.ids.set([both[0].thread().id(), both[1].thread().id()]);
+        threads.extend(both);
         Ok(())
     }
 
     pub(crate) fn kick(&self) {
         // A full channel holds a signal that will be seen.
-        let _ = self.sync.try_send(Signal::Look);
+        let _ = self.sync.try_send(());
     }
 
-    /// Ends both threads and waits for them, unless this is one of them.
-    pub(crate) fn stop(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock());
-        let _ = self.sync.send(Signal::Stop);
-        let _ = self.prepare.send(Signal::Stop);
-        let current = thread::current().id();
-        threads
-            .into_iter()
-            .filter(|thread| thread.thread().id() != current)
-            .for_each(|thread| drop(thread.join()));
+    /// Whether the threads could not be started. Without them the log would not keep its intervals.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
     }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    fn signal_stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let _ = self.sync.try_send(());
+        let _ = self.prepare.try_send(());
+    }
+
+    /// Ends both threads and waits for them. One of them, closing the log from a callback, cannot wait for itself.
+    pub(crate) fn stop(&self) {
+        self.signal_stop();
+        let current = thread::current().id();
+        if self.ids.get().is_some_and(|ids| ids.contains(&current)) {
+            return;
+        }
+        // Everybody who closes the log waits here until the threads have ended.
+        let mut threads = self.threads.lock();
+        threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
+fn spawn_both(
+    engine: &Arc<Engine>,
+    driver: &Arc<Driver>,
+    sync: Receiver<()>,
+    prepare: Receiver<()>,
+) -> Result<[JoinHandle<()>; 2], LogError> {
+    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        thread::Builder::new().name(name.to_owned()).spawn(run).context(ThreadSnafu)
+    };
+    let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
+    let sync = spawn("wal-sync", Box::new(move || shared.run_sync(&own, &sync)))?;
+    let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
+    let prepare = spawn("wal-prepare", Box::new(move || shared.run_prepare(&own, &prepare)))?;
+    Ok([sync, prepare])
 }
 
 /// What the sync thread remembers between two looks.
 #[derive(Debug, Default)]
 struct Seen {
-    tick: Tick,
+    appended: Tick,
+    durable: Tick,
+    /// When one of the two last changed.
     since: Duration,
-    interval_began: Option<Duration>,
+    /// When to try again what failed for want of space.
+    retry: Option<Duration>,
 }
 
 impl Engine {
     /// Asks the sync thread to make durable what is pending.
     pub(crate) fn ask_for_sync(&self) {
-        match self.driver.get() {
+        match self.driver.get().filter(|driver| !driver.is_stopped()) {
             Some(driver) => {
                 driver.sync_asked.store(true, Ordering::SeqCst);
                 driver.kick();
@@ -105,14 +144,11 @@ impl Engine {
         }
     }
 
-    pub(crate) fn ask_for_successor(&self) {
+    /// Wakes the thread that prepares segments and writes indexes.
+    pub(crate) fn ask_for_chores(&self) {
         if let Some(driver) = self.driver.get() {
-            let _ = driver.prepare.try_send(Signal::Look);
+            let _ = driver.prepare.try_send(());
         }
-    }
-
-    pub(crate) fn ask_for_indexing(&self) {
-        self.ask_for_successor();
     }
 
     /// One look at what is due, for logs without threads of their own.
@@ -126,88 +162,81 @@ impl Engine {
         Ok(())
     }
 
-    fn run_sync(&self, signals: &Receiver<Signal>) {
+    fn run_sync(&self, driver: &Driver, signals: &Receiver<()>) {
         let mut seen = Seen::default();
-        loop {
-            let signal = match self.deadline(&mut seen) {
-                Some(wait) => signals.recv_timeout(wait),
-                None => signals.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            if let Some(driver) = self.driver.get() {
-                driver.asleep.store(false, Ordering::SeqCst);
+        while !driver.is_stopped() {
+            // From here on appends signal, and what came before is seen below. A thread that will look by itself needs
+            // no signals, and they would cost every append a system call.
+            driver.asleep.store(true, Ordering::SeqCst);
+            let deadline = self.deadline(driver, &mut seen);
+            driver.asleep.store(deadline.is_none(), Ordering::SeqCst);
+            match deadline.map(|deadline| deadline.saturating_sub(self.clock.monotonic())) {
+                Some(wait) if wait.is_zero() => {}
+                Some(wait) => drop(signals.recv_timeout(wait)),
+                None => drop(signals.recv()),
             }
-            match signal {
-                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Signal::Look) | Err(RecvTimeoutError::Timeout) => self.look(&mut seen),
+            driver.asleep.store(false, Ordering::SeqCst);
+            if !driver.is_stopped() {
+                self.look(driver, &mut seen);
             }
         }
     }
 
-    /// How long the sync thread may sleep; `None` when only a signal can bring work.
-    fn deadline(&self, seen: &mut Seen) -> Option<Duration> {
-        let driver = self.driver.get()?;
-        // From here on appends signal; what came before is seen below. A thread that will wake by itself needs no
-        // signals, and they would cost every append a system call.
-        driver.asleep.store(true, Ordering::SeqCst);
-        let deadline = self.next_look(driver, seen);
-        driver.asleep.store(deadline.is_none(), Ordering::SeqCst);
-        deadline
-    }
-
-    fn next_look(&self, driver: &Driver, seen: &mut Seen) -> Option<Duration> {
-        if driver.sync_asked.load(Ordering::SeqCst) {
-            return Some(Duration::ZERO);
+    /// When the sync thread must look again at the latest; `None` when only a signal can bring work.
+    fn deadline(&self, driver: &Driver, seen: &mut Seen) -> Option<Duration> {
+        if self.poisoned().is_some() {
+            return None;
         }
         let now = self.clock.monotonic();
-        let (tick, idle, marked) = {
+        if driver.sync_asked.load(Ordering::SeqCst) {
+            return Some(seen.retry.map_or(now, |retry| retry.max(now)));
+        }
+        let durable = self.marks.durable();
+        let (appended, unmarked, unsynced) = {
             let appender = self.appender.lock();
             let last = appender.tail.as_ref().map(|tail| tail.last_kind);
-            (appender.tick, last.is_none() || appender.closed, last == Some(FrameKind::Idle))
+            let marked = matches!(last, None | Some(FrameKind::Idle | FrameKind::Close));
+            (appender.tick, !marked && !appender.closed, appender.unsynced_since)
         };
-        if tick != seen.tick {
-            (seen.tick, seen.since) = (tick, now);
+        let changed = (appended, durable) != (seen.appended, seen.durable);
+        if changed {
+            (seen.appended, seen.durable, seen.since) = (appended, durable, now);
         }
-        let mark = (!idle && !marked).then(|| (seen.since + self.options.idle_mark).saturating_sub(now));
-        let interval = self.options.sync.interval().filter(|_| self.has_unsynced()).map(|interval| {
-            let began = *seen.interval_began.get_or_insert(now);
-            (began + interval).saturating_sub(now)
-        });
-        let wait = mark.into_iter().chain(interval).min()?;
-        Some(wait.max(Duration::from_micros(100)))
+        // One look after every change: if nothing can be marked then, nothing will be before the next change.
+        let mark = if changed && unmarked { now.checked_add(self.options.idle_mark) } else { None };
+        let interval = self.options.sync.interval().zip(unsynced);
+        let sync = interval.and_then(|(interval, since)| Duration::from_nanos(since).checked_add(interval));
+        mark.into_iter().chain(sync.map(|due| seen.retry.map_or(due, |retry| retry.max(due)))).min()
     }
 
-    fn look(&self, seen: &mut Seen) {
+    fn look(&self, driver: &Driver, seen: &mut Seen) {
         if self.poisoned().is_some() {
             self.commit.wake(self);
+            return;
         }
         let now = self.clock.monotonic();
-        let asked = self.driver.get().is_some_and(|driver| driver.sync_asked.swap(false, Ordering::SeqCst));
-        let began = seen.interval_began;
-        let due =
-            self.options.sync.interval().zip(began).is_some_and(|(interval, began)| now >= began + interval);
-        if asked || due {
-            seen.interval_began = None;
-            let tick = self.tick();
-            // A failure poisons the log and reaches everybody who waits; want of space is tried again.
-            if self.commit.wait(self, tick).is_err() && self.poisoned().is_none() && self.commit.has_others()
-            {
-                self.retry_later(seen, now);
+        let asked = driver.sync_asked.swap(false, Ordering::SeqCst);
+        if asked || self.is_sync_due(now) {
+            // A failure poisons the log and reaches everybody who waits; want of space is tried again a little later.
+            let failed = self.commit.wait(self, self.tick()).is_err();
+            seen.retry = failed.then(|| now.saturating_add(RETRY));
+            if failed && self.commit.has_others() {
+                driver.sync_asked.store(true, Ordering::SeqCst);
             }
         }
-        let idle_since = seen.since + self.options.idle_mark;
-        if now >= idle_since && self.appender.lock().tick == seen.tick {
+        let idle_since = seen.since.checked_add(self.options.idle_mark);
+        if idle_since.is_some_and(|due| now >= due) && self.tick() == seen.appended {
             // Marks are a convenience of the next recovery.
             let _ = self.mark_idle();
         }
     }
 
-    /// Waiters without a thread must hear when space is there again.
-    fn retry_later(&self, seen: &mut Seen, now: Duration) {
-        seen.interval_began = Some(now);
-        if let Some(driver) = self.driver.get() {
-            driver.sync_asked.store(true, Ordering::SeqCst);
-        }
-        thread::park_timeout(Duration::from_millis(10));
+    fn is_sync_due(&self, now: Duration) -> bool {
+        let unsynced = self.appender.lock().unsynced_since;
+        let interval = self.options.sync.interval().zip(unsynced);
+        interval
+            .and_then(|(interval, since)| Duration::from_nanos(since).checked_add(interval))
+            .is_some_and(|due| now >= due)
     }
 
     /// The last frame so far. Waiting for it takes the lock again, so it must not be held by the expression that waits.
@@ -240,8 +269,8 @@ impl Engine {
         self.write_pending()
     }
 
-    fn run_prepare(&self, signals: &Receiver<Signal>) {
-        while let Ok(Signal::Look) = signals.recv() {
+    fn run_prepare(&self, driver: &Driver, signals: &Receiver<()>) {
+        while signals.recv().is_ok() && !driver.is_stopped() {
             self.index_sealed();
             self.prepare_ahead();
         }

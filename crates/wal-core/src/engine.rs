@@ -5,6 +5,7 @@
 //! `writer`; under `appender` only when a segment is started after an open or a truncation.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -54,7 +55,7 @@ pub(crate) struct Engine {
     pub(crate) sealed: Mutex<Vec<(Arc<Segment>, u64)>>,
     pub(crate) cuts: Cuts,
     pub(crate) stats: Counters,
-    pub(crate) driver: OnceLock<Driver>,
+    pub(crate) driver: OnceLock<Arc<Driver>>,
     /// Set once closing is over, however it went: who still waits then waits in vain.
     pub(crate) ended: AtomicBool,
     first_retained: AtomicU64,
@@ -131,6 +132,8 @@ impl Engine {
     pub(crate) fn poison(&self, operation: &'static str, cause: SegmentError) -> LogError {
         let error = LogError::Segment { operation, source: cause };
         let _ = self.poison.set(chain(&error).into());
+        // Only what is durable is shown from now on, also to readers that began earlier.
+        self.cuts.stir();
         // Locks may be held here that a callback would want.
         self.commit.wake_threads(self);
         if let Some(driver) = self.driver.get() {
@@ -155,6 +158,8 @@ impl Engine {
         self.preparer()?.prepare(len).map_err(|error| match error {
             PrepareError::File(source) => LogError::segment("prepare a segment", source),
             PrepareError::Names(source) => self.poison("sync the name of a segment", source),
+            PrepareError::Closed => LogError::Closed,
+            PrepareError::Exhausted => LogError::Exhausted { what: "segment ids" },
         })
     }
 
@@ -206,9 +211,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Cuts {
     generation: AtomicU64,
-    /// The LSN that came next after each cut.
-    nexts: Mutex<Vec<Lsn>>,
+    /// Of each cut the generation that it began and the LSN that came next. Only so many are kept: old ones are merged,
+    /// which at worst stops a reader that was older than all of them for nothing.
+    nexts: Mutex<VecDeque<(u64, Lsn)>>,
 }
+
+const CUTS_KEPT: usize = 64;
 
 impl Cuts {
     pub(crate) fn generation(&self) -> u64 {
@@ -218,13 +226,26 @@ impl Cuts {
     /// Everything from `next` on was cut off.
     pub(crate) fn cut(&self, next: Lsn) {
         let mut nexts = self.nexts.lock();
-        nexts.push(next);
-        self.generation.store(nexts.len() as u64, Ordering::Release);
+        let generation = self.generation() + 1;
+        nexts.push_back((generation, next));
+        if nexts.len() > CUTS_KEPT
+            && let Some((_, oldest)) = nexts.pop_front()
+            && let Some((_, second)) = nexts.front_mut()
+        {
+            *second = oldest.min(*second);
+        }
+        self.generation.store(generation, Ordering::Release);
+    }
+
+    /// Makes readers look again although nothing was cut.
+    pub(crate) fn stir(&self) {
+        let _nexts = self.nexts.lock();
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The first LSN that was cut off since `generation`.
     pub(crate) fn since(&self, generation: u64) -> Option<Lsn> {
         let nexts = self.nexts.lock();
-        nexts.iter().skip(usize::try_from(generation).unwrap_or(usize::MAX)).min().copied()
+        nexts.iter().filter(|(cut, _)| *cut > generation).map(|(_, next)| *next).min()
     }
 }

@@ -176,6 +176,12 @@ pub enum LogError {
         /// Why.
         source: CompressError,
     },
+    /// A number that only grows has reached its greatest value: the files were not written by this log alone.
+    #[snafu(display("the log has run out of {what}"))]
+    Exhausted {
+        /// Which number.
+        what: &'static str,
+    },
     /// A thread could not be started.
     #[snafu(display("could not start a thread"))]
     Thread {

@@ -26,18 +26,23 @@ struct Progress {
 impl Engine {
     /// Writes and syncs everything that was appended before the call.
     pub(crate) fn sync_once(&self) -> Result<(), LogError> {
-        let progress = {
+        let (written, progress) = {
             let mut writer = self.writer.lock();
-            self.write(&mut writer, true)?;
-            writer.progress.clone()
+            let written = self.write(&mut writer, true);
+            (written, writer.progress.clone())
         };
-        let Some(progress) = progress.filter(|progress| progress.tick > self.marks.durable()) else {
-            return Ok(());
-        };
-        self.sync_progress(&progress)?;
+        if self.poisoned().is_some() {
+            return written;
+        }
+        // What did reach the file is made durable even if there was no space for the rest.
+        if let Some(progress) = progress.filter(|progress| progress.tick > self.marks.durable()) {
+            self.sync_progress(&progress)?;
+        }
+        written?;
         if self.options.sync.interval().is_some() {
             self.appender.lock().syncing_since = None;
         }
+        self.wake_driver(false);
         Ok(())
     }
 
@@ -96,10 +101,13 @@ impl Engine {
         let (written, result) = self.write_chunks(writer, &chunks);
         appender.landed(chunks, written);
         result?;
-        match writer.progress.clone().filter(|progress| progress.tick > self.marks.durable()) {
-            Some(progress) => self.sync_progress(&progress),
-            None => Ok(()),
+        if let Some(progress) =
+            writer.progress.clone().filter(|progress| progress.tick > self.marks.durable())
+        {
+            self.sync_progress(&progress)?;
         }
+        (appender.unsynced_since, appender.syncing_since) = (None, None);
+        Ok(())
     }
 
     /// Writes chunks in order. Says how many were written.
@@ -118,7 +126,7 @@ impl Engine {
             // Nothing of a segment is written before the one before it, seal included, is durable.
             self.sync_progress(&before)?;
             self.sealed.lock().push((before.segment, before.last_frame));
-            self.ask_for_indexing();
+            self.ask_for_chores();
         }
         chunk.segment.write(chunk.offset, &chunk.bytes).map_err(|error| self.write_failed(error))?;
         chunk.segment.mark_written(chunk.end(), &chunk.points);

@@ -30,6 +30,8 @@ pub struct Iter {
     engine: Arc<Engine>,
     view: Arc<View>,
     generation: u64,
+    /// Entries from this LSN on are not certain: the log has failed.
+    certain: u64,
     /// LSN of the next entry from the front.
     front: u64,
     /// LSN after the next entry from the back.
@@ -96,6 +98,14 @@ struct Place {
     prev_units: u32,
 }
 
+/// What a frame is recognised by in another segment.
+#[derive(Clone, Copy, Debug)]
+struct Witness {
+    lsn: Lsn,
+    time: u64,
+    body_crc: u32,
+}
+
 /// Where the entry asked for is.
 enum Found {
     /// A plain frame in the reader's window.
@@ -118,6 +128,7 @@ impl Iter {
             engine,
             view,
             generation,
+            certain: u64::MAX,
             front: from.get(),
             back: to.get(),
             forward: Cursor::new(),
@@ -142,21 +153,26 @@ impl Iter {
         match self.step(lsn, Direction::Forward) {
             Ok(found) => {
                 self.front += 1;
-                Some(
-                    self.forward
-                        .lend(found, lsn)
-                        .map_err(|error| self.forward.undecodable(&self.view, lsn, error)),
-                )
+                let lent = self.forward.lend(found, lsn);
+                if lent.is_err() {
+                    self.front = self.back;
+                }
+                Some(lent.map_err(|error| self.forward.undecodable(&self.view, lsn, error)))
             }
             Err(error) => Some(Err(self.end(error))),
         }
     }
 
-    #[inline]
     fn step(&mut self, lsn: Lsn, direction: Direction) -> Result<Found, LogError> {
         if self.engine.cuts.generation() != self.generation {
             self.notice_cuts(lsn)?;
         }
+        if lsn.get() >= self.certain
+            && let Some(error) = self.engine.poisoned()
+        {
+            return Err(error);
+        }
+        let certain = self.certain;
         let Self { engine, view, forward, backward, .. } = self;
         let cursor = if direction == Direction::Forward { forward } else { backward };
         if cursor.open.as_ref().is_some_and(|open| open.holds(lsn)) {
@@ -164,7 +180,7 @@ impl Iter {
         }
         // The neighbour is nearly always the one; looking it up finds it where it is not.
         let neighbour =
-            cursor.neighbour(view, lsn, direction).map_err(|error| engine.unreadable(lsn, error))?;
+            cursor.neighbour(view, lsn, direction, certain).map_err(|error| engine.unreadable(lsn, error))?;
         match neighbour {
             Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
             neighbour => {
@@ -173,8 +189,10 @@ impl Iter {
                 while attempts < READ_ATTEMPTS && found.as_ref().is_err_and(is_gone) {
                     // A segment that was superseded before it was first read: its entries are in another one.
                     attempts += 1;
+                    let witness = cursor.witness(view);
                     *view = engine.newer_view()?;
                     *cursor = Cursor::new();
+                    cursor.check_witness(engine, view, witness, lsn)?;
                     found = cursor.open(engine, view, lsn, None);
                 }
                 found
@@ -189,7 +207,10 @@ impl Iter {
         if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= lsn) {
             return CutOffSnafu { lsn, next }.fail();
         }
+        let certain =
+            if self.engine.poisoned().is_some() { self.engine.marks.durable_next() } else { Lsn::MAX };
         self.generation = generation;
+        self.certain = certain.get();
         self.view = self.engine.view();
         (self.forward, self.backward) = (Cursor::new(), Cursor::new());
         Ok(())
@@ -262,6 +283,7 @@ impl Cursor {
         view: &View,
         lsn: Lsn,
         direction: Direction,
+        certain: u64,
     ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
         let Some(mut place) = self.place else { return Ok(None) };
         let Some(segment) = view.segments.get(place.position) else { return Ok(None) };
@@ -282,7 +304,7 @@ impl Cursor {
             if lsn.since(first).is_some_and(|index| index < u64::from(header.count)) {
                 self.place = Some(place);
                 self.open = None;
-                self.shorten(segment, place.bound);
+                self.shorten(segment, place.bound.min(certain));
                 return Ok(Some((header, body)));
             }
             if header.count > 0 {
@@ -319,6 +341,37 @@ impl Cursor {
     fn undecodable(&self, view: &View, lsn: Lsn, error: LogError) -> LogError {
         let (position, offset) = self.place.map_or((0, 0), |place| (place.position, place.offset));
         undecodable(view, position, offset, lsn, error)
+    }
+
+    /// The frame that was read last, as far as it can be told from another.
+    fn witness(&self, view: &View) -> Option<Witness> {
+        let place = self.place?;
+        let segment = view.segments.get(place.position)?;
+        let at = place.offset.checked_sub(self.reader.window_start())?;
+        let header = self.reader.window().get(usize::try_from(at).ok()?..)?.first_chunk()?;
+        let header = FrameHeader::decode(header, segment.key(), place.offset).ok()?;
+        let first = segment.base().plus(u64::from(header.lsn_delta));
+        Some(Witness { lsn: first, time: header.time, body_crc: header.body_crc })
+    }
+
+    /// The files of another process's log were replaced: whether by copies, or by another history, is seen from the
+    /// frame that was read last. In another history the place of the next entry means nothing.
+    fn check_witness(
+        &mut self,
+        engine: &Engine,
+        view: &View,
+        witness: Option<Witness>,
+        lsn: Lsn,
+    ) -> Result<(), LogError> {
+        let Some(witness) = witness.filter(|witness| witness.lsn >= engine.first_retained()) else {
+            return Ok(());
+        };
+        let same = match engine.load(view, witness.lsn, &mut self.reader) {
+            Ok((_, frame)) => (frame.header.time, frame.header.body_crc) == (witness.time, witness.body_crc),
+            Err(error) if is_gone(&error) => return Ok(()),
+            Err(_) => false,
+        };
+        if same { Ok(()) } else { CutOffSnafu { lsn, next: witness.lsn }.fail() }
     }
 
     fn lend(&self, found: Found, lsn: Lsn) -> Result<EntryRef<'_>, LogError> {
@@ -369,11 +422,11 @@ impl Iterator for Iter {
         match self.step(lsn, Direction::Forward) {
             Ok(found) => {
                 self.front += 1;
-                Some(
-                    self.forward
-                        .give(found, lsn)
-                        .map_err(|error| self.forward.undecodable(&self.view, lsn, error)),
-                )
+                let given = self.forward.give(found, lsn);
+                if given.is_err() {
+                    self.front = self.back;
+                }
+                Some(given.map_err(|error| self.forward.undecodable(&self.view, lsn, error)))
             }
             Err(error) => Some(Err(self.end(error))),
         }
@@ -393,11 +446,11 @@ impl DoubleEndedIterator for Iter {
         match self.step(lsn, Direction::Backward) {
             Ok(found) => {
                 self.back -= 1;
-                Some(
-                    self.backward
-                        .give(found, lsn)
-                        .map_err(|error| self.backward.undecodable(&self.view, lsn, error)),
-                )
+                let given = self.backward.give(found, lsn);
+                if given.is_err() {
+                    self.front = self.back;
+                }
+                Some(given.map_err(|error| self.backward.undecodable(&self.view, lsn, error)))
             }
             Err(error) => Some(Err(self.end(error))),
         }

@@ -352,10 +352,18 @@ impl Log {
 
     fn start_threads(&self) -> Result<(), LogError> {
         let engine = self.engine();
-        if !engine.options.background_threads || engine.driver.get().is_some() || engine.preparer.is_none() {
+        if !engine.options.background_threads || engine.preparer.is_none() {
             return Ok(());
         }
-        Driver::start(engine)
+        match engine.driver.get() {
+            Some(driver) if driver.has_failed() => {
+                let source =
+                    std::io::Error::other("they could not be started when the log was first appended to");
+                Err(LogError::Thread { source })
+            }
+            Some(_) => Ok(()),
+            None => Driver::start(engine),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     appender::Appender,
     begin::{Beginning, Carried, Inheritance},
     engine::{Engine, Parts},
-    error::{LockedSnafu, MissingLogSnafu},
+    error::{ExhaustedSnafu, LockedSnafu, MissingLogSnafu},
     prepare::Preparer,
     recover::{self, Found, FoundLog, position},
     report::{Cut, RecoveryReport},
@@ -53,8 +53,13 @@ pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<
     let directory = Arc::new(Directory::new(storage, &options.prefix));
     let found = recover::find(&directory)?;
     let log_id = found.log_id.unwrap_or_else(|| new_log_id(&*entropy));
-    let epoch = writer_lock.epoch.unwrap_or(found.epoch + 1);
+    // Leave room for a long life: a number so near its end was not reached by counting.
     let greatest = found.greatest;
+    if greatest.0 > u64::MAX / 2 || found.epoch > u64::MAX / 2 {
+        return ExhaustedSnafu { what: if greatest.0 > u64::MAX / 2 { "segment ids" } else { "epochs" } }
+            .fail();
+    }
+    let epoch = writer_lock.epoch.unwrap_or(found.epoch + 1);
     let preparer =
         Preparer::new(Arc::clone(&directory), Arc::clone(&clock), entropy, log_id, epoch, greatest, &options);
     let start = Start::new(&directory, &found, &options)?;

@@ -49,6 +49,8 @@ pub(crate) struct Preparer {
 struct Work {
     greatest: SegmentId,
     next_len: u64,
+    /// The log was closed: nothing is made any more, because another writer may hold the lock.
+    closed: bool,
     len_max: u64,
     zero_fill: bool,
     checksum: wal_format::ChecksumKind,
@@ -61,6 +63,10 @@ pub(crate) enum PrepareError {
     File(SegmentError),
     /// The directory could not be synced: no name can be trusted any more.
     Names(SegmentError),
+    /// The log was closed.
+    Closed,
+    /// There is no greater id.
+    Exhausted,
 }
 
 impl Preparer {
@@ -77,6 +83,7 @@ impl Preparer {
         let work = Work {
             greatest,
             next_len: options.first_segment_len.min(options.segment_len),
+            closed: false,
             len_max: options.segment_len,
             // Without syncs in the path, writing every byte twice costs more than it gains.
             zero_fill: pays && options.sync == crate::SyncPolicy::Always,
@@ -109,12 +116,24 @@ impl Preparer {
         if ready.as_ref()?.capacity >= len_min { ready.take() } else { None }
     }
 
+    /// Waits for a preparation that is under way, makes none from now on, and gives back the space of what is ready.
+    pub(crate) fn close(&self) {
+        self.work.lock().closed = true;
+        if let Some(prepared) = self.take(0) {
+            prepared.release();
+        }
+    }
+
     fn make(&self, work: &mut Work, len_min: u64) -> Result<Prepared, PrepareError> {
+        if work.closed {
+            return Err(PrepareError::Closed);
+        }
+        let segment = work.greatest.0.checked_add(1).map(SegmentId).ok_or(PrepareError::Exhausted)?;
         let header = SegmentHeader {
             checksum: work.checksum,
             ignorable_flags: 0,
             log_id: self.log_id,
-            segment: SegmentId(work.greatest.0 + 1),
+            segment,
             epoch: self.epoch,
             salt: self.entropy.next(),
             created: self.clock.now(),

@@ -9,8 +9,8 @@ use std::{
 };
 
 use wal_format::{
-    CloseState, FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata, Position, Seal,
-    SegmentId, Trim, Verdict,
+    CloseState, EntriesRef, FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata,
+    Position, Seal, SegmentId, Trim, Verdict,
 };
 use wal_segment::{Directory, Inspected, LazyFile, Listing, Segment, SegmentError, inspect, scan};
 
@@ -155,6 +155,11 @@ impl State {
             FrameKind::Trim => {
                 let trim = Trim::decode(frame.body).map_err(unreadable)?;
                 self.first_retained = self.first_retained.max(trim.first_retained);
+            }
+            // Written by a later version: the records count like those of a control frame.
+            FrameKind::Entries if frame.header.has_metadata() => {
+                let entries = EntriesRef::of(&frame.header, frame.body).map_err(unreadable)?;
+                self.metadata.apply_all(entries.metadata()).map_err(unreadable)?;
             }
             FrameKind::Metadata => self.metadata.apply_all(frame.body).map_err(unreadable)?,
             FrameKind::Seal => self.seal = Some(Seal::decode(frame.body).map_err(unreadable)?),

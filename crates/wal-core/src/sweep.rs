@@ -3,34 +3,40 @@
 use std::collections::BTreeSet;
 
 use wal_format::{FileName, SegmentId};
+use wal_segment::SegmentError;
 
-use crate::{LogError, appender::Appender, engine::Engine, stats::add};
+use crate::{engine::Engine, stats::add};
 
 impl Engine {
     /// Removes every file of the log below the active segment that readers cannot reach any more: cut off, superseded,
     /// trimmed, left over. The active segment's name is durable, so the greatest id never disappears.
-    pub(crate) fn sweep(&self, appender: &Appender) -> Result<(), LogError> {
-        let Some(active) = appender.tail.as_ref().map(|tail| tail.segment.id()) else { return Ok(()) };
+    ///
+    /// What cannot be removed now is not part of the log either: the next sweep, or the next writer, tries again. Only
+    /// when the directory cannot be synced is the log in doubt, and then it is poisoned.
+    pub(crate) fn sweep(&self, active: Option<SegmentId>) {
+        let Some(active) = active else { return };
+        let removed = self.remove_dead(active).unwrap_or(0);
+        if removed > 0
+            && let Err(error) = self.directory.sync_names()
+        {
+            self.poison("sync the directory after removing files", error);
+        }
+    }
+
+    /// Removes what is dead and says how many files that were.
+    fn remove_dead(&self, active: SegmentId) -> Result<usize, SegmentError> {
         let live: BTreeSet<SegmentId> = self.view().segments.iter().map(|segment| segment.id()).collect();
         // An open file keeps its space.
         self.sealed.lock().retain(|(segment, _)| live.contains(&segment.id()));
-        let failed = |source| LogError::segment("remove old files", source);
-        let listing = self.directory.list().map_err(failed)?;
+        let listing = self.directory.list()?;
         let dead = |id: &SegmentId| *id < active && !live.contains(id);
         let segments = listing.segments.iter().copied().filter(dead).map(FileName::Segment);
         let indexes = listing.indexes.iter().copied().filter(dead).map(FileName::Index);
         let preparing = listing.preparing.iter().copied().filter(|id| *id <= active).map(FileName::Preparing);
-        let names: Vec<FileName> = indexes.chain(segments).chain(preparing).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        for name in &names {
-            self.directory.remove(*name).map_err(failed)?;
-        }
-        let removed = names.iter().filter(|name| matches!(name, FileName::Segment(_))).count();
-        add(&self.stats.segments_removed, removed as u64);
-        self.directory
-            .sync_names()
-            .map_err(|source| self.poison("sync the directory after removing files", source))
+        let names = indexes.chain(segments).chain(preparing);
+        let removed: Vec<FileName> = names.filter(|name| self.directory.remove(*name).is_ok()).collect();
+        let segments = removed.iter().filter(|name| matches!(name, FileName::Segment(_))).count();
+        add(&self.stats.segments_removed, segments as u64);
+        Ok(removed.len())
     }
 }

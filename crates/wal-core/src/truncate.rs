@@ -46,9 +46,13 @@ impl Engine {
         let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
         self.commit.wait(self, stamped.tick)?;
-        let appender = self.appender.lock();
-        self.show_trim(&appender);
-        self.sweep(&appender)
+        let active = {
+            let appender = self.appender.lock();
+            self.show_trim(&appender);
+            appender.active()
+        };
+        self.sweep(active);
+        Ok(())
     }
 
     /// The frames of all trims so far are durable: readers learn of them, one included whose call failed because its
@@ -82,7 +86,8 @@ impl Engine {
         let beginning = self.cut_at(next, &appender)?;
         self.change_history(&mut writer, &mut appender, &beginning, next)?;
         self.cuts.cut(next);
-        self.sweep(&appender)
+        self.sweep(appender.active());
+        Ok(())
     }
 
     /// Removes all entries; the next LSN stays. Durable on return.
@@ -103,7 +108,8 @@ impl Engine {
         let changed = self.change_history(&mut writer, &mut appender, &beginning, next);
         changed.inspect_err(|_| appender.first_retained = before)?;
         self.set_first_retained(next);
-        self.sweep(&appender)
+        self.sweep(appender.active());
+        Ok(())
     }
 
     /// Goes on in a new segment that begins as given. Everything appended so far must be durable.
@@ -126,13 +132,12 @@ impl Engine {
         *self.inheritance.lock() = Inheritance::None;
         let sealed = writer.forget();
         self.sealed.lock().extend(sealed);
-        self.ask_for_indexing();
+        self.ask_for_chores();
         appender.next = next;
         appender.tick += 1;
         self.marks.set_next(next);
         self.marks.set_written(appender.tick);
         self.marks.set_durable(appender.tick, next);
-        self.commit.wake(self);
         Ok(())
     }
 
@@ -196,8 +201,8 @@ impl Engine {
         self.ended.store(true, Ordering::Release);
         self.commit.wake(self);
         self.index_sealed();
-        if let Some(prepared) = self.preparer.as_ref().and_then(|preparer| preparer.take(0)) {
-            prepared.release();
+        if let Some(preparer) = &self.preparer {
+            preparer.close();
         }
         closed
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wal_format::{Lsn, SegmentId};
+use wal_format::{FIRST_FRAME, Lsn, SegmentId};
 use wal_segment::Segment;
 
 /// The segments of a log, oldest first. Readers keep the one they began with; its files stay readable after they were
@@ -32,9 +32,11 @@ impl View {
         Self { segments }
     }
 
-    /// The view without the segments that hold only entries before `first`.
+    /// The view without the segments that hold only entries before `first`. Those from the newest whose opening is
+    /// durable are kept: a younger one may exist in memory only, and without an opening on disk there is no log.
     pub(crate) fn trimmed(&self, first: Lsn) -> Self {
-        let keep_from = self.position(first).unwrap_or(0);
+        let opened = self.segments.iter().rposition(|segment| segment.durable() > FIRST_FRAME);
+        let keep_from = self.position(first).unwrap_or(0).min(opened.unwrap_or(0));
         Self { segments: self.segments.get(keep_from..).unwrap_or(&[]).to_vec() }
     }
 }

@@ -206,6 +206,12 @@ impl FrameHeader {
         offset.checked_sub(lag).filter(|end| *end > FIRST_FRAME)
     }
 
+    /// Whether the entries of this frame were committed together with metadata records. Such a body is not compressed.
+    #[must_use]
+    pub const fn has_metadata(&self) -> bool {
+        self.columns & crate::entries::column::METADATA != 0
+    }
+
     /// Length of the whole frame in bytes.
     #[inline]
     #[must_use]

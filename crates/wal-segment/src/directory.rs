@@ -6,7 +6,7 @@ use snafu::ResultExt;
 use wal_format::{FileName, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, SegmentIndex};
 
 use crate::{
-    Storage, StorageFile,
+    INDEX_STRIDE, Storage, StorageFile,
     error::{IoSnafu, SegmentError},
 };
 
@@ -15,6 +15,9 @@ use crate::{
 const FILL_LEN: usize = 64 << 10;
 /// So many bytes are filled between two syncs, so that a sync of the log never queues behind more.
 const FILL_SYNC_LEN: u64 = 4 << 20;
+
+/// More than the fixed part of a sidecar.
+const INDEX_FIXED_LEN: u64 = 128;
 
 /// The files that lie in a log's storage, by what their names say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -176,14 +179,18 @@ impl Directory {
             .with_context(|_| IoSnafu { operation: "write", path: self.path(name) })
     }
 
-    /// Reads the index sidecar of a segment; `None` when there is none that verifies.
+    /// Reads the index sidecar of a segment that is at most `end` bytes long; `None` when there is none that verifies
+    /// and belongs to it. A file that is longer than the index of such a segment can be is not read.
     #[must_use]
-    pub fn read_index(&self, segment: SegmentId) -> Option<SegmentIndex> {
-        let file = self.open(FileName::Index(segment)).ok()?;
-        let len = usize::try_from(file.len().ok()?).ok()?;
-        let mut bytes = vec![0; len];
+    pub fn read_index(&self, of: &SegmentHeader, end: u64) -> Option<SegmentIndex> {
+        let file = self.open(FileName::Index(of.segment)).ok()?;
+        let points_max = end / INDEX_STRIDE + 2;
+        let len = file.len().ok().filter(|len| *len <= INDEX_FIXED_LEN + 8 * points_max)?;
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
         let read = file.read_at(0, &mut bytes).ok()?;
-        SegmentIndex::decode(bytes.get(..read)?).ok().filter(|index| index.segment == segment)
+        let index = SegmentIndex::decode(bytes.get(..read)?).ok()?;
+        let belongs = (index.log_id, index.segment, index.salt) == (of.log_id, of.segment, of.salt);
+        belongs.then_some(index)
     }
 }
 

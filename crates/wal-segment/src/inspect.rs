@@ -2,7 +2,7 @@
 
 use snafu::ResultExt;
 use wal_format::{
-    BODY_LEN_MAX, DecodeError, FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, Item,
+    DecodeError, FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, Item, METADATA_LEN_MAX,
     Opening, Parsed, SEGMENT_HEADER_LEN, Scanner, SegmentHeader, SegmentId, Verdict, parse_frame,
 };
 
@@ -15,6 +15,9 @@ use crate::{
 const SCAN_LEN: usize = 256 << 10;
 /// Header and opening are read with one read of this size unless the metadata is larger.
 const INSPECT_LEN: usize = 4096;
+
+/// Longer than any opening frame.
+const OPENING_LEN_MAX: u64 = METADATA_LEN_MAX as u64 + 4096;
 
 /// A segment file with a valid header.
 #[derive(Clone, Debug)]
@@ -60,9 +63,9 @@ fn opening(
     path: &str,
 ) -> Result<Option<(Opening, u64)>, SegmentError> {
     let window = start.get(SEGMENT_HEADER_LEN..).unwrap_or(&[]);
-    let mut longer = Vec::new();
+    let longer;
     let parsed = match parse_frame(window, header.key(), FIRST_FRAME) {
-        Parsed::More(needed) if needed > window.len() as u64 && needed <= u64::from(BODY_LEN_MAX) => {
+        Parsed::More(needed) if needed > window.len() as u64 && needed <= OPENING_LEN_MAX => {
             longer = read(file, FIRST_FRAME, needed as usize)
                 .with_context(|_| IoSnafu { operation: "read", path })?;
             parse_frame(&longer, header.key(), FIRST_FRAME)
@@ -74,10 +77,7 @@ fn opening(
             let opening = Opening::decode(body).with_context(|_| BodySnafu { path, offset: FIRST_FRAME })?;
             Ok(Some((opening, frame.frame_len())))
         }
-        Parsed::More(_) | Parsed::Fault(_) => {
-            drop(longer);
-            Ok(None)
-        }
+        Parsed::More(_) | Parsed::Fault(_) => Ok(None),
     }
 }
 

@@ -85,13 +85,18 @@ fn link(
     let checked = directory
         .open(name)
         .and_then(|file| check_last_frame(&*file, segment, last_frame, predecessor.last_header_crc));
-    checked.map_err(|source| {
+    let last = checked.map_err(|source| {
         if source.is_damage() {
             LogError::Lost { first: opening.base, last: before.previous(), source }
         } else {
             LogError::segment("read the end of a segment", source)
         }
     })?;
+    // Below the first retained entry LSNs may have jumped, but no walk goes there.
+    let next = opening.base.plus(u64::from(last.lsn_delta)).plus(u64::from(last.count));
+    if next != before {
+        return inconsistent("its successor does not begin with the entry after its last");
+    }
     Ok(Link { inspected: segment.clone(), base: opening.base, end: predecessor.end })
 }
 

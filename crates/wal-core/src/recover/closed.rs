@@ -13,15 +13,15 @@ use crate::open::SUPERSEDE_LEN;
 /// nothing behind it. Whatever is not as it should be, errors of reading included, is left to the scan.
 pub(super) fn find(directory: &Directory, newest: &Inspected) -> Option<(Verdict, CloseState)> {
     let base = newest.opening.as_ref()?.base;
-    let index = directory.read_index(newest.header.segment)?;
+    let file = directory.open(FileName::Segment(newest.header.segment)).ok()?;
+    let index = directory.read_index(&newest.header, file.len().ok()?)?;
     // What the next segment will carry over must be read anyway, and damage in it be found before it is relied on.
     if index.end <= SUPERSEDE_LEN {
         return None;
     }
-    if index.salt != newest.header.salt || index.base != base || index.end <= index.last_frame {
+    if index.base != base || index.end <= index.last_frame {
         return None;
     }
-    let file = directory.open(FileName::Segment(newest.header.segment)).ok()?;
     let bytes = read(&*file, index.last_frame, index.end - index.last_frame + FRAME_HEADER_LEN as u64)?;
     let Parsed::Frame(header, body) = parse_frame(&bytes, newest.header.key(), index.last_frame) else {
         return None;

@@ -3,4 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
 
 mod basic;
+mod hooked;
+mod hostile;
+mod races;
 mod support;
+mod threads;

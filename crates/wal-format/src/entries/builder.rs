@@ -104,6 +104,12 @@ impl EntriesBuilder {
         self.columns |= column::METADATA;
     }
 
+    /// The metadata records that were added.
+    #[must_use]
+    pub fn metadata(&self) -> &[u8] {
+        &self.metadata
+    }
+
     /// Number of entries so far.
     #[must_use]
     pub const fn len(&self) -> usize {

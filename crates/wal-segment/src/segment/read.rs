@@ -5,8 +5,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, Lsn, Parsed, SegmentIndex, hint_frame,
-    parse_frame,
+    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, IndexPoint, Lsn, Parsed, SegmentIndex,
+    hint_frame, parse_frame,
 };
 
 use super::Segment;
@@ -92,8 +92,9 @@ impl Segment {
     }
 
     fn load_index(&self) -> Result<SparseIndex, SegmentError> {
-        let is_mine = |sidecar: &SegmentIndex| sidecar.salt == self.header.salt && sidecar.base == self.base;
-        match self.directory.read_index(self.id()).filter(is_mine) {
+        let is_mine =
+            |sidecar: &SegmentIndex| sidecar.base == self.base && sidecar.points.is_sorted_by(ascends);
+        match self.directory.read_index(&self.header, self.file_len()?).filter(is_mine) {
             Some(sidecar) => Ok(SparseIndex::from_points(sidecar.points, self.written())),
             None => self.build_index(),
         }
@@ -165,6 +166,11 @@ impl Segment {
         }
         Ok(None)
     }
+}
+
+/// Whether one point of an index may follow another.
+fn ascends(one: &IndexPoint, next: &IndexPoint) -> bool {
+    one.lsn_delta <= next.lsn_delta && one.units < next.units
 }
 
 /// Follows unverified lengths from the start of a window to the frame that holds `delta`; `None` when it is not there.

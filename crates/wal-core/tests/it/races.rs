@@ -1,0 +1,194 @@
+//! One operation in the middle of another.
+#![expect(clippy::disallowed_methods, reason = "races need threads")]
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use wal_core::{AppendOptions, Durability, Log, LogError, Options, SyncPolicy};
+use wal_format::{Lsn, NewEntry};
+use wal_segment::{MemoryStorage, Storage};
+
+use crate::{
+    hooked::Hooked,
+    support::{environment, small},
+};
+
+fn lsn(n: u64) -> Lsn {
+    Lsn::new(n).unwrap()
+}
+
+fn quiet() -> Options {
+    Options { background_threads: false, ..small() }
+}
+
+fn hooked() -> (Arc<dyn Storage>, Hooked) {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    (Arc::clone(&memory), Hooked::new(memory))
+}
+
+#[test]
+fn a_trim_keeps_the_newest_segment_whose_opening_is_on_disk() {
+    let (memory, hooked) = hooked();
+    let log = Log::open(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+    for _ in 0..50 {
+        log.append(&[7; 1000]).unwrap();
+    }
+    let (writer, done) = (log.clone(), Arc::new(AtomicBool::new(false)));
+    let rolled = Arc::clone(&done);
+    hooked.set(move |operation, _| {
+        if operation == "sync" && !rolled.swap(true, Ordering::SeqCst) {
+            // While the trim waits for its sync, another thread goes on in the next segment, in memory only.
+            let writer = writer.clone();
+            let append = move || {
+                let buffered = AppendOptions { durability: Some(Durability::Buffered), ..Default::default() };
+                writer.append_entry(&NewEntry::plain(&[9; 20_000]), &buffered).unwrap();
+            };
+            thread::spawn(append).join().unwrap();
+        }
+        Ok(())
+    });
+    log.truncate_before(lsn(51)).unwrap();
+    assert!(done.load(Ordering::SeqCst));
+    let seen = Log::open_read_only(environment(memory), quiet()).unwrap();
+    assert_eq!((seen.first_lsn(), seen.next_lsn()), (None, lsn(51)), "the log must not forget where it was");
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_by_a_callback() {
+    let (_, hooked) = hooked();
+    let log = Log::open(environment(Arc::new(hooked.clone())), small()).unwrap();
+    log.append(b"first").unwrap();
+    let (go, gone) = mpsc::channel::<()>();
+    let (gone, entered) = (Mutex::new(gone), Arc::new(AtomicBool::new(false)));
+    let inside = Arc::clone(&entered);
+    hooked.set(move |operation, _| {
+        if operation == "sync" && !inside.swap(true, Ordering::SeqCst) {
+            let _ = gone.lock().unwrap().recv_timeout(Duration::from_secs(60));
+        }
+        Ok(())
+    });
+    let ticket = log.submit(&NewEntry::plain(b"a"), None).unwrap();
+    while !entered.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let (last, (done, finished)) = (log.clone(), mpsc::channel());
+    ticket.on_durable(move |_| {
+        drop(last);
+        done.send(()).unwrap();
+    });
+    for _ in 0..4 {
+        drop(log.submit(&NewEntry::plain(b"b"), None).unwrap());
+    }
+    drop((log, ticket));
+    go.send(()).unwrap();
+    finished.recv_timeout(Duration::from_secs(60)).expect("closing from a callback must end");
+}
+
+#[test]
+fn a_close_waits_for_a_segment_that_is_being_prepared() {
+    let (memory, hooked) = hooked();
+    let log = Log::open(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+    for _ in 0..55 {
+        log.append(&[7; 1000]).unwrap();
+    }
+    let (entered, go) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (inside, may_go) = (Arc::clone(&entered), Arc::clone(&go));
+    hooked.set(move |operation, _| {
+        if operation == "rename" {
+            inside.store(true, Ordering::SeqCst);
+            while !may_go.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+        }
+        Ok(())
+    });
+    let (appender, closer) = (log.clone(), log.clone());
+    let append = thread::spawn(move || appender.append(&[8; 30_000]));
+    while !entered.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let close = thread::spawn(move || closer.close());
+    // However far the close has come: while a file of this writer may still appear, nobody else may write.
+    for _ in 0..1000 {
+        thread::yield_now();
+        let other = Log::open(environment(Arc::clone(&memory)), quiet());
+        assert!(matches!(other, Err(LogError::Locked { .. })));
+    }
+    go.store(true, Ordering::SeqCst);
+    close.join().unwrap().unwrap();
+    assert!(append.join().unwrap().is_err(), "the log was closed before the entry had a place");
+    let other = Log::open(environment(memory), quiet()).unwrap();
+    assert_eq!(other.append(&[1; 1000]).unwrap(), lsn(56));
+}
+
+#[test]
+fn after_a_failed_sync_no_reader_sees_what_is_not_durable() {
+    let (_, hooked) = hooked();
+    let interval = Duration::from_secs(1000);
+    let options = Options { sync: SyncPolicy::OsCache { interval }, ..quiet() };
+    let log = Log::open(environment(Arc::new(hooked.clone())), options).unwrap();
+    for _ in 0..3 {
+        log.append(b"durable").unwrap();
+    }
+    log.sync().unwrap();
+    for _ in 0..3 {
+        log.append(b"doubtful").unwrap();
+    }
+    let (mut forward, mut backward) = (log.range(..), log.range(..));
+    forward.next().unwrap().unwrap();
+    hooked.fail("sync");
+    log.sync().unwrap_err();
+    assert!(log.get(lsn(5)).is_err());
+    let rest: Vec<_> = forward.collect();
+    assert_eq!(rest.len(), 3, "two durable ones and the error: {rest:?}");
+    assert!(rest[..2].iter().flatten().all(|entry| entry.payload == "durable") && rest[2].is_err());
+    assert!(backward.next_back().unwrap().is_err() && backward.next_back().is_none());
+}
+
+#[test]
+fn a_reader_never_splices_two_histories() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = Log::open(environment(Arc::clone(&memory)), quiet()).unwrap();
+    let append = |kind: u8, from: u64, to: u64| {
+        for n in from..to {
+            let mut payload = vec![kind; 1000];
+            payload.extend_from_slice(&n.to_le_bytes());
+            log.append(&payload).unwrap();
+        }
+    };
+    append(b'o', 0, 300);
+    let reader = Log::open_read_only(environment(memory), quiet()).unwrap();
+    let mut iter = reader.range(..);
+    for _ in 0..20 {
+        iter.next().unwrap().unwrap();
+    }
+    log.truncate_after(lsn(10)).unwrap();
+    append(b'n', 10, 300);
+    let read: Vec<_> = iter.collect();
+    let new = read.iter().flatten().filter(|entry| entry.payload[0] == b'n').count();
+    assert_eq!(new, 0, "entries of the old history, then an error");
+    assert!(matches!(read.last(), Some(Err(LogError::CutOff { .. }))), "{:?}", read.last());
+}
+
+#[test]
+fn a_cut_counts_although_old_files_cannot_be_removed() {
+    let (memory, hooked) = hooked();
+    let log = Log::open(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+    for _ in 0..300 {
+        log.append(&[7; 1000]).unwrap();
+    }
+    hooked.fail("remove");
+    log.truncate_after(lsn(10)).unwrap();
+    assert_eq!(log.append(b"eleven").unwrap(), lsn(11));
+    drop(log);
+    let log = Log::open(environment(memory), quiet()).unwrap();
+    assert_eq!(log.next_lsn(), lsn(12));
+    assert!(!log.recovery_report().dead.is_empty());
+}

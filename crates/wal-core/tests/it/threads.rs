@@ -1,0 +1,106 @@
+//! What the log's own threads do, and that they do nothing else.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use wal_core::{AppendOptions, Clock, Durability, Environment, Log, Options, SyncPolicy, SystemClock};
+use wal_format::{Lsn, NewEntry};
+use wal_segment::{MemoryStorage, Storage};
+
+use crate::{
+    hooked::Hooked,
+    support::{environment, small},
+};
+
+/// Counts how often somebody asks what time it is: a thread that wakes asks.
+#[derive(Debug, Default)]
+struct Counting(AtomicU64);
+
+impl Clock for Counting {
+    fn now(&self) -> u64 {
+        SystemClock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        SystemClock.monotonic()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "that nothing happens can only be seen by waiting")]
+fn wait(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+}
+
+/// A log and its clock.
+fn counted(storage: Arc<dyn Storage>, options: Options) -> (Log, Arc<Counting>) {
+    let clock = Arc::new(Counting::default());
+    let environment = Environment { clock: Arc::<Counting>::clone(&clock), ..environment(storage) };
+    (Log::open(environment, options).unwrap(), clock)
+}
+
+/// Nobody looks at the clock more than now and then.
+#[track_caller]
+fn check_idle(clock: &Counting) {
+    wait(100);
+    let before = clock.0.load(Ordering::Relaxed);
+    wait(500);
+    let looks = clock.0.load(Ordering::Relaxed) - before;
+    assert!(looks < 50, "{looks} looks at the clock in half a second of idleness");
+}
+
+#[test]
+fn an_idle_log_sleeps() {
+    let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+    let background = SyncPolicy::Background { interval: Duration::from_secs(3) };
+    for (sync, options) in [(background, AppendOptions::default()), (SyncPolicy::Always, buffered)] {
+        let (log, clock) = counted(Arc::new(MemoryStorage::new()), Options { sync, ..small() });
+        log.append(b"first").unwrap();
+        log.append_entry(&NewEntry::plain(b"second"), &options).unwrap();
+        check_idle(&clock);
+    }
+}
+
+#[test]
+fn a_failed_log_sleeps() {
+    let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
+    let (log, clock) = counted(Arc::new(hooked.clone()), small());
+    log.append(b"first").unwrap();
+    hooked.set(|operation, _| if operation == "sync" { Err(io::Error::other("bad")) } else { Ok(()) });
+    log.append(b"second").unwrap_err();
+    check_idle(&clock);
+}
+
+#[test]
+fn intervals_are_kept_whatever_the_idle_mark() {
+    let interval = Duration::from_millis(50);
+    for idle_mark in [Duration::from_secs(60), Duration::MAX, Duration::ZERO] {
+        let options = Options { sync: SyncPolicy::Background { interval }, idle_mark, ..small() };
+        let log = Log::open(environment(Arc::new(MemoryStorage::new())), options).unwrap();
+        for n in 1..4 {
+            log.append(b"entry").unwrap();
+            let mut patience = 400;
+            while log.durable_lsn() != Lsn::new(n) {
+                patience -= 1;
+                assert!(patience > 0, "not durable long after the interval ({idle_mark:?})");
+                wait(25);
+            }
+        }
+    }
+}
+
+#[test]
+fn tickets_complete_without_idle_marks() {
+    let options = Options { idle_mark: Duration::MAX, ..small() };
+    let log = Log::open(environment(Arc::new(MemoryStorage::new())), options).unwrap();
+    log.append(b"1").unwrap();
+    wait(50);
+    let ticket = log.submit(&NewEntry::plain(b"2"), None).unwrap();
+    assert!(ticket.wait_timeout(Duration::from_secs(60)).unwrap());
+}
