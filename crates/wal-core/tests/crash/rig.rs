@@ -10,6 +10,7 @@ use wal_sim::{DiskOptions, SimDisk, VirtualTime};
 use crate::{
     model::{End, Model, Payload, Seen, lsn},
     surroundings::{environment, options},
+    tally,
 };
 
 /// One step of a workload.
@@ -92,6 +93,8 @@ pub(crate) struct Rig {
     process: Option<Process>,
     /// Faults that fired before this process.
     fired: u64,
+    /// Faults that fired before this rig.
+    fired_before: u64,
 }
 
 #[derive(Debug)]
@@ -105,6 +108,7 @@ impl Drop for Rig {
     fn drop(&mut self) {
         // A log that is dropped is closed: that would be one more thing to happen to a disk that others look at.
         self.disk.kill();
+        tally::faults(self.disk.faults_fired() - self.fired_before);
     }
 }
 
@@ -116,6 +120,7 @@ impl Rig {
     /// Goes on with a disk that no process uses.
     pub(crate) fn on(setup: &Setup, disk: SimDisk, model: Model) -> Self {
         let time = Arc::new(VirtualTime::new(disk.operations() << 20));
+        let fired_before = disk.faults_fired();
         Self {
             setup: setup.clone(),
             disk,
@@ -125,6 +130,7 @@ impl Rig {
             time,
             process: None,
             fired: 0,
+            fired_before,
         }
     }
 
@@ -145,6 +151,9 @@ impl Rig {
     /// The same, where opening may fail.
     pub(crate) fn try_open(&mut self, end: End) -> Result<Result<(), LogError>, String> {
         let end = if self.reverts { End::Power } else { end };
+        if !self.disk.names().is_empty() {
+            tally::state();
+        }
         let (log, storage) = match self.setup.open_at(&self.disk, &self.time) {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
@@ -158,6 +167,12 @@ impl Rig {
         };
         self.model.adopt(&seen, end)?;
         Ok(Ok(()))
+    }
+
+    /// Cuts the power.
+    pub(crate) fn cut_power(&self, seed: u64) {
+        tally::faults(1);
+        self.disk.crash(seed);
     }
 
     /// Ends the process as a signal would.
