@@ -17,7 +17,7 @@ use crate::{
     exhaustive::Search,
     faults::meets,
     random::{self, Plan},
-    rig::{Op, Setup},
+    rig::Setup,
     surroundings::{bare, number, options, seed},
     tally::{self, Tally},
     workloads::{Workload, workloads},
@@ -58,7 +58,16 @@ fn script(rng: &mut Rng) -> Workload {
         _ => SyncPolicy::Always,
     };
     let ops = (0..4 + rng.below(8)).map(|_| random::op(rng)).collect();
-    Workload { name: "random", setup: Setup::of(Options { sync, ..options() }), ops }
+    let mut options = Options { sync, ..options() };
+    if rng.chance(64) {
+        lengthen(&mut options);
+    }
+    Workload { name: "random", setup: Setup::of(options), ops }
+}
+
+/// Segments so long that reopening copies only what is not proven.
+const fn lengthen(options: &mut Options) {
+    (options.segment_len, options.first_segment_len) = (256 << 10, 256 << 10);
 }
 
 /// Dies at each operation of a random script.
@@ -106,8 +115,12 @@ fn failing(rng: &mut Rng) -> Result<(), String> {
 }
 
 fn planned(seed: u64) -> Result<(), String> {
-    let Err(why) = Plan::new(seed).run() else { return Ok(()) };
-    let plan = Plan::new(seed).shrunk();
+    let mut plan = Plan::new(seed);
+    if seed.is_multiple_of(4) {
+        lengthen(&mut plan.setup.options);
+    }
+    let Err(why) = plan.run() else { return Ok(()) };
+    let plan = plan.shrunk();
     Err(format!("random run {seed}: {why}\nshorter: {:?}\nby {:#?}", plan.run(), plan.lives))
 }
 
