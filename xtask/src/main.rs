@@ -11,6 +11,7 @@
 )]
 
 mod ci;
+mod crash;
 mod fuzz;
 mod metadata;
 mod process;
@@ -26,6 +27,8 @@ usage: cargo xtask <command>
   ci [STEP..]                   every check, or the named ones, up to the first failure
   tidy                          the house rules: layers, sizes, names, unsafe, documents and their links
   fuzz [TARGET] [--seconds N]   runs the fuzz targets, 60 seconds each unless told otherwise
+  crash [--states N] [--seed S] [--random-seconds T]
+                                simulated crashes and faults, for about a minute unless told otherwise
   help                          this text
 ";
 
@@ -45,6 +48,7 @@ fn dispatch(root: &Path, args: &[String]) -> Result<(), String> {
         Some(("ci", steps)) => ci::run(root, steps),
         Some(("tidy", [])) => tidy::run(root),
         Some(("fuzz", rest)) => fuzz::run(root, rest),
+        Some(("crash", rest)) => crash::run(root, rest),
         None | Some(("help" | "--help" | "-h", _)) => {
             print!("{HELP}{}", ci::help());
             Ok(())

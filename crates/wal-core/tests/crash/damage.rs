@@ -7,6 +7,7 @@ use crate::{
     model::{End, Model, Seen},
     rig::{Op, Rig, Setup, chain},
     surroundings::{bare, scale},
+    tally,
 };
 
 /// A log, and how much of it is proven: entries before this LSN are never cut.
@@ -24,7 +25,7 @@ fn specimen(name: &'static str, ops: &[Op], unproven: u64) -> Specimen {
     assert!(rig.errors.is_empty(), "{:?}", rig.errors);
     rig.kill();
     rig.open(End::Process).unwrap();
-    rig.disk.crash(1);
+    rig.cut_power(1);
     let (disk, model) = rig.into_parts();
     let log = Setup::default().open_read_only(&disk).unwrap();
     let whole = Seen::of(&log).unwrap();
@@ -60,6 +61,8 @@ impl Specimen {
 
     /// All is there, or an error says that it is not, or the unproven end was cut and reported. Nothing else.
     fn judge(&self, disk: &SimDisk, tally: &mut Tally) -> Result<(), String> {
+        tally::state();
+        tally::faults(1);
         let log = match Setup::default().open_read_only(disk) {
             Ok(log) => log,
             Err(error) => {

@@ -9,6 +9,7 @@ use crate::{
     model::{End, Model},
     rig::{Op, Rig, Setup},
     surroundings::{bare, scale, seed},
+    tally,
     workloads::{Workload, workloads},
 };
 
@@ -88,6 +89,7 @@ impl Search {
         let mut rng = Rng::new(self.seed ^ disk.operations());
         (0..count.unwrap_or(self.samples)).map(move |n| {
             let after = before.snapshot();
+            tally::faults(1);
             match count {
                 Some(_) => after.crash_nth(n),
                 None => after.crash(rng.next_u64()),
@@ -118,7 +120,7 @@ impl Search {
             if !rig.errors.is_empty() {
                 return Err(format!("an append failed after recovery: {:?}", rig.errors));
             }
-            rig.disk.crash(self.seed ^ state);
+            rig.cut_power(self.seed ^ state);
             rig.open(End::Power).map_err(|why| format!("after recovery and a power cut: {why}"))?;
         }
         if depth == 0 || !state.is_multiple_of(self.one_in) {
@@ -146,6 +148,7 @@ impl Search {
     /// What opening reported is there for good.
     fn reported_is_durable(&self, rig: &Rig, state: u64) -> Result<(), String> {
         let cut = rig.disk.snapshot();
+        tally::faults(1);
         cut.crash(self.seed ^ state ^ 0xc0de);
         let mut again = Rig::on(&rig.setup, cut, rig.model.clone());
         again.open(End::Power).map_err(|why| format!("opened, power cut, opened again: {why}"))

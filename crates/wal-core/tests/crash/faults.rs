@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A workload that meets a fault ends in a log that keeps its promises, and that is poisoned where `poisons` says so.
-fn meets(workload: &Workload, faults: Faults, poisons: bool) -> Result<bool, String> {
+pub(crate) fn meets(workload: &Workload, faults: Faults, poisons: bool) -> Result<bool, String> {
     let mut rig = Rig::new(&workload.setup, seed(), bare());
     rig.reverts = faults.sync_mode == FailedSync::Revert;
     rig.open(End::Process)?;
@@ -30,12 +30,12 @@ fn meets(workload: &Workload, faults: Faults, poisons: bool) -> Result<bool, Str
         after.reverts = rig.reverts;
         let end = if cut == 0 { End::Process } else { End::Power };
         if cut > 0 {
-            after.disk.crash(cut);
+            after.cut_power(cut);
         }
         after.open(end)?;
         after.step(&Op::AppendAs(70, Durability::Durable))?;
         // The page cache may have shown what the disk had lost.
-        after.disk.crash(cut);
+        after.cut_power(cut);
         after.open(End::Power)?;
     }
     Ok(fired)

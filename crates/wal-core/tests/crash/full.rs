@@ -28,7 +28,7 @@ fn on_a_disk_of(workload: &Workload, capacity: u64, copy_on_write: bool) -> Resu
     for end in [End::Process, End::Power] {
         let mut after = Rig::on(&workload.setup, rig.disk.snapshot(), rig.model.clone());
         if end == End::Power {
-            after.disk.crash(7);
+            after.cut_power(7);
         }
         after.disk.set_capacity_bytes(None);
         after.open(end)?;
@@ -39,7 +39,7 @@ fn on_a_disk_of(workload: &Workload, capacity: u64, copy_on_write: bool) -> Resu
     if let Some(error) = rig.errors.first() {
         return Err(format!("an append failed when there was space: {}", chain(error)));
     }
-    rig.disk.crash(9);
+    rig.cut_power(9);
     rig.open(End::Power)?;
     Ok(was_full)
 }
@@ -87,6 +87,6 @@ fn a_full_disk_can_be_trimmed() {
         rig.run(&[Op::Read, Op::KeepLast(1), Op::Append(10_000), Op::Read]).unwrap();
         assert!(rig.errors.is_empty(), "{:?}", rig.errors);
     }
-    rig.disk.crash(1);
+    rig.cut_power(1);
     rig.open(End::Power).unwrap();
 }

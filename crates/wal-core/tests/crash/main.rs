@@ -1,7 +1,8 @@
 //! What survives a crash: the engine on a simulated disk, beside a model that knows what it promised.
 //!
 //! Everything follows from seeds. `WAL_CRASH_STATES` multiplies how much is tried (1 by default), `WAL_CRASH_SEED`
-//! shifts every seed; with `--nocapture` each test says how many states it has seen.
+//! shifts every seed; with `--nocapture` each test says how many states it has seen. `cargo xtask crash` runs `slice`
+//! alone, for as many states as one likes. `plants` shows that the search finds what it is there for.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,11 +16,13 @@ mod damage;
 mod exhaustive;
 mod faults;
 mod full;
-mod liar;
-mod lies;
 mod model;
+mod planted;
+mod plants;
 mod random;
 mod regressions;
 mod rig;
+mod slice;
 mod surroundings;
+mod tally;
 mod workloads;

@@ -85,7 +85,7 @@ impl Plan {
             rig.errors.clear();
             end = before;
             if life.end == End::Power {
-                rig.disk.crash(rng.next_u64());
+                rig.cut_power(rng.next_u64());
                 end = End::Power;
             }
         }
@@ -96,7 +96,7 @@ impl Plan {
         if let Some(error) = rig.errors.first() {
             return Err(format!("at the end: {}", chain(error)));
         }
-        rig.disk.crash(rng.next_u64());
+        rig.cut_power(rng.next_u64());
         rig.open(End::Power).map_err(|why| format!("at the very end: {why}"))?;
         Ok(steps)
     }
@@ -155,7 +155,7 @@ fn faults(rng: &mut Rng) -> Faults {
     faults
 }
 
-fn op(rng: &mut Rng) -> Op {
+pub(crate) fn op(rng: &mut Rng) -> Op {
     let len = match rng.below(8) {
         0..=3 => 8 + rng.below(100),
         4 | 5 => rng.below(3000),

@@ -54,7 +54,7 @@ fn a_callback_on_a_log_without_threads_comes_at_once() {
 fn a_cut_that_removes_nothing_is_a_barrier_too() {
     let mut rig = opened(&background());
     rig.run(&[Op::Append(58), Op::CutLast(0)]).unwrap();
-    rig.disk.crash(1);
+    rig.cut_power(1);
     rig.open(End::Power).unwrap();
     assert_eq!(rig.log().last_lsn(), Some(lsn(1)));
 }
@@ -71,7 +71,7 @@ fn an_opening_that_met_a_full_disk_does_not_become_the_head() {
             rig.kill();
             rig.disk.set_faults(Faults::default());
             rig.open(End::Process).unwrap();
-            rig.disk.crash(1);
+            rig.cut_power(1);
             rig.open(End::Power).unwrap();
         }
     }
@@ -87,7 +87,7 @@ fn a_trim_that_met_a_full_disk_can_be_tried_again() {
     assert!(matches!(full, Err(LogError::Full { .. })), "{full:?}");
     rig.step(&Op::KeepLast(1)).unwrap();
     assert_eq!(rig.log().first_lsn(), Some(lsn(3)));
-    rig.disk.crash(1);
+    rig.cut_power(1);
     rig.open(End::Power).unwrap();
     assert_eq!(rig.log().first_lsn(), Some(lsn(3)));
 }

@@ -9,7 +9,9 @@ use wal_sim::{DiskOptions, SimDisk, VirtualTime};
 
 use crate::{
     model::{End, Model, Payload, Seen, lsn},
+    planted::{Bug, plant},
     surroundings::{environment, options},
+    tally,
 };
 
 /// One step of a workload.
@@ -45,13 +47,13 @@ pub(crate) enum Op {
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) options: Options,
-    /// What stands between the log and the disk.
-    pub(crate) wrap: fn(Arc<dyn Storage>) -> Arc<dyn Storage>,
+    /// What is planted between the log and the disk.
+    pub(crate) bug: Bug,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { options: options(), wrap: |storage| storage }
+        Self { options: options(), bug: Bug::None }
     }
 }
 
@@ -65,8 +67,15 @@ impl Setup {
         self.open_at(disk, &time).map(|(log, _)| log)
     }
 
+    fn storage(&self, disk: &SimDisk) -> Arc<dyn Storage> {
+        match self.bug {
+            Bug::None => disk.storage(),
+            bug => plant(disk.storage(), bug),
+        }
+    }
+
     fn open_at(&self, disk: &SimDisk, time: &Arc<VirtualTime>) -> Result<(Log, Arc<dyn Storage>), LogError> {
-        let storage = (self.wrap)(disk.storage());
+        let storage = self.storage(disk);
         // Another process draws other salts.
         let chance = disk.operations().wrapping_mul(0x9e37_79b9) ^ 0x5eed;
         let log = Log::open(environment(Arc::clone(&storage), time, chance), self.options.clone())?;
@@ -75,7 +84,7 @@ impl Setup {
 
     pub(crate) fn open_read_only(&self, disk: &SimDisk) -> Result<Log, LogError> {
         let time = Arc::new(VirtualTime::new(0));
-        Log::open_read_only(environment((self.wrap)(disk.storage()), &time, 0), self.options.clone())
+        Log::open_read_only(environment(self.storage(disk), &time, 0), self.options.clone())
     }
 }
 
@@ -92,6 +101,8 @@ pub(crate) struct Rig {
     process: Option<Process>,
     /// Faults that fired before this process.
     fired: u64,
+    /// Faults that fired before this rig.
+    fired_before: u64,
 }
 
 #[derive(Debug)]
@@ -105,6 +116,7 @@ impl Drop for Rig {
     fn drop(&mut self) {
         // A log that is dropped is closed: that would be one more thing to happen to a disk that others look at.
         self.disk.kill();
+        tally::faults(self.disk.faults_fired() - self.fired_before);
     }
 }
 
@@ -116,6 +128,7 @@ impl Rig {
     /// Goes on with a disk that no process uses.
     pub(crate) fn on(setup: &Setup, disk: SimDisk, model: Model) -> Self {
         let time = Arc::new(VirtualTime::new(disk.operations() << 20));
+        let fired_before = disk.faults_fired();
         Self {
             setup: setup.clone(),
             disk,
@@ -125,6 +138,7 @@ impl Rig {
             time,
             process: None,
             fired: 0,
+            fired_before,
         }
     }
 
@@ -145,6 +159,9 @@ impl Rig {
     /// The same, where opening may fail.
     pub(crate) fn try_open(&mut self, end: End) -> Result<Result<(), LogError>, String> {
         let end = if self.reverts { End::Power } else { end };
+        if !self.disk.names().is_empty() {
+            tally::state();
+        }
         let (log, storage) = match self.setup.open_at(&self.disk, &self.time) {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
@@ -157,7 +174,17 @@ impl Rig {
             Err(error) => return Ok(Err(error)),
         };
         self.model.adopt(&seen, end)?;
-        Ok(Ok(()))
+        match self.setup.open(&self.disk) {
+            Err(LogError::Locked { .. }) => Ok(Ok(())),
+            Err(_) if self.is_dead() => Ok(Ok(())),
+            other => Err(format!("a second writer was not turned away: {other:?}")),
+        }
+    }
+
+    /// Cuts the power.
+    pub(crate) fn cut_power(&self, seed: u64) {
+        tally::faults(1);
+        self.disk.crash(seed);
     }
 
     /// Ends the process as a signal would.
@@ -335,7 +362,8 @@ impl Rig {
         }
         self.process = None;
         self.reopened(End::Process)?;
-        if was_closed && !self.is_dead() && self.process.is_some() {
+        let is_dirty = matches!(self.setup.bug, Bug::StrayBlocks | Bug::SaltIgnored);
+        if was_closed && !is_dirty && !self.is_dead() && self.process.is_some() {
             let report = self.log().recovery_report();
             if report.cut.is_some() || report.rewritten > 0 {
                 return Err(format!("not clean after a close: {report:?}"));

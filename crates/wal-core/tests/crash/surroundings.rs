@@ -64,6 +64,7 @@ pub(crate) fn seed() -> u64 {
     number("WAL_CRASH_SEED").unwrap_or(0)
 }
 
-fn number(name: &str) -> Option<u64> {
+/// A number from the environment.
+pub(crate) fn number(name: &str) -> Option<u64> {
     env::var(name).ok()?.parse().ok()
 }

@@ -35,6 +35,11 @@ fn background() -> Setup {
     with(SyncPolicy::Background { interval: Duration::from_millis(100) })
 }
 
+/// Segments so long that reopening copies only what is not proven.
+fn long() -> Setup {
+    Setup::of(Options { segment_len: 256 << 10, first_segment_len: 256 << 10, ..options() })
+}
+
 pub(crate) fn workloads() -> Vec<Workload> {
     use Op::*;
     let script = |name, setup, ops| Workload { name, setup, ops };
@@ -165,6 +170,43 @@ pub(crate) fn workloads() -> Vec<Workload> {
             "longer than a segment",
             always(),
             vec![Append(50), Append(90_000), Append(60), Batch(vec![40_000, 40_000]), Append(70)],
+        ),
+        script(
+            "trim below",
+            always(),
+            [vec![Append(BIG); 10], vec![KeepLast(6), Append(10), KeepLast(3), Append(20)]].concat(),
+        ),
+        script(
+            "long segments",
+            long(),
+            vec![
+                Append(50_000),
+                Append(40_000),
+                Append(100),
+                Kill,
+                Append(70_000),
+                AppendAs(30_000, Durability::Written),
+                Kill,
+                Append(10),
+                Reopen,
+                Append(20),
+            ],
+        ),
+        script(
+            "long segments cut",
+            long(),
+            vec![
+                Append(50_000),
+                Batch(vec![10_000, 20_000, 300]),
+                Append(40_000),
+                CutLast(2),
+                Append(10),
+                Kill,
+                CutLast(1),
+                Append(90_000),
+                KeepLast(1),
+                Append(9),
+            ],
         ),
     ]
 }
