@@ -11,6 +11,7 @@
 )]
 
 mod ci;
+mod faults;
 mod fuzz;
 mod metadata;
 mod process;
@@ -26,6 +27,7 @@ usage: cargo xtask <command>
   ci [STEP..]                   every check, or the named ones, up to the first failure
   tidy                          the house rules: layers, sizes, names, unsafe, documents and their links
   fuzz [TARGET] [--seconds N]   runs the fuzz targets, 60 seconds each unless told otherwise
+  faults [--seconds N]          full disks, failing calls and more, as far as root and cc allow; N for the reader
   help                          this text
 ";
 
@@ -45,6 +47,7 @@ fn dispatch(root: &Path, args: &[String]) -> Result<(), String> {
         Some(("ci", steps)) => ci::run(root, steps),
         Some(("tidy", [])) => tidy::run(root),
         Some(("fuzz", rest)) => fuzz::run(root, rest),
+        Some(("faults", rest)) => faults::run(root, rest),
         None | Some(("help" | "--help" | "-h", _)) => {
             print!("{HELP}{}", ci::help());
             Ok(())

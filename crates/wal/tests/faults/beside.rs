@@ -143,6 +143,8 @@ fn a_reader_beside_a_live_writer_never_sees_damage() {
     let seconds = env::var(SECONDS).map_or(SECONDS_DEFAULT, |seconds| seconds.parse().unwrap());
     let ended = churn_beside("follower", 0x9d2f_0001, Duration::from_secs(seconds));
     let [looks, entries, taken] = ["looks", "entries", "taken"].map(|word| ended.number(word));
-    println!("{looks} looks, {entries} entries, {taken} taken away meanwhile");
+    println!(
+        "result: {seconds} s: {looks} looks, {entries} entries read, {taken} taken away meanwhile, no damage"
+    );
     assert!(looks > 20 && entries > 1000);
 }

@@ -20,41 +20,54 @@ fn options(background_threads: bool) -> Options {
     Options { segment_len: 64 << 10, first_segment_len: 64 << 10, background_threads, ..Options::default() }
 }
 
+/// What a failure has made of the log.
+#[derive(Debug, Default)]
+struct State {
+    /// Nothing may be acknowledged any more.
+    is_final: bool,
+    /// The first entry that was appended and not confirmed.
+    in_doubt: Option<u64>,
+}
+
 /// The role: a run with everything in it, in which a call fails. Says what was acknowledged; once an append is in
-/// doubt nothing may be.
+/// doubt, or the log calls itself poisoned, nothing may be.
 pub(crate) fn failing(log: &Path, round: u64) {
     say("ready");
     let wal = match Wal::builder(log).options(options(round == 1)).open() {
         Ok(wal) => wal,
         Err(error) => return refused(&error),
     };
-    let mut in_doubt = None;
+    let mut state = State::default();
     for number in 1..=60 {
         let next = wal.next_lsn().get();
         match wal.append(payload(next, 0, 5000)) {
             Ok(lsn) => {
-                assert_eq!(in_doubt, None, "entry {lsn} was acknowledged after a failure");
+                assert!(!state.is_final, "entry {lsn} was acknowledged after a failure");
                 say(&format!("acknowledged {lsn}"));
             }
-            Err(error) => note(&error, &mut in_doubt),
+            Err(error) => note(&error, &mut state),
         }
         if number % 25 == 0 {
-            say(&format!("trimming {}", next / 2));
-            match wal.truncate_before(lsn(next / 2)) {
-                Ok(()) => assert_eq!(in_doubt, None, "a trim after a failure"),
-                Err(error) => note(&error, &mut in_doubt),
+            let first = next / 2 + 1;
+            say(&format!("trimming {first}"));
+            match wal.truncate_before(lsn(first)) {
+                Ok(()) => assert!(!state.is_final, "a trim after a failure"),
+                Err(error) => note(&error, &mut state),
             }
         }
         let durable = wal.durable_lsn().map_or(0, wal::Lsn::get);
-        if let Some(doubtful) = in_doubt {
-            assert!(durable < doubtful, "entry {doubtful} was in doubt and became durable");
+        if state.is_final {
+            assert!(
+                state.in_doubt.is_none_or(|doubtful| durable < doubtful),
+                "{state:?}: {durable} became durable"
+            );
             assert_eq!(wal.sync().unwrap_err().kind(), ErrorKind::Poisoned);
         }
         // What is shown after a failure is what was durable before.
         for entry in wal.iter() {
             let entry = entry.unwrap();
             check(entry.lsn.get(), &entry.payload);
-            assert!(in_doubt.is_none() || entry.lsn.get() <= durable);
+            assert!(!state.is_final || entry.lsn.get() <= durable);
         }
     }
     if let Err(error) = wal.close() {
@@ -71,22 +84,26 @@ fn refused(error: &Error) {
     say("refused 1");
 }
 
-fn note(error: &Error, in_doubt: &mut Option<u64>) {
+fn note(error: &Error, state: &mut State) {
     typed(error);
     say("refused 1");
-    if in_doubt.is_some() {
+    if state.is_final {
         assert_eq!(error.kind(), ErrorKind::Poisoned, "{error}");
-    } else if error.outcome() == Some(Outcome::Unknown) {
-        let first = error.lsns().unwrap().start().get();
-        say(&format!("doubtful {first}"));
-        *in_doubt = Some(first);
+        return;
+    }
+    state.is_final = error.kind() == ErrorKind::Poisoned || error.outcome() == Some(Outcome::Unknown);
+    if error.outcome() == Some(Outcome::Unknown) {
+        state.in_doubt = Some(error.lsns().unwrap().start().get());
+    }
+    if state.is_final {
+        say("final 1");
     }
 }
 
 #[derive(Debug, Default)]
 struct Tally {
     rounds: u64,
-    in_doubt: u64,
+    poisoned: u64,
     refused: u64,
     unnoticed: u64,
 }
@@ -104,10 +121,10 @@ fn a_call_that_fails_once_is_final_where_it_must_be() {
             }
         }
     }
-    let Tally { rounds, in_doubt, refused, unnoticed } = tally;
-    assert!(in_doubt > 0, "{call} was never in the way of an append");
+    let Tally { rounds, poisoned, refused, unnoticed } = tally;
+    assert!(poisoned > 0, "{call} was never in the way of an append");
     println!(
-        "result: {rounds} rounds: {in_doubt} poisoned, {refused} refused, {unnoticed} without effect on the caller; \
+        "result: {rounds} rounds: {poisoned} poisoned, {refused} refused, {unnoticed} without effect on the caller; \
          all acknowledged entries there after reopening"
     );
 }
@@ -124,8 +141,8 @@ fn fail(shim: &OsString, call: &str, at: u64, threads: u64, tally: &mut Tally) -
     let is_failed = ended.said("injected").next().is_some();
     if is_failed {
         tally.rounds += 1;
-        match (ended.said("doubtful").next(), ended.said("refused").next()) {
-            (Some(_), _) => tally.in_doubt += 1,
+        match (ended.said("final").next(), ended.said("refused").next()) {
+            (Some(_), _) => tally.poisoned += 1,
             (None, Some(_)) => tally.refused += 1,
             (None, None) => tally.unnoticed += 1,
         }
