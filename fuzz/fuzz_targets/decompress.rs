@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use wal_compress::{CodecId, Codecs};
 
 /// More than the small inputs of a fuzzer hold, and less than a bomb would.
-const LEN_MAX: usize = 1 << 20;
+const LEN_MAX: usize = 64 << 10;
 
 static CODECS: LazyLock<Codecs> = LazyLock::new(Codecs::new);
 
