@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: the steps, in order, up to the first failure.
 
 mod features;
+mod loom;
 mod no_std;
 
 use std::path::Path;
@@ -31,6 +32,7 @@ const STEPS: &[Step] = &[
     Step { name: "doc", run: |root| passed(cargo_with(root, DOC, &[("RUSTDOCFLAGS", "-D warnings")])) },
     Step { name: "features", run: |root| passed(features::check(root)) },
     Step { name: "no_std", run: |root| passed(no_std::check(root)) },
+    Step { name: "loom", run: |root| passed(loom::check(root)) },
     Step { name: "fuzz-build", run: fuzz::check },
     Step { name: "fuzz-slice", run: fuzz::slice },
 ];

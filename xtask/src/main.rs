@@ -12,6 +12,7 @@
 
 mod ci;
 mod crash;
+mod faults;
 mod fuzz;
 mod metadata;
 mod process;
@@ -29,6 +30,7 @@ usage: cargo xtask <command>
   fuzz [TARGET] [--seconds N]   runs the fuzz targets, 60 seconds each unless told otherwise
   crash [--states N] [--seed S] [--random-seconds T]
                                 simulated crashes and faults, for about a minute unless told otherwise
+  faults [--seconds N]          full disks, failing calls and more, as far as root and cc allow; N for the reader
   help                          this text
 ";
 
@@ -49,6 +51,7 @@ fn dispatch(root: &Path, args: &[String]) -> Result<(), String> {
         Some(("tidy", [])) => tidy::run(root),
         Some(("fuzz", rest)) => fuzz::run(root, rest),
         Some(("crash", rest)) => crash::run(root, rest),
+        Some(("faults", rest)) => faults::run(root, rest),
         None | Some(("help" | "--help" | "-h", _)) => {
             print!("{HELP}{}", ci::help());
             Ok(())

@@ -10,20 +10,17 @@
 //! - What a callback does, it does after the lead was handed on, and a panic in it stays there.
 
 mod gather;
+mod sync;
 
 use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread::{self, Thread},
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use gather::Gather;
-use parking_lot::Mutex;
+use sync::{AtomicBool, AtomicUsize, Mutex, Thread, thread};
 
 use crate::marks::Tick;
 
@@ -249,5 +246,8 @@ impl Woken {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod model;
+
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -4,11 +4,9 @@
 //! knows how many threads append, and waits for them a fraction of the time a sync takes, carries nearly all. A thread
 //! that appends alone never waits.
 
-use std::{
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
-    thread,
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
+
+use super::sync::{AtomicU64, AtomicUsize, thread};
 
 /// Averages are kept in sixteenths and move by a quarter of the difference.
 const UNIT: usize = 16;
@@ -47,7 +45,7 @@ impl Gather {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::cell::Cell;
 

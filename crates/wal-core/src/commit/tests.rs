@@ -25,6 +25,9 @@ impl Commit for Slow {
     }
 
     fn commit(&self) -> Result<(), &'static str> {
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
         assert_eq!(self.inside.fetch_add(1, Ordering::SeqCst), 0, "two leaders");
         let covered = self.appended.load(Ordering::SeqCst);
         for _ in 0..50 {

@@ -1,0 +1,77 @@
+//! What the queue synchronises with: the usual types, or those of loom, which runs a test in every order of its steps.
+
+#[cfg(not(all(test, loom)))]
+pub(super) use self::usual::*;
+
+#[cfg(all(test, loom))]
+pub(super) use self::modelled::*;
+
+#[cfg(not(all(test, loom)))]
+mod usual {
+    pub(in super::super) use std::{
+        sync::atomic::{AtomicBool, AtomicU64, AtomicUsize},
+        thread::{self, Thread},
+    };
+
+    pub(in super::super) use parking_lot::Mutex;
+}
+
+#[cfg(all(test, loom))]
+mod modelled {
+    pub(in super::super) use self::thread::Thread;
+    pub(in super::super) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+
+    /// Never poisoned, like the usual one.
+    #[derive(Debug, Default)]
+    pub(in super::super) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(in super::super) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+            self.0.lock().unwrap()
+        }
+    }
+
+    /// Parking after its documentation. In loom's own, a token that comes late also ends the wait for a lock.
+    pub(in super::super) mod thread {
+        use std::{sync::Arc, time::Duration};
+
+        use loom::sync::Condvar;
+
+        use super::Mutex;
+
+        pub(in super::super::super) use loom::thread::yield_now;
+
+        #[derive(Clone, Debug, Default)]
+        pub(in super::super::super) struct Thread(Arc<(Mutex<bool>, Condvar)>);
+
+        impl Thread {
+            pub(in super::super::super) fn unpark(&self) {
+                *self.0.0.lock() = true;
+                self.0.1.notify_one();
+            }
+        }
+
+        loom::thread_local! {
+            static CURRENT: Thread = Thread::default();
+        }
+
+        pub(in super::super::super) fn current() -> Thread {
+            CURRENT.with(Clone::clone)
+        }
+
+        pub(in super::super::super) fn park() {
+            let Thread(parked) = current();
+            let mut token = parked.0.lock();
+            while !*token {
+                token = parked.1.wait(token).unwrap();
+            }
+            *token = false;
+        }
+
+        /// There is no time in a model: it always returns early, which the usual one may, too.
+        pub(in super::super::super) fn park_timeout(_: Duration) {
+            *current().0.0.lock() = false;
+            yield_now();
+        }
+    }
+}
