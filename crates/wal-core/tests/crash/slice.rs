@@ -14,6 +14,7 @@ use wal_core::{Clock, Options, SyncPolicy, SystemClock};
 use wal_sim::{DiskOptions, FailedSync, FailedWrite, Faults, Rng, Shots, Unwritten};
 
 use crate::{
+    codec::compression,
     exhaustive::Search,
     faults::meets,
     random::{self, Plan},
@@ -61,6 +62,9 @@ fn script(rng: &mut Rng) -> Workload {
     let mut options = Options { sync, ..options() };
     if rng.chance(64) {
         lengthen(&mut options);
+    }
+    if rng.chance(64) {
+        options.compression = compression();
     }
     Workload { name: "random", setup: Setup::of(options), ops }
 }
@@ -118,6 +122,9 @@ fn planned(seed: u64) -> Result<(), String> {
     let mut plan = Plan::new(seed);
     if seed.is_multiple_of(4) {
         lengthen(&mut plan.setup.options);
+    }
+    if seed.is_multiple_of(3) {
+        plan.setup.options.compression = compression();
     }
     let Err(why) = plan.run() else { return Ok(()) };
     let plan = plan.shrunk();
