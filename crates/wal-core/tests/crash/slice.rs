@@ -167,8 +167,9 @@ fn whatever_happens_nothing_acknowledged_is_lost() {
     let random_until =
         clock.monotonic() + Duration::from_secs(number("WAL_CRASH_RANDOM_SECONDS").unwrap_or(0));
     if violation.is_none() {
-        // Of eight jobs, the last three are random runs.
-        let random = |n| first + 8 * (n / 3) + 8 - (first % 8) + 5 + n % 3;
+        // Of eight jobs, the last three are random runs. These are far beyond those done before.
+        let beyond = (1 << 40) + (first | 7) + 1;
+        let random = |n| beyond + 8 * (n / 3) + 5 + n % 3;
         let (more, found) = jobs(random, |_| clock.monotonic() < random_until);
         tally += more;
         violation = found;
