@@ -12,6 +12,7 @@
     reason = "a failed test should say so, and any test how much it has seen"
 )]
 
+mod codec;
 mod damage;
 mod exhaustive;
 mod faults;
@@ -25,4 +26,5 @@ mod rig;
 mod slice;
 mod surroundings;
 mod tally;
+mod threads;
 mod workloads;

@@ -5,7 +5,8 @@ use wal_core::{Log, LogError};
 use wal_format::Lsn;
 use wal_sim::Rng;
 
-/// The content of an entry: no two entries of a run have the same.
+/// The content of an entry: no two entries of a run have the same. Of three, one is noise, one ends in zeros, as files
+/// do, and one in something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Payload {
     pub(crate) id: u64,
@@ -16,6 +17,12 @@ impl Payload {
     pub(crate) fn bytes(self) -> Vec<u8> {
         let mut bytes = vec![0; self.len.max(8)];
         Rng::new(self.id).fill(&mut bytes);
+        let half = bytes.len() / 2;
+        match self.id % 3 {
+            0 => bytes[half..].fill(0),
+            1 => bytes[half..].fill(0xab),
+            _ => {}
+        }
         bytes[..8].copy_from_slice(&self.id.to_le_bytes());
         bytes
     }

@@ -14,6 +14,7 @@ use wal_core::{Clock, Options, SyncPolicy, SystemClock};
 use wal_sim::{DiskOptions, FailedSync, FailedWrite, Faults, Rng, Shots, Unwritten};
 
 use crate::{
+    codec::compression,
     exhaustive::Search,
     faults::meets,
     random::{self, Plan},
@@ -61,6 +62,9 @@ fn script(rng: &mut Rng) -> Workload {
     let mut options = Options { sync, ..options() };
     if rng.chance(64) {
         lengthen(&mut options);
+    }
+    if rng.chance(64) {
+        options.compression = compression();
     }
     Workload { name: "random", setup: Setup::of(options), ops }
 }
@@ -119,6 +123,9 @@ fn planned(seed: u64) -> Result<(), String> {
     if seed.is_multiple_of(4) {
         lengthen(&mut plan.setup.options);
     }
+    if seed.is_multiple_of(3) {
+        plan.setup.options.compression = compression();
+    }
     let Err(why) = plan.run() else { return Ok(()) };
     let plan = plan.shrunk();
     Err(format!("random run {seed}: {why}\nshorter: {:?}\nby {:#?}", plan.run(), plan.lives))
@@ -160,8 +167,9 @@ fn whatever_happens_nothing_acknowledged_is_lost() {
     let random_until =
         clock.monotonic() + Duration::from_secs(number("WAL_CRASH_RANDOM_SECONDS").unwrap_or(0));
     if violation.is_none() {
-        // Of eight jobs, the last three are random runs.
-        let random = |n| first + 8 * (n / 3) + 8 - (first % 8) + 5 + n % 3;
+        // Of eight jobs, the last three are random runs. These are far beyond those done before.
+        let beyond = (1 << 40) + (first | 7) + 1;
+        let random = |n| beyond + 8 * (n / 3) + 5 + n % 3;
         let (more, found) = jobs(random, |_| clock.monotonic() < random_until);
         tally += more;
         violation = found;

@@ -7,6 +7,8 @@ use wal_core::{Clock, Entropy, Environment, Options};
 use wal_segment::{Capabilities, Storage};
 use wal_sim::{DiskOptions, Rng, VirtualTime};
 
+use crate::codec::codecs;
+
 #[derive(Debug)]
 struct SimClock(Arc<VirtualTime>);
 
@@ -34,7 +36,7 @@ pub(crate) fn environment(storage: Arc<dyn Storage>, time: &Arc<VirtualTime>, se
         storage,
         clock: Arc::new(SimClock(Arc::clone(time))),
         entropy: Arc::new(SimEntropy(Mutex::new(Rng::new(seed)))),
-        codecs: Default::default(),
+        codecs: codecs(),
     }
 }
 

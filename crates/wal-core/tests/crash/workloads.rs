@@ -5,6 +5,7 @@ use std::time::Duration;
 use wal_core::{Durability, Options, SyncPolicy};
 
 use crate::{
+    codec::compression,
     rig::{Op, Setup},
     surroundings::options,
 };
@@ -206,6 +207,23 @@ pub(crate) fn workloads() -> Vec<Workload> {
                 Append(90_000),
                 KeepLast(1),
                 Append(9),
+            ],
+        ),
+        script(
+            "compressed",
+            Setup::of(Options { compression: compression(), ..options() }),
+            vec![
+                Append(BIG),
+                Append(600),
+                Batch(vec![500, 300, 900, 2000]),
+                Append(BIG),
+                CutLast(3),
+                Append(BIG),
+                Kill,
+                Append(300),
+                Append(BIG),
+                Reopen,
+                KeepLast(2),
             ],
         ),
     ]
