@@ -87,6 +87,19 @@ impl LocalStorage {
         Self::open(dir, options)
     }
 
+    /// Files are created by path. In a directory that has taken the place of ours their names would not be synced, and
+    /// nobody would be locked out. Where there is none, nothing was created.
+    #[cfg(unix)]
+    fn check_place(&self) -> io::Result<()> {
+        use std::os::unix::fs::MetadataExt;
+        let Ok(found) = fs::metadata(&self.dir) else { return Ok(()) };
+        let ours = self.handle.metadata()?;
+        if (found.dev(), found.ino()) == (ours.dev(), ours.ino()) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("{} has been replaced by another directory", self.dir.display())))
+    }
+
     /// Where `name` is, if it may name a segment at all.
     fn path(&self, name: &str) -> io::Result<PathBuf> {
         check_plain(name)?;
@@ -168,6 +181,7 @@ impl Storage for LocalStorage {
 
     #[cfg(unix)]
     fn sync_names(&self) -> io::Result<()> {
+        self.check_place()?;
         self.handle.sync_all()
     }
 

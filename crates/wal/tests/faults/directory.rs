@@ -82,6 +82,26 @@ fn a_directory_that_is_moved_away_takes_everything_acknowledged_along() {
 }
 
 #[test]
+fn a_directory_that_is_replaced_gets_nothing_acknowledged() {
+    for background_threads in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let [old, new] = ["old", "new"].map(|name| dir.path().join(name));
+        let wal = Wal::builder(&old).options(Options { background_threads, ..small() }).open().unwrap();
+        assert!(append_until_refused(&wal, 60).is_none());
+        fs::rename(&old, &new).unwrap();
+        fs::create_dir(&old).unwrap();
+        let error =
+            append_until_refused(&wal, 500).expect("the names of new segments cannot be made durable");
+        assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::Poisoned), "{error}");
+        assert_eq!(error.outcome(), Some(Outcome::NotAppended), "{error}");
+        assert_eq!(wal.append("no").unwrap_err().kind(), ErrorKind::Poisoned);
+        let last = wal.durable_lsn().unwrap().get();
+        drop(wal);
+        verify(&Wal::open(&new).unwrap(), last);
+    }
+}
+
+#[test]
 fn a_directory_that_is_removed_leaves_errors_and_no_panic() {
     for background_threads in [true, false] {
         let dir = tempfile::tempdir().unwrap();
