@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
 
 mod basic;
+mod damage;
+mod faulty;
 mod support;
