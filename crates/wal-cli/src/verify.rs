@@ -1,6 +1,6 @@
 //! `wal verify`: reads everything and checks every checksum.
 
-mod deep;
+pub(crate) mod deep;
 
 use std::{
     ops::RangeInclusive,

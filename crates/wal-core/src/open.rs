@@ -8,7 +8,7 @@ use wal_format::{
     FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, LogId, Lsn, Metadata, Position,
     Predecessor,
 };
-use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage};
+use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage, WriterLock};
 
 use crate::{
     Clock, Entropy, LogError, Options, RecoveryMode,
@@ -17,7 +17,7 @@ use crate::{
     engine::{Engine, Parts},
     error::{LockedSnafu, MissingLogSnafu, TornTailSnafu},
     prepare::Preparer,
-    recover::{self, Found, FoundLog, Lost, Part, Remains, position},
+    recover::{self, CutPlace, Found, FoundLog, Lost, Part, Remains, position},
     report::{Cut, RecoveryReport},
     view::View,
 };
@@ -43,23 +43,55 @@ pub struct Environment {
 
 pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Engine, LogError> {
     options.validate_for_writing()?;
-    let Environment { storage, clock, entropy, codecs } = environment;
-    let writer_lock = storage.lock().map_err(|source| {
+    let writer_lock = lock(&environment.storage)?;
+    let directory = Arc::new(Directory::new(Arc::clone(&environment.storage), &options.prefix));
+    let found = recover::find(&directory)?;
+    writer(environment, options, writer_lock, directory, found)
+}
+
+/// Becomes the only writer.
+pub(crate) fn lock(storage: &Arc<dyn Storage>) -> Result<WriterLock, LogError> {
+    storage.lock().map_err(|source| {
         let location = storage.location();
         if source.kind() == std::io::ErrorKind::WouldBlock {
             return LockedSnafu { location }.build();
         }
         LogError::segment("lock the log", SegmentError::Io { operation: "lock", path: location, source })
-    })?;
-    let directory = Arc::new(Directory::new(storage, &options.prefix));
-    let found = recover::find(&directory)?;
+    })
+}
+
+/// Ends a damaged log at a place, durably, and closes it.
+pub(crate) fn cut(
+    environment: Environment,
+    options: Options,
+    writer_lock: WriterLock,
+    left: &Remains,
+    place: CutPlace,
+) -> Result<(), LogError> {
+    let directory = Arc::new(Directory::new(Arc::clone(&environment.storage), &options.prefix));
+    let found = place.into_found(&directory, left)?;
+    let options = Options { recovery: RecoveryMode::CutTornTail, background_threads: false, ..options };
+    let engine = writer(environment, options, writer_lock, directory, found)?;
+    let closed = engine.close();
+    engine.unlock();
+    closed
+}
+
+fn writer(
+    environment: Environment,
+    options: Options,
+    writer_lock: WriterLock,
+    directory: Arc<Directory>,
+    found: Found,
+) -> Result<Engine, LogError> {
+    let Environment { clock, entropy, codecs, .. } = environment;
     let log_id = found.log_id.unwrap_or_else(|| new_log_id(&*entropy));
     let epoch = writer_lock.epoch.unwrap_or(found.epoch + 1);
     let greatest = found.greatest;
     let preparer =
         Preparer::new(Arc::clone(&directory), Arc::clone(&clock), entropy, log_id, epoch, greatest, &options);
     let start = Start::new(&directory, &found, &options)?;
-    let rewrite = start.rewrite;
+    let rewrite = start.rewrite || found.must_rewrite;
     let mut engine = Engine::new(Parts {
         codecs,
         directory,

@@ -2,6 +2,7 @@
 
 mod chain;
 mod closed;
+mod cut;
 mod remains;
 mod walk;
 
@@ -17,6 +18,7 @@ use wal_format::{
 use wal_segment::{Directory, Inspected, LazyFile, Listing, Segment, SegmentError, inspect, scan};
 
 pub(crate) use chain::Link;
+pub(crate) use cut::{CutPlace, place_of_cut};
 pub(crate) use remains::{Lost, Part, Remains, remains};
 pub(crate) use walk::walk;
 
@@ -37,6 +39,8 @@ pub(crate) struct Found {
     pub(crate) unused: Vec<SegmentId>,
     /// The first of the unused ones that was begun, and whether it holds whole frames.
     pub(crate) begun: Option<(SegmentId, bool)>,
+    /// The end must be written anew although it is proven: something else follows it.
+    pub(crate) must_rewrite: bool,
 }
 
 /// The segments that make up a log, and how its newest one ends.
@@ -94,7 +98,17 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
         }
     }
     let unused = unopened.iter().map(|segment| segment.header.segment).collect();
-    let mut found = Found { listing, log_id, epoch, greatest, log: None, dead: Vec::new(), unused, begun };
+    let mut found = Found {
+        listing,
+        log_id,
+        epoch,
+        greatest,
+        log: None,
+        dead: Vec::new(),
+        unused,
+        begun,
+        must_rewrite: false,
+    };
     if let Some(head) = head {
         let log = found_log(directory, &found.listing, &inspected, head)?;
         let live: BTreeSet<SegmentId> = log.links.iter().map(|link| link.inspected.header.segment).collect();

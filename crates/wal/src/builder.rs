@@ -9,12 +9,12 @@ use std::{
 
 use wal_compress::{Codec, Codecs};
 use wal_core::{
-    Clock, Entropy, Entry, Environment, Examination, Log, LogError, Options, SalvageReport, SystemClock,
-    SystemEntropy, examine, salvage,
+    Clock, Entropy, Entry, Environment, Examination, Log, LogError, Options, RepairReport, SalvageReport,
+    SystemClock, SystemEntropy, examine, repair, salvage,
 };
 use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
 
-use crate::{Error, Wal};
+use crate::{Error, RepairOptions, Wal};
 
 /// Opens a log with settings, or with another storage, clock or codec than the usual one. Made by [`Wal::builder`].
 ///
@@ -163,6 +163,22 @@ impl WalBuilder {
         salvage(environment.storage, environment.codecs, &options, each).map_err(Error::new)
     }
 
+    /// Removes files that are no longer part of the log, writes index files that are missing or wrong anew, and cuts a
+    /// damaged log if it may. Changes nothing unless there is a [quarantine](RepairOptions::quarantine), and says what
+    /// it did or would do. Nothing is edited in place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`examine`](Self::examine); [`ErrorKind::Locked`](crate::ErrorKind::Locked) when a writer has the log;
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it cannot be cut because nothing before the damage can be
+    /// kept; errors of writing.
+    pub fn repair(self, how: &RepairOptions) -> Result<RepairReport, Error> {
+        let local = self.local.clone();
+        let (environment, options) = self.parts(false).map_err(Error::new)?;
+        let how = how.in_core(local).map_err(Error::new)?;
+        repair(environment, &options, &how).map_err(Error::new)
+    }
+
     fn parts(self, create: bool) -> Result<(Environment, Options), LogError> {
         // Before anything is created: settings that cannot be used leave nothing behind.
         self.options.validate()?;
@@ -183,7 +199,7 @@ fn codecs(options: &Options, own: Vec<Arc<dyn Codec>>) -> Result<Codecs, LogErro
     Ok(codecs)
 }
 
-fn local(dir: &Path, options: LocalOptions, create: bool) -> Result<Arc<dyn Storage>, LogError> {
+pub(crate) fn local(dir: &Path, options: LocalOptions, create: bool) -> Result<Arc<dyn Storage>, LogError> {
     let opened = if create { LocalStorage::create(dir, options) } else { LocalStorage::open(dir, options) };
     let location = || dir.display().to_string();
     match opened {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
-use wal_core::{Log, LogError, Options, RecoveryMode, SalvageReport, examine, salvage};
+use wal_core::{
+    Log, LogError, Options, RecoveryMode, RepairOptions, SalvageReport, examine, repair, salvage,
+};
 use wal_format::Lsn;
 use wal_segment::{MemoryStorage, Storage};
 
@@ -294,4 +296,57 @@ fn entries_behind_a_damaged_header_are_found_without_an_index_file() {
     let [finding] = &told.damage[..] else { panic!("{told:?}") };
     let lsns = finding.lsns.clone().unwrap();
     assert_eq!(lsns.end().get() - lsns.start().get() + 1, ENTRIES - found.len() as u64);
+}
+
+/// Repair without leave changes nothing; with it, what it removes is in quarantine, and the log opens with the entries
+/// that the plan did not give up.
+fn check_repair(files: &Files, context: &str) -> Option<u64> {
+    let damaged = storage(files);
+    let env = |storage: &Arc<MemoryStorage>| environment(Arc::<MemoryStorage>::clone(storage));
+    let options = mode(RecoveryMode::CutTornTail);
+    let cut = RepairOptions { cut_at_damage: true, quarantine: None };
+    let plan = match repair(env(&damaged), &options, &cut) {
+        Ok(plan) => plan,
+        Err(LogError::InvalidArgument { .. }) => return None,
+        Err(error) => {
+            assert!(error.is_damage() || is_foreign(&error), "{context}: {error:?}");
+            return None;
+        }
+    };
+    assert!(&self::files(&*damaged) == files, "{context}: the plan changed something");
+    let quarantine = Arc::new(MemoryStorage::new());
+    let apply = RepairOptions { quarantine: Some(Arc::<MemoryStorage>::clone(&quarantine)), ..cut };
+    assert_eq!(repair(env(&damaged), &options, &apply).unwrap(), plan, "{context}");
+    let (after, kept) = (self::files(&*damaged), self::files(&*quarantine));
+    for (name, bytes) in files {
+        assert!(after.get(name) == Some(bytes) || kept.get(name) == Some(bytes), "{context}: {name} is gone");
+    }
+    let log = Log::open(env(&damaged), options).unwrap_or_else(|error| panic!("{context}: {error:?}"));
+    let (next, failed) = check_iterator(&log, context);
+    assert!(!failed && log.next_lsn().get() == next, "{context}: {next}");
+    if let Some(cut) = &plan.cut {
+        let first = cut.lsns.as_ref().map_or(ENTRIES + 1, |lsns| lsns.start().get());
+        assert_eq!(first.min(ENTRIES + 1), next, "{context}: {plan:?}");
+    }
+    assert_eq!(log.append(&payload(next)).unwrap().get(), next, "{context}");
+    Some(next)
+}
+
+#[test]
+fn a_repaired_log_opens_with_what_was_not_given_up() {
+    let files = specimen(true);
+    assert_eq!(check_repair(&files, "whole"), Some(ENTRIES + 1));
+    let mut repaired = 0;
+    for (at, (name, bytes)) in files.iter().enumerate() {
+        for place in (0..600).step_by(61).chain((600..bytes.len()).step_by(4999)) {
+            let mut damaged = files.clone();
+            damaged.get_mut(name).unwrap()[place] ^= 1 << (place % 8);
+            repaired += u64::from(check_repair(&damaged, &format!("byte {place} of {name}")).is_some());
+        }
+        let mut damaged = files.clone();
+        damaged.remove(name);
+        let next = check_repair(&damaged, &format!("without {name}"));
+        assert_eq!(next.is_some(), at > 0, "{name}");
+    }
+    assert!(repaired > 50, "{repaired}");
 }
