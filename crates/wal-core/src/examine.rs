@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use wal_compress::Codecs;
-use wal_format::{Frame, IndexPoint, Lsn, SegmentId};
+use wal_format::{Frame, FrameKind, IndexPoint, Lsn, SegmentId};
 use wal_segment::{Directory, Storage};
 
 use crate::{
@@ -71,10 +71,13 @@ fn examine_once(directory: &Arc<Directory>, payloads: &Payloads) -> Result<Exami
     let mut time = 0;
     let damage = walk(directory, &left, &mut |part, frame| {
         found.frames += 1;
-        if frame.header.time < time {
-            more.push(place(part, frame, "its time lies before that of the frame before it"));
+        // An opening may be younger than the frames that were copied behind it.
+        if frame.header.kind == FrameKind::Entries {
+            if frame.header.time < time {
+                more.push(place(part, frame, "its time lies before that of the entries before it"));
+            }
+            time = frame.header.time;
         }
-        time = time.max(frame.header.time);
         if let Some(finding) = pointers.pass(part, frame) {
             more.push(finding);
         }

@@ -5,4 +5,5 @@
 mod basic;
 mod damage;
 mod faulty;
+mod health;
 mod support;
