@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, demo, dump, get, info, ls, verify};
+use crate::{append, demo, dump, get, info, ls, repair, verify};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -12,6 +12,7 @@ Examples:
   wal get ./log 42                           the bytes of one entry
   wal info ./log                             where the log begins and ends, and how it ended
   wal verify ./log && echo intact            check every checksum
+  wal repair ./log                           what can be done about damage; changes nothing
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
@@ -34,6 +35,7 @@ pub(crate) enum Verb {
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
     Verify(verify::VerifyArgs),
+    Repair(repair::RepairArgs),
     Demo(demo::DemoArgs),
     /// The process that `demo` kills.
     #[command(hide = true)]

@@ -17,6 +17,7 @@ mod get;
 mod info;
 mod ls;
 mod output;
+mod repair;
 mod size;
 mod table;
 mod verify;
@@ -52,6 +53,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Ls(args) => ls::run(&args, &mut out),
         Verb::Info(args) => info::run(&args, &mut out),
         Verb::Verify(args) => verify::run(&args, &mut out),
+        Verb::Repair(args) => repair::run(&args, &mut out),
         Verb::Demo(args) => demo::run(&args, &mut out),
         Verb::DemoWriter(args) => demo::writer::run(&args),
     };

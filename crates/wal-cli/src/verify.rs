@@ -1,6 +1,11 @@
 //! `wal verify`: reads everything and checks every checksum.
 
-use std::{ops::RangeInclusive, path::PathBuf};
+pub(crate) mod deep;
+
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 use wal::{Cut, ErrorKind, Lsn, ReadMode, SegmentSummary, Wal};
 
@@ -15,6 +20,10 @@ Reads with system calls, never through a memory map, so that a failing disk is a
 place is named on stderr with its file, offset and LSNs. A torn write at the end was never acknowledged and is no
 damage; it is mentioned.
 
+With --deep every frame of every file is read, also those that hold no entries, the links between segments, the headers
+of segments that are no longer part of the log, and the index files are checked, and damage that keeps the log from
+being opened does not end the search.
+
 Exit codes: 0 intact, 3 damaged, 1 could not be read.";
 
 /// Entries in a row that cannot be read before the rest of their segment is given up.
@@ -26,9 +35,15 @@ const UNREADABLE_MAX: u32 = 20_000;
 pub(crate) struct VerifyArgs {
     /// The directory of the log
     dir: PathBuf,
+    /// Check what only recovery and repair look at, too, and go on where the log cannot be opened
+    #[arg(long)]
+    deep: bool,
 }
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
+    if args.deep {
+        return deep::run(&args.dir, out);
+    }
     let log = Wal::builder(&args.dir).read_mode(ReadMode::Pread);
     let survey = Survey::of(&log.open_read_only()?)?;
     if let Some(cut) = survey.cut {
@@ -37,10 +52,14 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
     survey.places.iter().for_each(|place| tell(&place.describe()));
     let (entries, bytes) = (survey.entries, size::human(survey.payload_bytes));
     out.line(format_args!("{} segments, {entries} entries, {bytes} of payload read", survey.segments))?;
-    match survey.places.len() {
+    verdict(&args.dir, survey.places.len(), out)
+}
+
+fn verdict(dir: &Path, places: usize, out: &mut Output) -> Result<(), Failure> {
+    match places {
         0 => out.line("intact"),
-        1 => DamageSnafu { dir: &args.dir, places: "one place is" }.fail(),
-        n => DamageSnafu { dir: &args.dir, places: format!("{n} places are") }.fail(),
+        1 => DamageSnafu { dir, places: "one place is" }.fail(),
+        n => DamageSnafu { dir, places: format!("{n} places are") }.fail(),
     }
 }
 

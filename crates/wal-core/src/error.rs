@@ -42,6 +42,20 @@ pub enum LogError {
         /// An entry next to those it held.
         near: Lsn,
     },
+    /// The log ends in a torn write, and was opened in a mode that refuses to cut it. Nothing was changed.
+    #[snafu(display(
+        "{path} ends in a torn write at offset {offset}, which would be cut off before entry {next}"
+    ))]
+    TornTail {
+        /// Which file.
+        path: String,
+        /// Where the valid data ends.
+        offset: u64,
+        /// The LSN that the first entry cut off would have had.
+        next: Lsn,
+        /// Whether whole frames would be cut off, too.
+        frames_beyond: bool,
+    },
     /// There is no log to read.
     #[snafu(display("there is no log in {location}"))]
     MissingLog {

@@ -196,7 +196,10 @@ impl Log {
             Bound::Unbounded => next,
         };
         let from = from.max(engine.first_retained());
-        Iter::new(Arc::clone(engine), from, to.min(next))
+        // Where the end of the log is lost the range goes one further, to the error that says so.
+        let end = if engine.view().lost_end() { next.next() } else { next };
+        let to = if range.end_bound() == Bound::Unbounded { end } else { to };
+        Iter::new(Arc::clone(engine), from, to.min(end))
     }
 
     /// The first entry of the log; `None` when it is empty.

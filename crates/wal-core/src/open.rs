@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use wal_compress::Codecs;
 use wal_format::{
-    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, LogId, Lsn, Metadata, Position, Predecessor,
+    FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, LogId, Lsn, Metadata, Position,
+    Predecessor,
 };
-use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage};
+use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage, WriterLock};
 
 use crate::{
-    Clock, Entropy, LogError, Options,
+    Clock, Entropy, LogError, Options, RecoveryMode,
     appender::Appender,
     begin::{Beginning, Carried, Inheritance},
     engine::{Engine, Parts},
-    error::{ExhaustedSnafu, LockedSnafu, MissingLogSnafu},
+    error::{ExhaustedSnafu, LockedSnafu, MissingLogSnafu, TornTailSnafu},
     prepare::Preparer,
-    recover::{self, Found, FoundLog, position},
+    recover::{self, CutPlace, Found, FoundLog, Lost, Part, Remains, position},
     report::{Cut, RecoveryReport},
     view::View,
 };
@@ -41,17 +42,49 @@ pub struct Environment {
 }
 
 pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Engine, LogError> {
-    options.validate()?;
-    let Environment { storage, clock, entropy, codecs } = environment;
-    let writer_lock = storage.lock().map_err(|source| {
+    options.validate_for_writing()?;
+    let writer_lock = lock(&environment.storage)?;
+    let directory = Arc::new(Directory::new(Arc::clone(&environment.storage), &options.prefix));
+    let found = recover::find(&directory)?;
+    writer(environment, options, writer_lock, directory, found)
+}
+
+/// Becomes the only writer.
+pub(crate) fn lock(storage: &Arc<dyn Storage>) -> Result<WriterLock, LogError> {
+    storage.lock().map_err(|source| {
         let location = storage.location();
         if source.kind() == std::io::ErrorKind::WouldBlock {
             return LockedSnafu { location }.build();
         }
         LogError::segment("lock the log", SegmentError::Io { operation: "lock", path: location, source })
-    })?;
-    let directory = Arc::new(Directory::new(storage, &options.prefix));
-    let found = recover::find(&directory)?;
+    })
+}
+
+/// Ends a damaged log at a place, durably, and closes it.
+pub(crate) fn cut(
+    environment: Environment,
+    options: Options,
+    writer_lock: WriterLock,
+    left: &Remains,
+    place: CutPlace,
+) -> Result<(), LogError> {
+    let directory = Arc::new(Directory::new(Arc::clone(&environment.storage), &options.prefix));
+    let found = place.into_found(&directory, left)?;
+    let options = Options { recovery: RecoveryMode::CutTornTail, background_threads: false, ..options };
+    let engine = writer(environment, options, writer_lock, directory, found)?;
+    let closed = engine.close();
+    engine.unlock();
+    closed
+}
+
+fn writer(
+    environment: Environment,
+    options: Options,
+    writer_lock: WriterLock,
+    directory: Arc<Directory>,
+    found: Found,
+) -> Result<Engine, LogError> {
+    let Environment { clock, entropy, codecs, .. } = environment;
     let log_id = found.log_id.unwrap_or_else(|| new_log_id(&*entropy));
     // Leave room for a long life: a number so near its end was not reached by counting.
     let greatest = found.greatest;
@@ -63,7 +96,7 @@ pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<
     let preparer =
         Preparer::new(Arc::clone(&directory), Arc::clone(&clock), entropy, log_id, epoch, greatest, &options);
     let start = Start::new(&directory, &found, &options)?;
-    let rewrite = start.rewrite;
+    let rewrite = start.rewrite || found.must_rewrite;
     let mut engine = Engine::new(Parts {
         codecs,
         directory,
@@ -111,6 +144,10 @@ pub(crate) fn look(directory: &Arc<Directory>, options: &Options) -> Result<Star
         attempts += 1;
         match recover::find(directory).and_then(|found| Start::new(directory, &found, options)) {
             Err(error) if attempts < READ_ATTEMPTS && may_pass(&error) => std::thread::yield_now(),
+            Err(error) if options.recovery == RecoveryMode::ReadToDamage && is_loss(&error) => {
+                return recover::remains(directory)?
+                    .map_or(Err(error), |left| Start::of_remains(directory, &left));
+            }
             Ok(start) if start.report.next.is_none() => {
                 return MissingLogSnafu { location: directory.storage().location() }.fail();
             }
@@ -119,12 +156,19 @@ pub(crate) fn look(directory: &Arc<Directory>, options: &Options) -> Result<Star
     }
 }
 
+/// Damage around which the rest can be read; files of another log among ours are such, too.
+fn is_loss(error: &LogError) -> bool {
+    let foreign = matches!(error, LogError::Segment { source: SegmentError::Foreign { .. }, .. });
+    error.is_damage() || foreign
+}
+
 fn may_pass(error: &LogError) -> bool {
     let gone = |source: &SegmentError| {
         source.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     };
     match error {
         LogError::Segment { source, .. } => gone(source) || source.is_damage(),
+        LogError::TornTail { .. } => true,
         error => error.is_damage(),
     }
 }
@@ -156,6 +200,7 @@ impl Start {
         let Some(log) = &found.log else {
             report.clean = found.begun.is_none();
             report.cut = begun(found, options.first_lsn);
+            refuse(directory, &report, options)?;
             return Ok(Self {
                 appender: Appender::new(options.first_lsn, options.first_lsn, Metadata::default(), 0),
                 durable_next: options.first_lsn,
@@ -168,6 +213,7 @@ impl Start {
         describe(&mut report, log);
         report.clean &= found.begun.is_none();
         report.cut = report.cut.or(begun(found, log.next()));
+        refuse(directory, &report, options)?;
         let mut segments: Vec<Arc<Segment>> =
             log.links.iter().map(|link| Arc::new(link.segment(directory))).collect();
         segments.push(Arc::new(log.segment(directory, log.verdict.end, log.proven())));
@@ -176,12 +222,52 @@ impl Start {
         Ok(Self {
             appender: Appender::new(log.next(), log.first_retained, log.metadata.clone(), log.time()),
             durable_next,
-            view: View { segments },
+            view: View { segments, lost: Arc::default() },
             inheritance: Inheritance::End(beginning(directory, log)?),
             report,
             rewrite,
         })
     }
+
+    /// For reading what is left of a damaged log.
+    fn of_remains(directory: &Arc<Directory>, left: &Remains) -> Result<Self, LogError> {
+        let lost = left.lost();
+        let verdict = &left.verdict;
+        let next = verdict.next.unwrap_or(left.first_retained);
+        let head = left.parts.last().map(|part| &part.inspected);
+        let report = RecoveryReport {
+            segments: left.parts.len(),
+            first: Some(left.first_retained),
+            next: Some(next),
+            proven: head.map(|head| position(head, verdict.proven.max(FIRST_FRAME))),
+            dead: left.dead.clone(),
+            unused: left.unused.clone(),
+            strangers: left.listing.strangers.clone(),
+            lost: lost.iter().map(Lost::finding).collect(),
+            ..RecoveryReport::default()
+        };
+        let newest = left.parts.len().saturating_sub(1);
+        let durable = |at: usize, end: u64| if at == newest { verdict.proven.max(FIRST_FRAME) } else { end };
+        let of = |(at, part): (usize, &Part)| Arc::new(part.segment(directory, durable(at, part.end)));
+        let segments = left.parts.iter().enumerate().map(of).collect();
+        let time = verdict.last.map_or(0, |last| last.time);
+        Ok(Self {
+            appender: Appender::new(next, left.first_retained, left.metadata.clone(), time),
+            durable_next: next,
+            view: View { segments, lost: Arc::new(lost) },
+            inheritance: Inheritance::None,
+            report,
+            rewrite: false,
+        })
+    }
+}
+
+/// In the strict mode anything to cut is an error.
+fn refuse(directory: &Directory, report: &RecoveryReport, options: &Options) -> Result<(), LogError> {
+    let Some(cut) = report.cut.filter(|_| options.recovery == RecoveryMode::Refuse) else { return Ok(()) };
+    let path = directory.path(FileName::Segment(cut.at.segment));
+    let Cut { at: Position { offset, .. }, next, frames_beyond } = cut;
+    TornTailSnafu { path, offset, next, frames_beyond }.fail()
 }
 
 /// A segment whose opening is torn: what was written into it was never proven.

@@ -40,6 +40,29 @@ impl SyncPolicy {
     }
 }
 
+/// What opening a log makes of an end that a crash left behind, and of damage.
+///
+/// Whatever the mode, a file that cannot be read is an error of its own, never taken for an absent one; and nothing
+/// that is proven to have been durable is ever cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecoveryMode {
+    /// Anything to cut is an error that says what it would be, a torn write at the end included:
+    /// [`LogError::TornTail`]. Nothing is changed then. For those who want to look before anything is cut.
+    Refuse,
+    /// A torn write at the end, which was never acknowledged, is cut and reported; damage is an error. The default.
+    #[default]
+    CutTornTail,
+    /// For reading only: a damaged log is opened all the same, with what is left. Entries up to the first damaged place
+    /// are there; reading a lost one is [`LogError::Lost`] with the range that is gone, and an iterator ends with that
+    /// error. Entries behind a lost segment can be read, too; those behind damage in the newest segment cannot (see
+    /// [`salvage`](crate::salvage)). [`RecoveryReport::lost`](crate::RecoveryReport::lost) says where it stops.
+    ///
+    /// Where the segment is lost that says how far another one is valid, entries that a truncation had removed may be
+    /// shown again.
+    ReadToDamage,
+}
+
 /// How far an append goes before it returns: overrides the policy for one append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Durability {
@@ -89,6 +112,8 @@ pub struct Options {
     pub checksum: ChecksumKind,
     /// How entries are compressed. Default: not at all.
     pub compression: Compression,
+    /// What opening makes of a torn end and of damage. Default: [`RecoveryMode::CutTornTail`].
+    pub recovery: RecoveryMode,
     /// LSN of the first entry of a new log. Default: 1.
     pub first_lsn: Lsn,
     /// What every file name starts with; no path separators. Default: nothing.
@@ -113,6 +138,7 @@ impl Default for Options {
             unsynced_age_max: Duration::from_secs(5),
             checksum: ChecksumKind::Crc32,
             compression: Compression::default(),
+            recovery: RecoveryMode::default(),
             first_lsn: Lsn::FIRST,
             prefix: String::new(),
             metadata_len_max: 64 << 10,
@@ -157,6 +183,19 @@ impl Options {
         check(!separators, "prefix", "it must not contain path separators")?;
         check(self.prefix.len() <= 100, "prefix", "it must be at most 100 bytes long")?;
         self.compression.validate().map_err(|source| LogError::Compression { source })
+    }
+
+    /// Checks every field, and that they are fit for opening a log for writing.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`](Self::validate); [`RecoveryMode::ReadToDamage`] is for reading only.
+    pub fn validate_for_writing(&self) -> Result<(), LogError> {
+        if self.recovery == RecoveryMode::ReadToDamage {
+            let why = "ReadToDamage is for logs that are opened for reading only";
+            return InvalidOptionSnafu { option: "recovery", why }.fail();
+        }
+        self.validate()
     }
 }
 

@@ -49,6 +49,9 @@ impl Engine {
         }
         let next = self.marks.next();
         if lsn >= next {
+            if let Some(lost) = self.view().lost(lsn) {
+                return Err(lost);
+            }
             return OutOfRangeSnafu { lsn, next }.fail();
         }
         // After a failed sync only what is durable is certain.
@@ -123,7 +126,7 @@ impl Engine {
     fn gone(&self, lsn: Lsn) -> LogError {
         match self.check_readable(lsn) {
             Err(error) => error,
-            Ok(()) => LogError::CutOff { lsn, next: self.marks.next() },
+            Ok(()) => self.view().lost(lsn).unwrap_or(LogError::CutOff { lsn, next: self.marks.next() }),
         }
     }
 }

@@ -2,6 +2,9 @@
 
 mod chain;
 mod closed;
+mod cut;
+mod remains;
+mod walk;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +18,9 @@ use wal_format::{
 use wal_segment::{Directory, Inspected, LazyFile, Listing, Segment, SegmentError, inspect, scan};
 
 pub(crate) use chain::Link;
+pub(crate) use cut::{CutPlace, place_of_cut};
+pub(crate) use remains::{Lost, Part, Remains, remains};
+pub(crate) use walk::walk;
 
 use crate::{LogError, error::MissingSegmentSnafu};
 
@@ -33,6 +39,8 @@ pub(crate) struct Found {
     pub(crate) unused: Vec<SegmentId>,
     /// The first of the unused ones that was begun, and whether it holds whole frames.
     pub(crate) begun: Option<(SegmentId, bool)>,
+    /// The end must be written anew although it is proven: something else follows it.
+    pub(crate) must_rewrite: bool,
 }
 
 /// The segments that make up a log, and how its newest one ends.
@@ -90,7 +98,17 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
         }
     }
     let unused = unopened.iter().map(|segment| segment.header.segment).collect();
-    let mut found = Found { listing, log_id, epoch, greatest, log: None, dead: Vec::new(), unused, begun };
+    let mut found = Found {
+        listing,
+        log_id,
+        epoch,
+        greatest,
+        log: None,
+        dead: Vec::new(),
+        unused,
+        begun,
+        must_rewrite: false,
+    };
     if let Some(head) = head {
         let log = found_log(directory, &found.listing, &inspected, head)?;
         let live: BTreeSet<SegmentId> = log.links.iter().map(|link| link.inspected.header.segment).collect();
@@ -197,20 +215,24 @@ fn never_used(directory: &Directory, segment: &Inspected, alone: bool) -> Result
     Err(LogError::Lost { first: Lsn::FIRST, last: None, source })
 }
 
-/// The log that most of the segments belong to; one that belongs to another is an error.
+/// The log of the segments; one that belongs to another is an error.
 fn same_log(inspected: &[Inspected]) -> Result<Option<LogId>, SegmentError> {
-    let mut counts: BTreeMap<[u8; 16], usize> = BTreeMap::new();
-    for segment in inspected {
-        *counts.entry(segment.header.log_id.0).or_default() += 1;
-    }
-    let most = counts.iter().max_by_key(|(_, count)| **count);
-    let Some(expected) = most.map(|(id, _)| LogId(*id)) else { return Ok(None) };
+    let Some(expected) = majority(inspected) else { return Ok(None) };
     match inspected.iter().find(|segment| segment.header.log_id != expected) {
         Some(other) => {
             Err(SegmentError::Foreign { path: other.path.clone(), found: other.header.log_id, expected })
         }
         None => Ok(Some(expected)),
     }
+}
+
+/// The log that most of the segments belong to.
+fn majority(inspected: &[Inspected]) -> Option<LogId> {
+    let mut counts: BTreeMap<[u8; 16], usize> = BTreeMap::new();
+    for segment in inspected {
+        *counts.entry(segment.header.log_id.0).or_default() += 1;
+    }
+    counts.iter().max_by_key(|(_, count)| **count).map(|(id, _)| LogId(*id))
 }
 
 /// Where the newest segment ends, for the report.

@@ -1,6 +1,9 @@
 //! What opening a log found and did.
 
+use std::{error::Error, ops::RangeInclusive};
+
 use wal_format::{Lsn, Position, SegmentId};
+use wal_segment::SegmentError;
 
 /// What [`Log::open`](crate::Log::open) found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +30,10 @@ pub struct RecoveryReport {
     pub unused: Vec<SegmentId>,
     /// Files in the directory that are not the log's. Nobody touches them.
     pub strangers: Vec<String>,
+    /// What could be seen to be lost without reading everything, in ascending order, under
+    /// [`RecoveryMode::ReadToDamage`](crate::RecoveryMode::ReadToDamage). The log is whole up to the first of them, as
+    /// far as opening looks; each of these entries is an error when it is read.
+    pub lost: Vec<Finding>,
 }
 
 /// A torn tail: what an interrupted write left behind.
@@ -40,4 +47,32 @@ pub struct Cut {
     /// Whole frames that were found beyond the end. They were never acknowledged, unless the medium has damaged exactly
     /// the last sync before the crash, which nothing can tell from a torn one.
     pub frames_beyond: bool,
+}
+
+/// Something that is not as it should be, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Which file.
+    pub path: String,
+    /// Where in it, in bytes from its start, when it is one place.
+    pub offset: Option<u64>,
+    /// The entries that cannot be read because of it; up to [`Lsn::MAX`] when nobody knows how many there were. `None`
+    /// when no entry is concerned.
+    pub lsns: Option<RangeInclusive<Lsn>>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Finding {
+    pub(crate) fn of(source: &SegmentError, lsns: Option<RangeInclusive<Lsn>>) -> Self {
+        let mut what = source.to_string();
+        let mut cause = source.source();
+        while let Some(error) = cause {
+            what.push_str(": ");
+            what.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Self { path: source.path().to_owned(), offset: source.offset(), lsns, what }
+    }
 }

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use wal_format::{FIRST_FRAME, Lsn, SegmentId};
 use wal_segment::Segment;
 
+use crate::{LogError, recover::Lost};
+
 /// The segments of a log, oldest first. Readers keep the one they began with; its files stay readable after they were
 /// removed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     pub(crate) segments: Vec<Arc<Segment>>,
+    /// Entries that are known to be gone. Empty but for a damaged log that was opened for reading what is left.
+    pub(crate) lost: Arc<Vec<Lost>>,
 }
 
 impl View {
@@ -29,7 +33,7 @@ impl View {
         let keep = after.map_or(0, |after| self.segments.partition_point(|segment| segment.id() <= after));
         let mut segments = self.segments.get(..keep).unwrap_or(&[]).to_vec();
         segments.push(segment);
-        Self { segments }
+        Self { segments, lost: Arc::clone(&self.lost) }
     }
 
     /// The view without the segments that hold only entries before `first`. Those from the newest whose opening is
@@ -37,6 +41,19 @@ impl View {
     pub(crate) fn trimmed(&self, first: Lsn) -> Self {
         let opened = self.segments.iter().rposition(|segment| segment.durable() > FIRST_FRAME);
         let keep_from = self.position(first).unwrap_or(0).min(opened.unwrap_or(0));
-        Self { segments: self.segments.get(keep_from..).unwrap_or(&[]).to_vec() }
+        Self {
+            segments: self.segments.get(keep_from..).unwrap_or(&[]).to_vec(),
+            lost: Arc::clone(&self.lost),
+        }
+    }
+
+    /// Why an entry is gone, if it is known to be.
+    pub(crate) fn lost(&self, lsn: Lsn) -> Option<LogError> {
+        self.lost.iter().find(|lost| lost.lsns.contains(&lsn)).map(Lost::error)
+    }
+
+    /// Whether entries followed the end of the log, nobody knows how many.
+    pub(crate) fn lost_end(&self) -> bool {
+        self.lost.last().is_some_and(|lost| *lost.lsns.end() == Lsn::MAX)
     }
 }

@@ -142,6 +142,12 @@ impl Directory {
         self.storage.open(&name.with_prefix(&self.prefix))
     }
 
+    /// Length of a segment's file in bytes; `None` when it cannot be asked.
+    #[must_use]
+    pub fn len_of(&self, segment: SegmentId) -> Option<u64> {
+        self.open_file(FileName::Segment(segment)).ok()?.len().ok()
+    }
+
     /// Removes a file; that it is gone already is no error. Durable after [`sync_names`](Self::sync_names).
     ///
     /// # Errors

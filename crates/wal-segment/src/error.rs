@@ -46,6 +46,12 @@ pub enum SegmentError {
         /// The log that most segments beside it belong to.
         expected: LogId,
     },
+    /// A file that others say must be there is not.
+    #[snafu(display("{path} is missing"))]
+    Missing {
+        /// Which file.
+        path: String,
+    },
     /// The file's name and header give different segment ids.
     #[snafu(display("{path} holds segment {found}; it was renamed or copied"))]
     Misnamed {
@@ -86,7 +92,14 @@ impl SegmentError {
     /// Whether the bytes are damaged, as opposed to unreadable, unsupported or not ours.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
-        matches!(self, Self::Header { .. } | Self::Frame { .. } | Self::Body { .. } | Self::Misnamed { .. })
+        matches!(
+            self,
+            Self::Header { .. }
+                | Self::Frame { .. }
+                | Self::Body { .. }
+                | Self::Misnamed { .. }
+                | Self::Missing { .. }
+        )
     }
 
     /// The error of the storage, when that is what it was.
@@ -94,6 +107,54 @@ impl SegmentError {
     pub const fn io_error(&self) -> Option<&io::Error> {
         match self {
             Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// The same once more; `None` for an error of the storage, which happened once.
+    #[must_use]
+    pub fn duplicate(&self) -> Option<Self> {
+        Some(match self {
+            Self::Io { .. } => return None,
+            Self::Header { path, source } => Self::Header { path: path.clone(), source: *source },
+            Self::Unsupported { path, source } => Self::Unsupported { path: path.clone(), source: *source },
+            Self::Foreign { path, found, expected } => {
+                Self::Foreign { path: path.clone(), found: *found, expected: *expected }
+            }
+            Self::Missing { path } => Self::Missing { path: path.clone() },
+            Self::Misnamed { path, found } => Self::Misnamed { path: path.clone(), found: *found },
+            Self::Frame { path, offset, source } => {
+                Self::Frame { path: path.clone(), offset: *offset, source: *source }
+            }
+            Self::Body { path, offset, source } => {
+                Self::Body { path: path.clone(), offset: *offset, source: *source }
+            }
+            Self::SyncFailed { path } => Self::SyncFailed { path: path.clone() },
+        })
+    }
+
+    /// The file or directory that this is about.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Io { path, .. }
+            | Self::Header { path, .. }
+            | Self::Unsupported { path, .. }
+            | Self::Foreign { path, .. }
+            | Self::Missing { path }
+            | Self::Misnamed { path, .. }
+            | Self::Frame { path, .. }
+            | Self::Body { path, .. }
+            | Self::SyncFailed { path } => path,
+        }
+    }
+
+    /// The place in the file, in bytes from its start, where there is one.
+    #[must_use]
+    pub const fn offset(&self) -> Option<u64> {
+        match self {
+            Self::Frame { offset, .. } | Self::Body { offset, .. } => Some(*offset),
+            Self::Header { .. } | Self::Misnamed { .. } | Self::Foreign { .. } => Some(0),
             _ => None,
         }
     }

@@ -2,15 +2,19 @@
 
 use std::{
     io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use wal_compress::{Codec, Codecs};
-use wal_core::{Clock, Entropy, Environment, Log, LogError, Options, SystemClock, SystemEntropy};
+use wal_core::{
+    Clock, Entropy, Entry, Environment, Examination, Log, LogError, Options, RepairReport, SalvageReport,
+    SystemClock, SystemEntropy, examine, repair, salvage,
+};
 use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
 
-use crate::{Error, Wal};
+use crate::{Error, RepairOptions, Wal};
 
 /// Opens a log with settings, or with another storage, clock or codec than the usual one. Made by [`Wal::builder`].
 ///
@@ -119,6 +123,7 @@ impl WalBuilder {
     /// Those of [`Wal::open`]; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for settings out of range and codecs
     /// with an id that is reserved or taken.
     pub fn open(self) -> Result<Wal, Error> {
+        self.options.validate_for_writing().map_err(Error::new)?;
         let create = self.create;
         let (environment, options) = self.parts(create).map_err(Error::new)?;
         Log::open(environment, options).map(Wal::new).map_err(Error::new)
@@ -132,6 +137,46 @@ impl WalBuilder {
     pub fn open_read_only(self) -> Result<Wal, Error> {
         let (environment, options) = self.parts(false).map_err(Error::new)?;
         Log::open_read_only(environment, options).map(Wal::new).map_err(Error::new)
+    }
+
+    /// Reads and checks everything that belongs to the log, and goes on behind damage. Takes no lock and changes
+    /// nothing. Maps nothing: with [`ReadMode::Mmap`], too, it reads by copying.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no log;
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when there is nothing that can be read at all;
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io), [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    pub fn examine(self) -> Result<Examination, Error> {
+        let (environment, options) = self.parts(false).map_err(Error::new)?;
+        examine(environment.storage, environment.codecs, &options).map_err(Error::new)
+    }
+
+    /// Hands every entry that still verifies to `each`, with its LSN, in ascending order; the entries of one call were
+    /// appended together. Takes no lock and changes nothing. [`salvage`](crate::salvage) copies them into new logs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`examine`](Self::examine).
+    pub fn salvage(self, each: impl FnMut(&[Entry]) -> ControlFlow<()>) -> Result<SalvageReport, Error> {
+        let (environment, options) = self.parts(false).map_err(Error::new)?;
+        salvage(environment.storage, environment.codecs, &options, each).map_err(Error::new)
+    }
+
+    /// Removes files that are no longer part of the log, writes index files that are missing or wrong anew, and cuts a
+    /// damaged log if it may. Changes nothing unless there is a [quarantine](RepairOptions::quarantine), and says what
+    /// it did or would do. Nothing is edited in place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`examine`](Self::examine); [`ErrorKind::Locked`](crate::ErrorKind::Locked) when a writer has the log;
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it cannot be cut because nothing before the damage can be
+    /// kept; errors of writing.
+    pub fn repair(self, how: &RepairOptions) -> Result<RepairReport, Error> {
+        let local = self.local.clone();
+        let (environment, options) = self.parts(false).map_err(Error::new)?;
+        let how = how.in_core(local).map_err(Error::new)?;
+        repair(environment, &options, &how).map_err(Error::new)
     }
 
     fn parts(self, create: bool) -> Result<(Environment, Options), LogError> {
@@ -154,7 +199,7 @@ fn codecs(options: &Options, own: Vec<Arc<dyn Codec>>) -> Result<Codecs, LogErro
     Ok(codecs)
 }
 
-fn local(dir: &Path, options: LocalOptions, create: bool) -> Result<Arc<dyn Storage>, LogError> {
+pub(crate) fn local(dir: &Path, options: LocalOptions, create: bool) -> Result<Arc<dyn Storage>, LogError> {
     let opened = if create { LocalStorage::create(dir, options) } else { LocalStorage::open(dir, options) };
     let location = || dir.display().to_string();
     match opened {

@@ -15,6 +15,9 @@ pub enum ErrorKind {
     /// does not help: restore the files from a copy, or inspect and repair them. [`Error::path`], [`Error::offset`] and
     /// [`Error::lsns`] say where and what.
     Corrupt,
+    /// The log ends in a torn write, and was opened with [`RecoveryMode::Refuse`](crate::RecoveryMode::Refuse). Nothing
+    /// was changed. Open it with [`CutTornTail`](crate::RecoveryMode::CutTornTail) to have it cut.
+    Torn,
     /// The operating system or the storage reported an error, which says nothing about the bytes.
     /// [`source`](error::Error::source) is what it said. A read may be tried again; after a failed append or sync
     /// reopen the log.
@@ -141,8 +144,10 @@ impl Error {
             LogError::MissingSegment { location, .. }
             | LogError::MissingLog { location }
             | LogError::Locked { location } => Some(location),
-            LogError::Inconsistent { path, .. } | LogError::Undecodable { path, .. } => Some(path),
-            cause => segment_error(cause).map(path_of),
+            LogError::Inconsistent { path, .. }
+            | LogError::Undecodable { path, .. }
+            | LogError::TornTail { path, .. } => Some(path),
+            cause => segment_error(cause).map(SegmentError::path),
         }
     }
 
@@ -158,16 +163,10 @@ impl Error {
     /// The place in the file, in bytes from its start.
     #[must_use]
     pub fn offset(&self) -> Option<u64> {
-        if let LogError::Undecodable { offset, .. } = self.root() {
+        if let LogError::Undecodable { offset, .. } | LogError::TornTail { offset, .. } = self.root() {
             return Some(*offset);
         }
-        match segment_error(self.root())? {
-            SegmentError::Frame { offset, .. } | SegmentError::Body { offset, .. } => Some(*offset),
-            SegmentError::Header { .. } | SegmentError::Misnamed { .. } | SegmentError::Foreign { .. } => {
-                Some(0)
-            }
-            _ => None,
-        }
+        segment_error(self.root())?.offset()
     }
 
     /// What lies below "not confirmed".
@@ -232,6 +231,7 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
             ErrorKind::Corrupt
         }
         LogError::MissingLog { .. } | LogError::OutOfRange { .. } => ErrorKind::NotFound,
+        LogError::TornTail { .. } => ErrorKind::Torn,
         LogError::Locked { .. } => ErrorKind::Locked,
         LogError::Full { .. } => ErrorKind::Full,
         LogError::Poisoned { .. } => ErrorKind::Poisoned,
@@ -290,20 +290,6 @@ const fn segment_error(cause: &LogError) -> Option<&SegmentError> {
             Some(source)
         }
         _ => None,
-    }
-}
-
-fn path_of(cause: &SegmentError) -> &str {
-    match cause {
-        SegmentError::Io { path, .. }
-        | SegmentError::Header { path, .. }
-        | SegmentError::Unsupported { path, .. }
-        | SegmentError::Foreign { path, .. }
-        | SegmentError::Misnamed { path, .. }
-        | SegmentError::Frame { path, .. }
-        | SegmentError::Body { path, .. }
-        | SegmentError::SyncFailed { path } => path,
-        _ => "",
     }
 }
 

@@ -60,6 +60,8 @@ mod batch;
 mod builder;
 mod error;
 mod iter;
+mod repair;
+mod salvage;
 pub mod storage;
 mod ticket;
 mod wal;
@@ -69,12 +71,15 @@ pub use builder::WalBuilder;
 pub use bytes::Bytes;
 pub use error::{Error, ErrorKind, Outcome};
 pub use iter::Iter;
+pub use repair::RepairOptions;
+pub use salvage::{Salvaged, SalvagedRun, salvage};
 pub use ticket::Ticket;
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, Clock, Cut, Durability, Entropy, Entry, Options, RecoveryReport, SegmentSummary, Stats,
-    SyncPolicy, SystemClock, SystemEntropy,
+    AppendOptions, Clock, Cut, Durability, Entropy, Entry, Examination, Finding, Options, RecoveryMode,
+    RecoveryReport, RepairReport, SalvageReport, SegmentSummary, Stats, SyncPolicy, SystemClock,
+    SystemEntropy,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

@@ -10,4 +10,5 @@ mod damage;
 mod demo;
 mod processes;
 mod reading;
+mod repair;
 mod support;

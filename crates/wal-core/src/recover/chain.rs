@@ -56,7 +56,7 @@ pub(super) fn walk(
     Ok(links)
 }
 
-fn link(
+pub(super) fn link(
     directory: &Directory,
     inspected: &[Inspected],
     predecessor: &Predecessor,

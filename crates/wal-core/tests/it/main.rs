@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
 
 mod basic;
+mod damage;
+mod faulty;
+mod health;
 mod hooked;
 mod hostile;
 mod races;

@@ -5,14 +5,14 @@ use std::ops::Range;
 use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    FIRST_FRAME, FRAME_HEADER_LEN, FrameFault, FrameHeader, IndexPoint, Lsn, Parsed, SegmentIndex,
-    hint_frame, parse_frame,
+    FIRST_FRAME, FRAME_ALIGN, FRAME_HEADER_LEN, FrameFault, FrameHeader, IndexPoint, Lsn, Parsed,
+    SegmentIndex, hint_frame, parse_frame,
 };
 
 use super::Segment;
 use crate::{
     error::SegmentError,
-    sparse::{INDEX_STRIDE, SparseIndex},
+    sparse::{INDEX_STRIDE, SparseIndex, point},
 };
 
 /// A verified frame.
@@ -100,7 +100,8 @@ impl Segment {
         }
     }
 
-    /// Walks all frame headers. Stops at damage: looking for an entry behind it will find it and say so.
+    /// Walks all frame headers. At damage it goes on with the next frame that verifies, which gets a point of its own,
+    /// so that what lies behind stays within reach; looking for an entry that is gone finds the damage and says so.
     fn build_index(&self) -> Result<SparseIndex, SegmentError> {
         let mut index = SparseIndex::default();
         let mut offset = FIRST_FRAME;
@@ -117,11 +118,61 @@ impl Segment {
                 }
                 continue;
             };
-            let Ok(header) = FrameHeader::decode(header, self.key(), offset) else { break };
-            index.offer(header.lsn_delta, offset);
-            offset += header.frame_len();
+            if let Ok(header) = FrameHeader::decode(header, self.key(), offset) {
+                index.offer(header.lsn_delta, offset);
+                offset += header.frame_len();
+                continue;
+            }
+            let Some((next, lsn_delta)) = self.next_frame(offset)? else { break };
+            index.extend(&[point(lsn_delta, next)]);
+            (window, start, offset) = (Bytes::new(), next, next);
         }
         Ok(index)
+    }
+
+    /// The next frame behind a place that holds none, and its first LSN relative to the base.
+    fn next_frame(&self, behind: u64) -> Result<Option<(u64, u32)>, SegmentError> {
+        let mut offset = behind;
+        let mut window = Bytes::new();
+        let mut start = offset;
+        loop {
+            offset += FRAME_ALIGN as u64;
+            if offset + FRAME_HEADER_LEN as u64 > self.written() {
+                return Ok(None);
+            }
+            let at = usize::try_from(offset - start).unwrap_or(usize::MAX);
+            let rest = match window.get(at..) {
+                Some(rest) if rest.len() >= FRAME_HEADER_LEN => rest,
+                _ => {
+                    (window, start) = (self.window(offset, 256 << 10)?, offset);
+                    if window.len() < FRAME_HEADER_LEN {
+                        return Ok(None);
+                    }
+                    &window
+                }
+            };
+            // Zeros never verify; it is quicker not to ask.
+            if rest.first_chunk() == Some(&[0; FRAME_ALIGN]) {
+                continue;
+            }
+            match parse_frame(rest, self.key(), offset) {
+                Parsed::Frame(header, _) => return Ok(Some((offset, header.lsn_delta))),
+                Parsed::More(len) if offset.saturating_add(len) <= self.written() => {
+                    let whole = self.window(offset, len)?;
+                    match parse_frame(&whole, self.key(), offset) {
+                        Parsed::Frame(header, _) => return Ok(Some((offset, header.lsn_delta))),
+                        _ => offset += len - FRAME_ALIGN as u64,
+                    }
+                }
+                // Inside of what a valid header says its frame covers there is nothing but payload.
+                _ => {
+                    let header = rest.first_chunk().map(|it| FrameHeader::decode(it, self.key(), offset));
+                    if let Some(Ok(header)) = header {
+                        offset += header.frame_len() - FRAME_ALIGN as u64;
+                    }
+                }
+            }
+        }
     }
 
     /// Follows unverified lengths from a frame start to the frame that holds `delta`.

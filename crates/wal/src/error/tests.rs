@@ -44,6 +44,7 @@ fn every_error_of_the_log_has_its_kind() {
             ErrorKind::Corrupt,
         ),
         (LogError::MissingLog { location: location() }, ErrorKind::NotFound),
+        (LogError::TornTail { path: path(), offset: 8, next: lsn(9), frames_beyond: false }, ErrorKind::Torn),
         (LogError::Inconsistent { path: path(), why: "" }, ErrorKind::Corrupt),
         (LogError::Locked { location: location() }, ErrorKind::Locked),
         (full(), ErrorKind::Full),
