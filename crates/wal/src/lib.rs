@@ -77,9 +77,9 @@ pub use ticket::Ticket;
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, Clock, Cut, Durability, Entropy, Entry, Examination, Finding, Options, RecoveryMode,
-    RecoveryReport, RepairReport, SalvageReport, SegmentSummary, Stats, SyncPolicy, SystemClock,
-    SystemEntropy,
+    AppendOptions, Clock, Cut, Durability, Entropy, Entry, EntryRef, Examination, Finding, Options,
+    RecoveryMode, RecoveryReport, RepairReport, SalvageReport, SegmentSummary, Stats, SyncPolicy,
+    SystemClock, SystemEntropy,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

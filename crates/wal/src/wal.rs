@@ -384,6 +384,28 @@ impl Wal {
         self.log.id()
     }
 
+    /// Looks again, on a log opened for reading: what a writer has appended, trimmed or cut since is seen from now on,
+    /// also by clones. Iterators keep what they began with. On a log open for writing it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_read_only`](Self::open_read_only).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let wal = wal::Wal::open(dir.path())?;
+    /// wal.append("one")?;
+    /// let reader = wal::Wal::open_read_only(dir.path())?;
+    /// wal.append("two")?;
+    /// assert_eq!(reader.iter().count(), 1);
+    /// reader.refresh()?;
+    /// assert_eq!(reader.iter().count(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn refresh(&self) -> Result<(), Error> {
+        self.log.refresh().map_err(Error::new)
+    }
+
     /// Does once what the log's threads would do. Only needed without
     /// [`Options::background_threads`](crate::Options::background_threads).
     ///
