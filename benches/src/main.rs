@@ -273,6 +273,5 @@ fn opening(dir: &Path, mebibytes: usize) {
     }
     std::fs::remove_dir_all(log_dir).unwrap();
     let time = median(&times);
-    let size = mebibytes as f64 / 1024.0;
     row(&format!("open {mebibytes} MiB after a clean close"), &format!("{time:.2} ms"), "20 ms", time / 20.0);
 }
