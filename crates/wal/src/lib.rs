@@ -32,6 +32,8 @@
 //! - [`Wal`]: opening, appending, reading, truncating.
 //! - [`Options`] and [`SyncPolicy`]: what an append waits for. [`Durability`] overrides it for one append.
 //! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
+//! - [`Wal::checkpoint`], [`Cursor`] and [`Wal::set_meta`]: named places, positions of consumers, small values of
+//!   yours.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
@@ -58,17 +60,22 @@
 
 mod batch;
 mod builder;
+mod checkpoint;
+mod cursor;
 mod error;
 mod iter;
+mod meta;
 mod repair;
 mod salvage;
 pub mod storage;
 mod ticket;
+mod truncate;
 mod wal;
 
 pub use batch::Batch;
 pub use builder::WalBuilder;
 pub use bytes::Bytes;
+pub use cursor::Cursor;
 pub use error::{Error, ErrorKind, Outcome};
 pub use iter::Iter;
 pub use repair::RepairOptions;
@@ -77,9 +84,9 @@ pub use ticket::Ticket;
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, Clock, Cut, Durability, Entropy, Entry, EntryRef, Examination, Finding, Options,
-    RecoveryMode, RecoveryReport, RepairReport, SalvageReport, SegmentSummary, Stats, SyncPolicy,
-    SystemClock, SystemEntropy,
+    AppendOptions, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Durability, Entropy, Entry,
+    EntryRef, Examination, Finding, Options, RecoveryMode, RecoveryReport, RepairReport, SalvageReport,
+    SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, Truncation,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

@@ -8,6 +8,7 @@ mod faulty;
 mod health;
 mod hooked;
 mod hostile;
+mod metadata;
 mod races;
 mod support;
 mod threads;
