@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, demo, dump, get, info, ls, repair, verify};
+use crate::{append, demo, dump, get, import, info, ls, repair, verify};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -13,6 +13,7 @@ Examples:
   wal info ./log                             where the log begins and ends, and how it ended
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
+  wal import --from xwal ./old ./log         the log of another program
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
@@ -36,6 +37,7 @@ pub(crate) enum Verb {
     Info(info::InfoArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
+    Import(import::ImportArgs),
     Demo(demo::DemoArgs),
     /// The process that `demo` kills.
     #[command(hide = true)]

@@ -33,6 +33,16 @@ pub(crate) enum Failure {
     Record { number: u64, path: PathBuf, limit: u64 },
     #[snafu(display("{}: {places} damaged", dir.display()))]
     Damage { dir: PathBuf, places: String },
+    #[snafu(display("{} is not empty", dir.display()))]
+    NotEmpty { dir: PathBuf },
+    #[snafu(display("{} is left of an import that did not end: remove it", partial.display()))]
+    Leftover { partial: PathBuf },
+    #[snafu(display("none of the files in {} is one of {format}", dir.display()))]
+    Foreign { dir: PathBuf, format: wal_import::Format },
+    #[snafu(display("{} cannot be read as one log", dir.display()))]
+    Plan { dir: PathBuf, source: wal_import::PlanError },
+    #[snafu(display("{} changed while it was read: is it still written to?", dir.display()))]
+    Changed { dir: PathBuf },
     #[snafu(display("could not {operation}"))]
     Process { operation: &'static str, source: io::Error },
     /// The demo found that the log broke a promise, or could not play.

@@ -14,6 +14,7 @@ mod dump;
 mod error;
 mod format;
 mod get;
+mod import;
 mod info;
 mod ls;
 mod output;
@@ -54,6 +55,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Info(args) => info::run(&args, &mut out),
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
+        Verb::Import(args) => import::run(&args, &mut out),
         Verb::Demo(args) => demo::run(&args, &mut out),
         Verb::DemoWriter(args) => demo::writer::run(&args),
     };

@@ -8,6 +8,7 @@
 mod append;
 mod damage;
 mod demo;
+mod import;
 mod processes;
 mod reading;
 mod repair;

@@ -1,0 +1,35 @@
+//! How much may be checked while looking for the next record.
+
+/// Bytes that checksums may still be computed over. A file made to be searched for ever runs out of it.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: usize,
+}
+
+/// Times that a file may be checked again, and bytes on top for small ones.
+const TIMES: usize = 16;
+const BASE: usize = 1 << 20;
+
+impl Budget {
+    pub(crate) const fn of_file(len: usize) -> Self {
+        Self { left: len.saturating_mul(TIMES).saturating_add(BASE) }
+    }
+
+    /// Takes so many bytes, if they are left. After the first refusal nothing is left.
+    pub(crate) const fn take(&mut self, len: usize) -> bool {
+        match self.left.checked_sub(len) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => {
+                self.left = 0;
+                false
+            }
+        }
+    }
+
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+}

@@ -1,0 +1,55 @@
+//! Bytes that nobody wrote.
+
+use proptest::{collection::vec, prelude::*};
+use wal_import::Format;
+
+use crate::support::read;
+
+/// A name of a file for each format.
+fn name(format: Format) -> String {
+    let name = match format {
+        Format::Xwal => "wal_0.checkpoint",
+        Format::Hungpdn => "segment-0000.wal",
+        Format::Filewal => "wal.log",
+        Format::Fgrosse => "1.wal",
+        _ => "segment_1.wal",
+    };
+    name.to_owned()
+}
+
+/// Bytes that lengths and ids are made of.
+fn byte() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(0), 2 => 0..40_u8, 1 => any::<u8>(), 1 => prop::sample::select(&b"{}\x08\x12\x18\xff"[..])]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_bytes_are_places_stay_inside(bytes in vec(byte(), 0..600), format in 0..5_usize) {
+        let format = Format::ALL[format];
+        read(format, &vec![(name(format), bytes)]);
+    }
+}
+
+#[test]
+fn looking_for_the_next_record_comes_to_an_end() {
+    let patterns: [&[u8]; 8] = [
+        &[0, 0, 0, 1],
+        &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2],
+        &[0, 1, 0, 0],
+        &[0xff, 0x7f],
+        &[0xff, 0xff, 0x03, 0x08, 0x01, 0x12],
+        b"{}",
+        &[0x20, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+        &[0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+    ];
+    for format in Format::ALL {
+        for pattern in patterns {
+            let bytes: Vec<u8> = pattern.iter().copied().cycle().take(192 << 10).collect();
+            let read = read(format, &vec![(name(format), bytes)]);
+            let is_told = !read.damage().is_empty() || read.torn().is_some();
+            assert!(is_told && read.items.len() <= 1, "{format} {pattern:?}: {read:?}");
+        }
+    }
+}
