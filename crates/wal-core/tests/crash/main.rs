@@ -20,6 +20,7 @@ mod full;
 mod model;
 mod planted;
 mod plants;
+mod protocol;
 mod random;
 mod regressions;
 mod rig;
