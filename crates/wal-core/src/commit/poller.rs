@@ -14,8 +14,8 @@ impl Poller {
         Self(None)
     }
 
-    /// Whether `tick` is durable, or nothing will be any more. When neither is so, `waker` is woken once it is. The first
-    /// time `ask` is called, to start a sync.
+    /// Whether `tick` is durable, or nothing will be any more. When neither is so, `waker` is woken once it is. The
+    /// first time `ask` is called, to start a sync.
     pub(crate) fn poll<C: Commit>(
         &mut self,
         queue: &CommitQueue,

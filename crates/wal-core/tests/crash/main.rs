@@ -20,6 +20,7 @@ mod full;
 mod model;
 mod planted;
 mod plants;
+mod props;
 mod protocol;
 mod random;
 mod regressions;
