@@ -10,7 +10,7 @@
 //! - What a callback does, it does after the lead was handed on, and a panic in it stays there.
 
 mod gather;
-mod sync;
+mod poller;
 
 use std::{
     fmt,
@@ -20,9 +20,12 @@ use std::{
 };
 
 use gather::Gather;
-use sync::{AtomicBool, AtomicUsize, Mutex, Thread, thread};
+pub(crate) use poller::Poller;
 
-use crate::marks::Tick;
+use crate::{
+    marks::Tick,
+    sync::{AtomicBool, AtomicUsize, Mutex, Thread, thread},
+};
 
 /// What a commit queue commits.
 pub(crate) trait Commit {
@@ -247,7 +250,7 @@ impl Woken {
 }
 
 #[cfg(all(test, loom))]
-mod model;
+pub(crate) mod model;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

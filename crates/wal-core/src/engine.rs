@@ -5,7 +5,6 @@
 //! `writer`; under `appender` only when a segment is started after an open or a truncation.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -23,6 +22,7 @@ use crate::{
     appender::Appender,
     begin::Inheritance,
     commit::{Commit, CommitQueue},
+    cuts::Cuts,
     driver::Driver,
     error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
     flush::Writer,
@@ -205,47 +205,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Where history was cut since the log was opened, so that readers notice that what they stood on is gone.
-#[derive(Debug, Default)]
-pub(crate) struct Cuts {
-    generation: AtomicU64,
-    /// Of each cut the generation that it began and the LSN that came next. Only so many are kept: old ones are merged,
-    /// which at worst stops a reader that was older than all of them for nothing.
-    nexts: Mutex<VecDeque<(u64, Lsn)>>,
-}
-
-const CUTS_KEPT: usize = 64;
-
-impl Cuts {
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    /// Everything from `next` on was cut off.
-    pub(crate) fn cut(&self, next: Lsn) {
-        let mut nexts = self.nexts.lock();
-        let generation = self.generation() + 1;
-        nexts.push_back((generation, next));
-        if nexts.len() > CUTS_KEPT
-            && let Some((_, oldest)) = nexts.pop_front()
-            && let Some((_, second)) = nexts.front_mut()
-        {
-            *second = oldest.min(*second);
-        }
-        self.generation.store(generation, Ordering::Release);
-    }
-
-    /// Makes readers look again although nothing was cut.
-    pub(crate) fn stir(&self) {
-        let _nexts = self.nexts.lock();
-        self.generation.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// The first LSN that was cut off since `generation`.
-    pub(crate) fn since(&self, generation: u64) -> Option<Lsn> {
-        let nexts = self.nexts.lock();
-        nexts.iter().filter(|(cut, _)| *cut > generation).map(|(_, next)| *next).min()
-    }
 }

@@ -203,13 +203,11 @@ impl Iter {
     /// A cut behind the next entry only means that there are other segments now.
     #[cold]
     fn notice_cuts(&mut self, lsn: Lsn) -> Result<(), LogError> {
-        let generation = self.engine.cuts.generation();
-        if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= lsn) {
+        if let Err(next) = self.engine.cuts.notice(&mut self.generation, lsn) {
             return CutOffSnafu { lsn, next }.fail();
         }
         let certain =
             if self.engine.poisoned().is_some() { self.engine.marks.durable_next() } else { Lsn::MAX };
-        self.generation = generation;
         self.certain = certain.get();
         self.view = self.engine.view();
         (self.forward, self.backward) = (Cursor::new(), Cursor::new());

@@ -3,10 +3,11 @@
 //! Frames are counted in *ticks* since the log was opened, because LSNs may go back (truncation) and control frames
 //! have none. Ticks only grow: `durable <= written <= appended`, each covering everything before it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
 use wal_format::Lsn;
+
+use crate::sync::{AtomicU64, Mutex};
 
 /// A frame's number since open; a mark of `n` covers the frames `1..=n`.
 pub(crate) type Tick = u64;
@@ -22,7 +23,7 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    pub(crate) const fn new(next: Lsn, durable_next: Lsn) -> Self {
+    pub(crate) fn new(next: Lsn, durable_next: Lsn) -> Self {
         Self {
             appended_next: AtomicU64::new(next.get()),
             written: AtomicU64::new(0),
@@ -66,3 +67,6 @@ impl Marks {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod model;

@@ -4,18 +4,17 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::Lsn;
 
 use crate::{
     LogError,
     append::Stamped,
-    commit::{Commit, Notify},
+    commit::{Commit, Notify, Poller},
     engine::Engine,
     error::UnconfirmedSnafu,
 };
@@ -31,8 +30,7 @@ use crate::{
 pub struct Ticket {
     engine: Arc<Engine>,
     stamped: Stamped,
-    /// Who is to be woken, once the ticket was polled: registered once, changed with every poll.
-    waker: Option<Arc<Mutex<Waker>>>,
+    poller: Poller,
 }
 
 impl Clone for Ticket {
@@ -43,7 +41,7 @@ impl Clone for Ticket {
 
 impl Ticket {
     pub(crate) const fn new(engine: Arc<Engine>, stamped: Stamped) -> Self {
-        Self { engine, stamped, waker: None }
+        Self { engine, stamped, poller: Poller::new() }
     }
 
     /// LSN of the first entry.
@@ -118,18 +116,9 @@ impl Future for Ticket {
     type Output = Result<(), LogError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.is_durable() || self.engine.failure().is_some() {
-            return Poll::Ready(self.outcome());
-        }
-        match &self.waker {
-            Some(waker) => waker.lock().clone_from(context.waker()),
-            None => {
-                let waker = Arc::new(Mutex::new(context.waker().clone()));
-                self.waker = Some(Arc::clone(&waker));
-                self.notify(Notify::Call(Box::new(move || waker.lock().wake_by_ref())));
-            }
-        }
-        // It may have become so while the waker was changed.
-        if self.is_durable() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        let Self { engine, stamped, poller } = &mut *self;
+        let ask = || engine.ask_for_sync();
+        let over = poller.poll(&engine.commit, &**engine, stamped.tick, context.waker(), ask);
+        if over { Poll::Ready(self.outcome()) } else { Poll::Pending }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use super::sync::{AtomicU64, AtomicUsize, thread};
+use crate::sync::{AtomicU64, AtomicUsize, thread};
 
 /// Averages are kept in sixteenths and move by a quarter of the difference.
 const UNIT: usize = 16;

@@ -9,6 +9,8 @@ use loom::{
 
 use super::*;
 
+mod futures;
+
 /// A log whose commits cover what was appended before they began.
 struct Steps {
     appended: AtomicU64,
@@ -102,7 +104,7 @@ impl Commit for Steps {
     }
 }
 
-fn check(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn check(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(preemptions);
     let orders = Arc::new(std::sync::atomic::AtomicU64::new(0));
@@ -112,6 +114,12 @@ fn check(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
         test();
     });
     println!("{} orders", orders.load(Ordering::Relaxed));
+}
+
+/// Some order makes the test fail: shows that the checks can.
+pub(crate) fn fails(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
+    let checked = catch_unwind(AssertUnwindSafe(|| check(preemptions, test)));
+    assert!(checked.is_err(), "nothing was noticed in any order");
 }
 
 fn spawned<T: 'static>(log: &Arc<Steps>, run: impl FnOnce(&Arc<Steps>) -> T + 'static) -> JoinHandle<T> {

@@ -20,6 +20,8 @@ mod full;
 mod model;
 mod planted;
 mod plants;
+mod props;
+mod protocol;
 mod random;
 mod regressions;
 mod rig;

@@ -9,7 +9,7 @@ use wal_format::Lsn;
 use wal_segment::{MemoryStorage, Storage};
 
 use crate::{
-    faulty::Unreadable,
+    hooked::Hooked,
     support::{environment, open, payload, small},
 };
 
@@ -240,7 +240,11 @@ fn a_missing_segment_costs_its_entries_and_no_others() {
 fn a_file_that_cannot_be_read_is_not_absent() {
     let files = specimen(true);
     for name in files.keys() {
-        let broken = || Arc::new(Unreadable { inner: storage(&files), refused: name.clone() });
+        let broken = || {
+            let hooked = Hooked::new(storage(&files));
+            hooked.refuse(name);
+            Arc::new(hooked)
+        };
         let is_io = |error: &LogError| {
             assert!(!error.is_damage(), "{error:?}");
             assert!(matches!(error, LogError::Segment { .. }), "{error:?}");

@@ -12,7 +12,7 @@ use wal_segment::{Capabilities, Storage, StorageFile, WriterLock};
 
 type Hook = dyn Fn(&str, &str) -> io::Result<()> + Send + Sync;
 
-/// Calls a hook with the operation and the file name before each change.
+/// Calls a hook with the operation and the file name before each change, and before a file is opened.
 #[derive(Clone)]
 pub(crate) struct Hooked {
     inner: Arc<dyn Storage>,
@@ -31,6 +31,15 @@ impl Hooked {
     /// From now on operations of this name fail.
     pub(crate) fn fail(&self, operation: &'static str) {
         self.set(move |called, _| if called == operation { Err(io::Error::other("bad")) } else { Ok(()) });
+    }
+
+    /// From now on this file is listed, and cannot be opened.
+    pub(crate) fn refuse(&self, name: &str) {
+        let refused = name.to_owned();
+        self.set(move |called, name| {
+            let fails = called == "open" && name == refused;
+            if fails { Err(io::Error::other("the medium failed")) } else { Ok(()) }
+        });
     }
 
     fn call(&self, operation: &str, name: &str) -> io::Result<()> {
@@ -72,6 +81,7 @@ impl Storage for Hooked {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        self.call("open", name)?;
         Ok(self.file(name, self.inner.open(name)?))
     }
 

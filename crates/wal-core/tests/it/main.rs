@@ -4,7 +4,6 @@
 
 mod basic;
 mod damage;
-mod faulty;
 mod health;
 mod hooked;
 mod hostile;

@@ -2,17 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    env,
+    env, io,
     path::Path,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use wal::{Bytes, ErrorKind, ReadMode, Wal, storage::LocalStorage};
-use wal_core::{Environment, Log, LogError};
+use wal_core::{Environment, Log, LogError, Options, RecoveryMode, examine};
 
 use crate::{
-    child::{Running, command, say, until_told},
+    child::{Ended, Running, command, say, until_told},
     churn::Churn,
     content::{check, small},
 };
@@ -62,7 +62,7 @@ pub(crate) fn mapper(dir: &Path, _: u64) {
 /// The role: opens once and looks again and again.
 pub(crate) fn follower(dir: &Path, _: u64) {
     let told = until_told();
-    let (mut looks, mut entries, mut taken) = (0, 0, 0);
+    let (mut looks, mut seen) = (0, Seen::default());
     let log = Log::open_read_only(environment(dir), small()).unwrap();
     say("ready");
     while !told.load(Ordering::SeqCst) {
@@ -70,14 +70,68 @@ pub(crate) fn follower(dir: &Path, _: u64) {
             panic!("cannot refresh: {}", chain(&error));
         }
         looks += 1;
+        seen.all_of(&log);
+    }
+    seen.tell("looks", looks);
+}
+
+/// The role: opens, again and again, in the mode that goes on around damage.
+pub(crate) fn rescuer(dir: &Path, _: u64) {
+    let told = until_told();
+    let (mut openings, mut seen) = (0, Seen::default());
+    let options = || Options { recovery: RecoveryMode::ReadToDamage, ..small() };
+    say("ready");
+    while !told.load(Ordering::SeqCst) {
+        match Log::open_read_only(environment(dir), options()) {
+            Ok(log) => {
+                assert!(log.recovery_report().lost.is_empty(), "{:#?}", log.recovery_report());
+                openings += 1;
+                seen.all_of(&log);
+            }
+            Err(error) if was_taken(&error) => seen.taken += 1,
+            Err(error) => panic!("cannot open: {}", chain(&error)),
+        }
+    }
+    seen.tell("openings", openings);
+}
+
+/// The role: examines everything, as `wal verify --deep` does.
+pub(crate) fn examiner(dir: &Path, _: u64) {
+    let told = until_told();
+    let (mut examinations, mut seen) = (0, Seen::default());
+    say("ready");
+    while !told.load(Ordering::SeqCst) {
+        match examine(environment(dir).storage, Default::default(), &small()) {
+            Ok(found) => {
+                assert!(found.damage.is_empty(), "{:#?}", found.damage);
+                examinations += 1;
+                seen.entries += found.entries;
+            }
+            Err(error) if was_taken(&error) => seen.taken += 1,
+            Err(error) => panic!("cannot examine: {}", chain(&error)),
+        }
+    }
+    seen.tell("examinations", examinations);
+}
+
+/// What a reader came across.
+#[derive(Default)]
+struct Seen {
+    entries: u64,
+    /// How often the writer took away what was to be read next.
+    taken: u64,
+}
+
+impl Seen {
+    fn all_of(&mut self, log: &Log) {
         for entry in log.range(..) {
             match entry {
                 Ok(entry) => {
                     check(entry.lsn.get(), &entry.payload);
-                    entries += 1;
+                    self.entries += 1;
                 }
                 Err(LogError::Truncated { .. } | LogError::CutOff { .. } | LogError::OutOfRange { .. }) => {
-                    taken += 1;
+                    self.taken += 1;
                     break;
                 }
                 Err(error) => panic!("cannot read: {}", chain(&error)),
@@ -86,14 +140,27 @@ pub(crate) fn follower(dir: &Path, _: u64) {
         if let Some(last) = log.last_lsn() {
             match log.get(last) {
                 Ok(entry) => _ = check(last.get(), &entry.payload),
-                Err(error) if !error.is_damage() => taken += 1,
+                Err(error) if !error.is_damage() => self.taken += 1,
                 Err(error) => panic!("cannot read the last entry: {}", chain(&error)),
             }
         }
     }
-    [("looks", looks), ("entries", entries), ("taken", taken)]
-        .into_iter()
-        .for_each(|(word, number)| say(&format!("{word} {number}")));
+
+    fn tell(&self, rounds: &str, count: u64) {
+        [(rounds, count), ("entries", self.entries), ("taken", self.taken)]
+            .into_iter()
+            .for_each(|(word, number)| say(&format!("{word} {number}")));
+    }
+}
+
+/// A writer that is quicker than a reader may remove a file at every look of it. That is no damage.
+fn was_taken(error: &LogError) -> bool {
+    match error {
+        LogError::Segment { source, .. } => {
+            source.io_error().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+        }
+        _ => false,
+    }
 }
 
 fn environment(dir: &Path) -> Environment {
@@ -115,25 +182,26 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn churn_beside(role: &str, seed: u64, time: Duration) -> crate::child::Ended {
+/// How the children ended that played these roles beside a writer.
+fn churn_beside<const N: usize>(roles: [&str; N], seed: u64, time: Duration) -> [Ended; N] {
     let dir = tempfile::tempdir().unwrap();
     let mut churn = Churn::new(dir.path(), seed);
-    let running = Running::start(command(role, dir.path(), 0));
+    let running = roles.map(|role| Running::start(command(role, dir.path(), 0)));
     let start = Instant::now();
     let mut steps = 0_u64;
     while start.elapsed() < time {
         churn.step();
         steps += 1;
     }
-    let ended = running.end();
-    ended.succeeded();
+    let ended = running.map(Running::end);
+    ended.iter().for_each(|ended| _ = ended.succeeded());
     println!("{steps} steps of the writer");
     ended
 }
 
 #[test]
 fn what_was_mapped_stays_readable_whatever_the_writer_removes() {
-    let ended = churn_beside("mapper", 0x51c3_77aa, Duration::from_secs(8));
+    let [ended] = churn_beside(["mapper"], 0x51c3_77aa, Duration::from_secs(8));
     println!("{} openings, {} entries", ended.number("opened"), ended.number("entries"));
     assert!(ended.number("opened") > 5 && ended.number("entries") > 1000);
 }
@@ -141,10 +209,13 @@ fn what_was_mapped_stays_readable_whatever_the_writer_removes() {
 #[test]
 fn a_reader_beside_a_live_writer_never_sees_damage() {
     let seconds = env::var(SECONDS).map_or(SECONDS_DEFAULT, |seconds| seconds.parse().unwrap());
-    let ended = churn_beside("follower", 0x9d2f_0001, Duration::from_secs(seconds));
-    let [looks, entries, taken] = ["looks", "entries", "taken"].map(|word| ended.number(word));
-    println!(
-        "result: {seconds} s: {looks} looks, {entries} entries read, {taken} taken away meanwhile, no damage"
-    );
-    assert!(looks > 20 && entries > 1000);
+    let roles = [("follower", "looks"), ("rescuer", "openings"), ("examiner", "examinations")];
+    let ended = churn_beside(roles.map(|(role, _)| role), 0x9d2f_0001, Duration::from_secs(seconds));
+    let mut result = format!("result: {seconds} s");
+    for ((_, rounds), ended) in roles.into_iter().zip(&ended) {
+        let [count, entries, taken] = [rounds, "entries", "taken"].map(|word| ended.number(word));
+        result += &format!("; {count} {rounds}, {entries} entries, {taken} times taken away meanwhile");
+        assert!(count > 20 && entries > 1000, "{result}");
+    }
+    println!("{result}; no damage");
 }

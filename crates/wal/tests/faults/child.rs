@@ -31,6 +31,8 @@ const ROLES: &[(&str, Role)] = &[
     ("holder", locked::holder),
     ("mapper", beside::mapper),
     ("follower", beside::follower),
+    ("rescuer", beside::rescuer),
+    ("examiner", beside::examiner),
     ("failing", preloaded::failing),
 ];
 

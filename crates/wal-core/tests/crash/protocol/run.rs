@@ -2,13 +2,12 @@
 
 use wal_sim::Rng;
 
-use crate::{
+use super::{
     Rules,
     disk::Disk,
     log::{Log, Stop},
+    schedule::{Life, Schedule, Step},
 };
-
-const LIVES: u64 = 10;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -46,14 +45,13 @@ impl Known {
 }
 
 pub(crate) fn run(seed: u64, rules: Rules) -> Result<(), String> {
-    let mut rng = Rng::new(seed);
     let mut disk = Disk::default();
     let mut known = Known::default();
     let mut values = 0;
-    for _ in 0..LIVES {
-        live(&mut disk, &mut rng, rules, &mut known, &mut values)?;
-        if rng.below(10) < 6 {
-            disk.cut_power(&mut rng);
+    for life in Schedule::new(seed).lives {
+        live(&mut disk, &life, rules, &mut known, &mut values)?;
+        if let Some(seed) = life.power_cut {
+            disk.cut_power(&mut Rng::new(seed));
         }
     }
     Ok(())
@@ -61,12 +59,12 @@ pub(crate) fn run(seed: u64, rules: Rules) -> Result<(), String> {
 
 fn live(
     disk: &mut Disk,
-    rng: &mut Rng,
+    life: &Life,
     rules: Rules,
     known: &mut Known,
     values: &mut u64,
 ) -> Result<(), String> {
-    let mut log = Log::new(disk, rng, rules);
+    let mut log = Log::new(disk, rules, life.dies_at, life.sync_fails);
     match log.recover() {
         Ok(()) => {}
         // Nobody was told anything.
@@ -77,7 +75,7 @@ fn live(
         return Err(format!("lost or invented: {:?} of {known:?}", log.content));
     }
     log.acked.clone_from(&log.content);
-    let ended = work(&mut log, values);
+    let ended = work(&mut log, &life.steps, values);
     *known = Known { content: log.content, acked: log.acked, intent: log.intent };
     match ended {
         Err(Stop::Damage(why)) => Err(why),
@@ -85,19 +83,18 @@ fn live(
     }
 }
 
-fn work(log: &mut Log<'_>, values: &mut u64) -> Result<(), Stop> {
-    for _ in 0..1 + log.rng.below(13) {
-        match log.rng.below(10) {
-            0..=5 => {
+fn work(log: &mut Log<'_>, steps: &[Step], values: &mut u64) -> Result<(), Stop> {
+    for step in steps {
+        match step {
+            Step::Append(_) => {
                 *values += 1;
                 log.append(*values)?;
             }
-            6..=8 => log.sync_all()?,
-            _ => {
+            Step::Sync => log.sync_all()?,
+            Step::Keep(share) => {
                 let count = log.content.len() as u64;
                 if count > 0 {
-                    let keep = 1 + log.rng.below(count);
-                    log.truncate(keep)?;
+                    log.truncate(1 + share % count)?;
                 }
             }
         }

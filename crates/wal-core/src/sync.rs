@@ -1,51 +1,56 @@
-//! What the queue synchronises with: the usual types, or those of loom, which runs a test in every order of its steps.
+//! What the parts that threads share synchronise with: the usual types, or those of loom, which runs a test in every
+//! order of its steps.
 
 #[cfg(not(all(test, loom)))]
-pub(super) use self::usual::*;
+pub(crate) use self::usual::*;
 
 #[cfg(all(test, loom))]
-pub(super) use self::modelled::*;
+pub(crate) use self::modelled::*;
 
 #[cfg(not(all(test, loom)))]
 mod usual {
-    pub(in super::super) use std::{
+    pub(crate) use std::{
         sync::atomic::{AtomicBool, AtomicU64, AtomicUsize},
         thread::{self, Thread},
     };
 
-    pub(in super::super) use parking_lot::Mutex;
+    pub(crate) use parking_lot::Mutex;
 }
 
 #[cfg(all(test, loom))]
 mod modelled {
-    pub(in super::super) use self::thread::Thread;
-    pub(in super::super) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+    pub(crate) use self::thread::Thread;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
     /// Never poisoned, like the usual one.
     #[derive(Debug, Default)]
-    pub(in super::super) struct Mutex<T>(loom::sync::Mutex<T>);
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {
-        pub(in super::super) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
             self.0.lock().unwrap()
         }
     }
 
     /// Parking after its documentation. In loom's own, a token that comes late also ends the wait for a lock.
-    pub(in super::super) mod thread {
+    pub(crate) mod thread {
         use std::{sync::Arc, time::Duration};
 
         use loom::sync::Condvar;
 
         use super::Mutex;
 
-        pub(in super::super::super) use loom::thread::yield_now;
+        pub(crate) use loom::thread::yield_now;
 
         #[derive(Clone, Debug, Default)]
-        pub(in super::super::super) struct Thread(Arc<(Mutex<bool>, Condvar)>);
+        pub(crate) struct Thread(Arc<(Mutex<bool>, Condvar)>);
 
         impl Thread {
-            pub(in super::super::super) fn unpark(&self) {
+            pub(crate) fn unpark(&self) {
                 *self.0.0.lock() = true;
                 self.0.1.notify_one();
             }
@@ -55,11 +60,11 @@ mod modelled {
             static CURRENT: Thread = Thread::default();
         }
 
-        pub(in super::super::super) fn current() -> Thread {
+        pub(crate) fn current() -> Thread {
             CURRENT.with(Clone::clone)
         }
 
-        pub(in super::super::super) fn park() {
+        pub(crate) fn park() {
             let Thread(parked) = current();
             let mut token = parked.0.lock();
             while !*token {
@@ -69,7 +74,7 @@ mod modelled {
         }
 
         /// There is no time in a model: it always returns early, which the usual one may, too.
-        pub(in super::super::super) fn park_timeout(_: Duration) {
+        pub(crate) fn park_timeout(_: Duration) {
             *current().0.0.lock() = false;
             yield_now();
         }

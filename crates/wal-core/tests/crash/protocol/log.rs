@@ -2,9 +2,7 @@
 
 mod recover;
 
-use wal_sim::Rng;
-
-use crate::{
+use super::{
     Rules,
     disk::{Disk, Frame, Id, Place},
 };
@@ -20,16 +18,16 @@ pub(crate) enum Stop {
 
 /// A segment takes so many frames.
 const CAPACITY: u64 = 5;
-/// The chance of 1024 that a process dies at a step, and that a sync fails.
-const DIES: u64 = 31;
-const SYNC_FAILS: u64 = 20;
 
 /// One process with the log open.
 #[derive(Debug)]
 pub(crate) struct Log<'a> {
     pub(crate) disk: &'a mut Disk,
-    pub(crate) rng: &'a mut Rng,
     pub(crate) rules: Rules,
+    /// So many steps are left to this process.
+    steps_left: u64,
+    /// So many of its syncs do not fail.
+    syncs_left: u64,
     pub(crate) content: Vec<u64>,
     /// What the content will be if the truncation under way takes effect.
     pub(crate) intent: Option<Vec<u64>>,
@@ -46,12 +44,14 @@ pub(crate) struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    pub(crate) const fn new(disk: &'a mut Disk, rng: &'a mut Rng, rules: Rules) -> Self {
+    /// The process dies before a step, and a sync of it fails, by number.
+    pub(crate) const fn new(disk: &'a mut Disk, rules: Rules, dies_at: u64, sync_fails: u64) -> Self {
         let durable = Place { id: 0, at: 0 };
         Self {
             disk,
-            rng,
             rules,
+            steps_left: dies_at,
+            syncs_left: sync_fails,
             content: Vec::new(),
             intent: None,
             acked: Vec::new(),
@@ -65,7 +65,8 @@ impl<'a> Log<'a> {
     }
 
     fn tick(&mut self) -> Result<(), Stop> {
-        if self.rng.below(1024) < DIES { Err(Stop::Crash) } else { Ok(()) }
+        self.steps_left = self.steps_left.checked_sub(1).ok_or(Stop::Crash)?;
+        Ok(())
     }
 
     /// A name is final only when the file, and then the name, is durable.
@@ -80,10 +81,11 @@ impl<'a> Log<'a> {
 
     fn sync(&mut self, id: Id) -> Result<(), Stop> {
         self.tick()?;
-        if self.rng.below(1024) < SYNC_FAILS {
+        let Some(left) = self.syncs_left.checked_sub(1) else {
             self.disk.fail_sync(id);
             return Err(Stop::Crash);
-        }
+        };
+        self.syncs_left = left;
         self.disk.sync(id);
         self.tick()
     }

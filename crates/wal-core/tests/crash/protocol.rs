@@ -1,13 +1,19 @@
 //! The model of the recovery protocol: any subset of unsynced frames and names survives a power cut; kills, failed
 //! syncs, crashes in recovery, truncation. It knows nothing of bytes: a file is a row of numbered frames.
 //!
-//! The rules as they are must stay clean; each rule left out must fail. `WAL_CRASH_STATES` multiplies the runs.
+//! The rules as they are must stay clean; each rule left out must fail. The engine goes through the same schedules
+//! (`engine`), and must say what the model says of every disk that it leaves. `WAL_CRASH_STATES` multiplies the runs.
 
 mod disk;
+mod engine;
 mod log;
 mod run;
+mod schedule;
+mod translate;
 
 use run::{Tally, run};
+
+use crate::surroundings::{scale, seed};
 
 /// The rules that can be left out or replaced.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,12 +36,10 @@ struct Rules {
 
 const RUNS: u64 = 500;
 
-#[expect(clippy::print_stdout, reason = "the count is for whoever runs the test")]
 fn tally(rules: Rules) -> Tally {
-    let scale = std::env::var("WAL_CRASH_STATES").ok().and_then(|n| n.parse().ok()).unwrap_or(1).max(1);
-    let first = std::env::var("WAL_CRASH_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let first = seed();
     let mut tally = Tally::default();
-    (first..first + RUNS * scale).for_each(|seed| tally.add(seed, run(seed, rules)));
+    (first..first + RUNS * scale()).for_each(|seed| tally.add(seed, run(seed, rules)));
     println!("{rules:?}: {tally:?}");
     tally
 }

@@ -44,6 +44,12 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
+    /// A disk on which everything is durable.
+    pub(crate) fn of(files: BTreeMap<Id, Frames>) -> Self {
+        let names: BTreeSet<Id> = files.keys().copied().collect();
+        Self { cached: files.clone(), durable: files, durable_names: names.clone(), names, ..Self::default() }
+    }
+
     pub(crate) fn create(&mut self, id: Id) {
         self.cached.insert(id, Frames::new());
         self.durable.insert(id, Frames::new());

@@ -1,7 +1,7 @@
 //! Recovery: what is there, what is proven, and making the rest certain.
 
 use super::{Log, Stop};
-use crate::disk::{Frame, Id, Place};
+use crate::protocol::disk::{Frame, Id, Place};
 
 fn damage<T>(why: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Damage(why.into()))

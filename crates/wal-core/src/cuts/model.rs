@@ -1,0 +1,87 @@
+//! A reader beside a writer that cuts, in every order: it never goes from one history to the other behind the cut.
+
+use std::sync::Arc;
+
+use loom::thread::spawn;
+
+use super::*;
+use crate::commit::model::{check, fails};
+
+/// The edition of each entry.
+type View = Vec<u64>;
+
+#[derive(Default)]
+struct Log {
+    cuts: Cuts,
+    view: Mutex<Arc<View>>,
+}
+
+impl Log {
+    fn show(&self, view: View) {
+        *self.view.lock() = Arc::new(view);
+    }
+
+    fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.lock())
+    }
+
+    /// Reads as an iterator does. Ends early when what it stands on was cut off.
+    fn read(&self) -> View {
+        let mut generation = self.cuts.generation();
+        let mut view = self.view();
+        let mut read = View::new();
+        for lsn in (1..).map_while(Lsn::new) {
+            if self.cuts.generation() != generation {
+                if self.cuts.notice(&mut generation, lsn).is_err() {
+                    break;
+                }
+                view = self.view();
+            }
+            match view.get(read.len()) {
+                Some(edition) => read.push(*edition),
+                None => break,
+            }
+        }
+        read
+    }
+}
+
+/// Three entries; those behind the first are cut off and written anew, while somebody reads.
+fn beside(writer: impl FnOnce(&Log, Lsn, View) + Send + 'static) {
+    let log = Arc::new(Log::default());
+    log.show(vec![1, 1, 1]);
+    let writes = Arc::clone(&log);
+    let writer = spawn(move || {
+        writer(&writes, Lsn::FIRST.next(), vec![1, 2, 2]);
+        writes.cuts.stir();
+    });
+    let read = log.read();
+    assert!([1, 1, 1].starts_with(&read) || [1, 2, 2].starts_with(&read), "two histories in one: {read:?}");
+    writer.join().unwrap();
+    assert_eq!(log.read(), [1, 2, 2]);
+}
+
+#[test]
+fn a_reader_never_splices_two_histories() {
+    check(4, || {
+        beside(|log, next, view| {
+            log.show(view);
+            log.cuts.cut(next);
+        });
+    });
+}
+
+#[test]
+fn a_cut_that_is_told_before_it_is_shown_is_caught() {
+    fails(4, || {
+        beside(|log, next, view| {
+            log.cuts.cut(next);
+            log.show(view);
+        });
+    });
+}
+
+#[test]
+fn a_cut_that_nobody_is_told_of_is_caught() {
+    fails(4, || beside(|log, _, view| log.show(view)));
+}
