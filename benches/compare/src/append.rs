@@ -115,7 +115,7 @@ pub fn latency(log: &dyn Subject, load: Load, millis: u64) -> Fallible<Outcome> 
 
 /// How many entries of a length make so many bytes, as far as the peer can.
 pub fn entries(peer: &Peer, len: usize, bytes: u64) -> u64 {
-    (bytes / len as u64).clamp(1, peer.entries_max)
+    (bytes / len as u64).min(peer.entries_max).max(1)
 }
 
 /// Times all calls together, and the hand-over to the operating system with them.

@@ -6,9 +6,9 @@
 use std::{
     collections::BTreeMap,
     env,
-    io::Read,
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -79,14 +79,7 @@ struct Request {
 /// Runs a cell in a process of its own.
 pub fn spawn(peer: &Peer, dir: &Path, work: &Work) -> Fallible<Outcome> {
     let request = Request { peer: peer.name.to_owned(), dir: dir.to_owned(), work: work.clone() };
-    let mut child = Command::new(env::current_exe()?)
-        .args(["cell", &serde_json::to_string(&request)?])
-        .env("WALRUS_DATA_DIR", dir)
-        .env("WALRUS_QUIET", "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut child = start(&request, work)?;
     let (mut stdout, mut stderr) =
         (child.stdout.take().ok_or("no pipe")?, child.stderr.take().ok_or("no pipe")?);
     let complaints = thread::spawn(move || {
@@ -117,6 +110,24 @@ pub fn spawn(peer: &Peer, dir: &Path, work: &Work) -> Fallible<Outcome> {
     }
     // Some rivals print, too: the answer is the last line.
     Ok(serde_json::from_str(words.lines().next_back().ok_or("no answer")?)?)
+}
+
+/// Starts the child. Where threads compete for cores, real-time priority would let one of them keep its core for ever,
+/// so those cells give it up, if there was any.
+fn start(request: &Request, work: &Work) -> Fallible<Child> {
+    let (program, text) = (env::current_exe()?, serde_json::to_string(request)?);
+    let spawn = |command: &mut Command| {
+        let command =
+            command.args(["cell", &text]).env("WALRUS_DATA_DIR", &request.dir).env("WALRUS_QUIET", "1");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    };
+    if matches!(work, Work::Beside { .. }) {
+        match spawn(Command::new("chrt").args(["-o", "0"]).arg(&program)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            started => return Ok(started?),
+        }
+    }
+    Ok(spawn(&mut Command::new(program))?)
 }
 
 /// What the child does.

@@ -81,10 +81,6 @@ impl Subject for Log {
         Some(append())
     }
 
-    fn flush(&self) -> Fallible<()> {
-        Ok(self.lock()?.flush()?)
-    }
-
     fn count(&self, len: usize) -> Option<Fallible<u64>> {
         Some(self.scan(len)?.map(|found| found.entries))
     }

@@ -39,6 +39,8 @@ pub const GROUPED: Peer = Peer {
     name: "plain, grouped",
     caveats: "As `plain`, with group commit: the first thread that waits syncs for all that wrote before it.",
     dependency: "",
+    // It is read as `plain` is.
+    entries_max: 0,
     open: |dir, settings| open(dir, settings, true),
     ..PLAIN
 };
@@ -62,7 +64,7 @@ struct State {
 }
 
 fn open(dir: &Path, settings: Settings, is_grouped: bool) -> Fallible<Option<Box<dyn Subject>>> {
-    if is_grouped && settings.mode != Mode::Durable {
+    if is_grouped && matches!(settings.mode, Mode::Buffered | Mode::Written) {
         return Ok(None);
     }
     std::fs::create_dir_all(dir)?;

@@ -52,9 +52,11 @@ pub const EAGER: Peer = Peer {
     name: "raft-log, no wait",
     caveats: "As `raft-log`, without the millisecond.",
     dependency: "",
+    // It is read as `raft-log` is.
+    entries_max: 0,
     open: |dir, settings| match settings.mode {
-        Mode::Durable => open(dir, settings, Some(Duration::ZERO)),
-        Mode::Written | Mode::Buffered | Mode::Bulk => Ok(None),
+        Mode::Durable | Mode::Bulk => open(dir, settings, Some(Duration::ZERO)),
+        Mode::Written | Mode::Buffered => Ok(None),
     },
     ..PEER
 };
