@@ -30,6 +30,18 @@ impl Sample {
         self.nanoseconds.extend_from_slice(&other.nanoseconds);
     }
 
+    /// How many durations there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nanoseconds.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nanoseconds.is_empty()
+    }
+
     /// The value below which `per_mille` thousandths lie, in nanoseconds.
     #[must_use]
     pub fn quantile(&self, per_mille: usize) -> f64 {

@@ -11,6 +11,7 @@
 )]
 
 mod ci;
+mod compare;
 mod crash;
 mod faults;
 mod fuzz;
@@ -31,6 +32,8 @@ usage: cargo xtask <command>
   crash [--states N] [--seed S] [--random-seconds T]
                                 simulated crashes and faults, for about a minute unless told otherwise
   faults [--seconds N]          full disks, failing calls and more, as far as root and cc allow; N for the reader
+  compare [--quick] [--rivals FEATURE,..] [--only PEER,..] [--workload NAME,..] [--dir DIR] [--out DIR]
+                                this log beside its rivals, into docs/benchmarks; `compare --help` says more
   help                          this text
 ";
 
@@ -51,6 +54,7 @@ fn dispatch(root: &Path, args: &[String]) -> Result<(), String> {
         Some(("tidy", [])) => tidy::run(root),
         Some(("fuzz", rest)) => fuzz::run(root, rest),
         Some(("crash", rest)) => crash::run(root, rest),
+        Some(("compare", rest)) => compare::run(root, rest),
         Some(("faults", rest)) => faults::run(root, rest),
         None | Some(("help" | "--help" | "-h", _)) => {
             print!("{HELP}{}", ci::help());
