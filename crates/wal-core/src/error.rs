@@ -7,6 +7,8 @@ use wal_compress::CompressError;
 use wal_format::{DecodeError, Lsn, SegmentId};
 use wal_segment::SegmentError;
 
+use crate::{TransactionId, TransactionState};
+
 /// Why an operation on a log failed.
 ///
 /// An append that fails with anything but [`Unconfirmed`](Self::Unconfirmed) changed nothing.
@@ -195,6 +197,30 @@ pub enum LogError {
     Exhausted {
         /// Which number.
         what: &'static str,
+    },
+    /// A transaction was open for longer than its timeout: nothing of it is in the log.
+    #[snafu(display("transaction {id} has expired"))]
+    TransactionExpired {
+        /// Which.
+        id: TransactionId,
+    },
+    /// A transaction takes no entries and cannot be committed or rolled back, because that was done already.
+    #[snafu(display("transaction {id} is {state}"))]
+    TransactionEnded {
+        /// Which.
+        id: TransactionId,
+        /// What became of it.
+        state: TransactionState,
+    },
+    /// A transaction is at a limit of its own. It is as it was before.
+    #[snafu(display("transaction {id} would exceed its limit of {max} {what}"))]
+    TransactionFull {
+        /// Which.
+        id: TransactionId,
+        /// What there would be too many of.
+        what: &'static str,
+        /// The limit.
+        max: u64,
     },
     /// A thread could not be started.
     #[snafu(display("could not start a thread"))]

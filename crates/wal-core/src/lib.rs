@@ -32,6 +32,7 @@ mod salvage;
 mod stats;
 mod sweep;
 mod ticket;
+mod transaction;
 mod truncate;
 mod view;
 
@@ -48,3 +49,4 @@ pub use report::{Cut, Finding, RecoveryReport};
 pub use salvage::{SalvageReport, salvage};
 pub use stats::Stats;
 pub use ticket::Ticket;
+pub use transaction::{Transaction, TransactionId, TransactionOptions, TransactionState};

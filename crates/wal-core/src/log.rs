@@ -79,7 +79,7 @@ impl Log {
         Ok(Self { handle: Arc::new(Handle { engine }) })
     }
 
-    fn engine(&self) -> &Arc<Engine> {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.handle.engine
     }
 
@@ -353,7 +353,7 @@ impl Log {
         options.durability.unwrap_or_else(|| self.engine().options.sync.into())
     }
 
-    fn start_threads(&self) -> Result<(), LogError> {
+    pub(crate) fn start_threads(&self) -> Result<(), LogError> {
         let engine = self.engine();
         if !engine.options.background_threads || engine.preparer.is_none() {
             return Ok(());

@@ -11,3 +11,4 @@ mod hostile;
 mod races;
 mod support;
 mod threads;
+mod transactions;
