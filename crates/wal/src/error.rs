@@ -51,7 +51,7 @@ pub enum ErrorKind {
     /// The log is open for reading only.
     ReadOnly,
     /// An entry or a batch exceeds the limit. Split it, or raise
-    /// [`Options::entry_len_max`](crate::Options::entry_len_max).
+    /// [`Options::entry_len_max`](crate::Options::entry_len_max). Or a transaction is at a limit of its own.
     TooLarge,
 }
 
@@ -240,6 +240,9 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         LogError::Unconfirmed { source, .. } | LogError::Undecodable { source, .. } => kind_of_log(source),
         LogError::Truncated { .. } | LogError::CutOff { .. } => ErrorKind::Truncated,
         LogError::TooLarge { .. } => ErrorKind::TooLarge,
+        LogError::TransactionFull { .. } => ErrorKind::TooLarge,
+        LogError::TransactionExpired { .. } => ErrorKind::Expired,
+        LogError::TransactionEnded { .. } => ErrorKind::Invalid,
         LogError::Conflict { .. } => ErrorKind::Conflict,
         LogError::InvalidOption { .. } | LogError::InvalidArgument { .. } => ErrorKind::Invalid,
         LogError::Encoding { source, .. } if is_unsupported(source) => ErrorKind::Unsupported,

@@ -32,6 +32,7 @@
 //! - [`Wal`]: opening, appending, reading, truncating.
 //! - [`Options`] and [`SyncPolicy`]: what an append waits for. [`Durability`] overrides it for one append.
 //! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
+//! - [`Wal::begin`] and [`Transaction`]: entries of several threads, committed together or not at all.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
@@ -64,6 +65,7 @@ mod repair;
 mod salvage;
 pub mod storage;
 mod ticket;
+mod transaction;
 mod wal;
 
 pub use batch::Batch;
@@ -74,12 +76,13 @@ pub use iter::Iter;
 pub use repair::RepairOptions;
 pub use salvage::{Salvaged, SalvagedRun, salvage};
 pub use ticket::Ticket;
+pub use transaction::Transaction;
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
     AppendOptions, Clock, Cut, Durability, Entropy, Entry, EntryRef, Examination, Finding, Options,
     RecoveryMode, RecoveryReport, RepairReport, SalvageReport, SegmentSummary, Stats, SyncPolicy,
-    SystemClock, SystemEntropy,
+    SystemClock, SystemEntropy, TransactionId, TransactionOptions, TransactionState,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;
