@@ -27,4 +27,5 @@ mod slice;
 mod surroundings;
 mod tally;
 mod threads;
+mod transactions;
 mod workloads;
