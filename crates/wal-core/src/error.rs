@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use snafu::Snafu;
-use wal_compress::CompressError;
+use wal_compress::{BoxError, CompressError};
 use wal_format::{DecodeError, Lsn, SegmentId};
 use wal_segment::SegmentError;
 
@@ -197,6 +197,34 @@ pub enum LogError {
     Exhausted {
         /// Which number.
         what: &'static str,
+    },
+    /// A record of the user's could not be encoded. Made by the facade, like the next two.
+    #[snafu(display("a record of kind {kind} could not be encoded"))]
+    UnencodableRecord {
+        /// Its kind.
+        kind: u8,
+        /// Why.
+        source: BoxError,
+    },
+    /// An entry is whole, and the type that it was to be read as refused it.
+    #[snafu(display("entry {lsn} of kind {kind} is not what its reader expects"))]
+    UndecodableRecord {
+        /// The entry.
+        lsn: Lsn,
+        /// Its kind.
+        kind: u8,
+        /// Why.
+        source: BoxError,
+    },
+    /// Two types of record want the same kind.
+    #[snafu(display("kind {kind} of {refused} is taken by {registered}"))]
+    KindTaken {
+        /// The kind.
+        kind: u8,
+        /// The type that has it.
+        registered: &'static str,
+        /// The type that wanted it, too.
+        refused: &'static str,
     },
     /// A transaction was open for longer than its timeout: nothing of it is in the log.
     #[snafu(display("transaction {id} has expired"))]

@@ -33,6 +33,7 @@
 //! - [`Options`] and [`SyncPolicy`]: what an append waits for. [`Durability`] overrides it for one append.
 //! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
 //! - [`Wal::begin`] and [`Transaction`]: entries of several threads, committed together or not at all.
+//! - [`Wal::typed`], [`Record`] and [`Registry`]: entries of the program's own types.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
@@ -51,8 +52,8 @@
 //!
 //! # Features
 //!
-//! None is on by default. `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings
-//! [`ChecksumKind::Crc32c`]. A log that was written with a feature is refused by a build without it, with an error of
+//! None is on by default. `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
+//! `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings [`ChecksumKind::Crc32c`]. A log that was written with a feature is refused by a build without it, with an error of
 //! kind [`ErrorKind::Unsupported`] that names the feature.
 
 #![forbid(unsafe_code)]
@@ -66,6 +67,7 @@ mod salvage;
 pub mod storage;
 mod ticket;
 mod transaction;
+mod typed;
 mod wal;
 
 pub use batch::Batch;
@@ -77,6 +79,13 @@ pub use repair::RepairOptions;
 pub use salvage::{Salvaged, SalvagedRun, salvage};
 pub use ticket::Ticket;
 pub use transaction::Transaction;
+#[cfg(feature = "json")]
+pub use typed::Json;
+#[cfg(feature = "postcard")]
+pub use typed::Postcard;
+#[doc(hidden)]
+pub use typed::kinds_differ;
+pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWal};
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{

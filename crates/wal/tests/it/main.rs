@@ -6,4 +6,5 @@ mod full;
 mod misuse;
 mod refused;
 mod support;
+mod typed;
 mod usage;
