@@ -34,6 +34,7 @@
 //! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
 //! - [`Wal::begin`] and [`Transaction`]: entries of several threads, committed together or not at all.
 //! - [`Wal::typed`], [`Record`] and [`Registry`]: entries of the program's own types.
+//! - [`oplog`]: puts and deletes under keys, with replay behind a snapshot: the log of an embedded database.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
@@ -53,8 +54,9 @@
 //! # Features
 //!
 //! None is on by default. `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
-//! `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings [`ChecksumKind::Crc32c`]. A log that was written with a feature is refused by a build without it, with an error of
-//! kind [`ErrorKind::Unsupported`] that names the feature.
+//! `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings [`ChecksumKind::Crc32c`]. A log that
+//! was written with one of these three is refused by a build without it, with an error of kind
+//! [`ErrorKind::Unsupported`] that names the feature.
 
 #![forbid(unsafe_code)]
 
@@ -62,6 +64,7 @@ mod batch;
 mod builder;
 mod error;
 mod iter;
+pub mod oplog;
 mod repair;
 mod salvage;
 pub mod storage;

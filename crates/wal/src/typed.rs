@@ -1,8 +1,8 @@
 //! Entries of the program's own types.
 //!
-//! Every entry has a kind, a number that says what its bytes are. A [`Payload`] is a type with one kind; a [`Record`] is
-//! whatever one log holds: a payload, or an enum of several, for which [`record_enum!`](crate::record_enum) writes the
-//! code.
+//! Every entry has a kind, a number that says what its bytes are. A [`Payload`] is a type with one kind; a [`Record`]
+//! is whatever one log holds: a payload, or an enum of several, for which [`record_enum!`](crate::record_enum) writes
+//! the code.
 
 mod enums;
 #[cfg(feature = "json")]

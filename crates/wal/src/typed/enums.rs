@@ -49,7 +49,10 @@ macro_rules! record_enum {
                 Ok(None)
             }
         }
-        const _: () = assert!($crate::kinds_differ(&[$(<$payload as $crate::Payload>::KIND),+]), "a kind is taken twice");
+        const _: () = {
+            let kinds = [$(<$payload as $crate::Payload>::KIND),+];
+            assert!($crate::kinds_differ(&kinds), "a kind is taken twice");
+        };
     };
 }
 

@@ -4,6 +4,7 @@
 
 mod full;
 mod misuse;
+mod oplog;
 mod refused;
 mod support;
 mod typed;
