@@ -183,7 +183,13 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let _ = self.log.engine().transactions.roll_back(&self.pending);
+        let transactions = &self.log.engine().transactions;
+        let rolled_back = transactions.roll_back(&self.pending);
+        // A commit that nobody waits for any more has panicked, in somebody else's codec for instance.
+        if matches!(rolled_back, Err(LogError::TransactionEnded { state: TransactionState::Committing, .. }))
+        {
+            transactions.settle(&self.pending, TransactionState::Unknown);
+        }
     }
 }
 
