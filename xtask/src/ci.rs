@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: the steps, in order, up to the first failure.
 
+mod examples;
 mod features;
 mod loom;
 mod no_std;
@@ -29,6 +30,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", run: |root| passed(tidy::run(root)) },
     Step { name: "clippy", run: |root| passed(cargo(root, CLIPPY)) },
     Step { name: "test", run: |root| passed(cargo(root, TEST)) },
+    Step { name: "examples", run: |root| passed(examples::run(root)) },
     Step { name: "doc", run: |root| passed(cargo_with(root, DOC, &[("RUSTDOCFLAGS", "-D warnings")])) },
     Step { name: "features", run: |root| passed(features::check(root)) },
     Step { name: "no_std", run: |root| passed(no_std::check(root)) },

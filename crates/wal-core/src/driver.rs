@@ -153,6 +153,7 @@ impl Engine {
 
     /// One look at what is due, for logs without threads of their own.
     pub(crate) fn maintain(&self) -> Result<(), LogError> {
+        self.expire_transactions();
         if self.options.sync.interval().is_some() && self.has_unsynced() {
             self.commit.wait(self, self.tick())?;
         }
@@ -184,12 +185,14 @@ impl Engine {
 
     /// When the sync thread must look again at the latest; `None` when only a signal can bring work.
     fn deadline(&self, driver: &Driver, seen: &mut Seen) -> Option<Duration> {
+        let expiry = self.transactions.next_deadline();
         if self.poisoned().is_some() {
-            return None;
+            return expiry;
         }
         let now = self.clock.monotonic();
         if driver.sync_asked.load(Ordering::SeqCst) {
-            return Some(seen.retry.map_or(now, |retry| retry.max(now)));
+            let sync = seen.retry.map_or(now, |retry| retry.max(now));
+            return Some(expiry.map_or(sync, |expiry| expiry.min(sync)));
         }
         let durable = self.marks.durable();
         let (appended, unmarked, unsynced) = {
@@ -206,10 +209,12 @@ impl Engine {
         let mark = if changed && unmarked { now.checked_add(self.options.idle_mark) } else { None };
         let interval = self.options.sync.interval().zip(unsynced);
         let sync = interval.and_then(|(interval, since)| Duration::from_nanos(since).checked_add(interval));
-        mark.into_iter().chain(sync.map(|due| seen.retry.map_or(due, |retry| retry.max(due)))).min()
+        let sync = sync.map(|due| seen.retry.map_or(due, |retry| retry.max(due)));
+        [mark, sync, expiry].into_iter().flatten().min()
     }
 
     fn look(&self, driver: &Driver, seen: &mut Seen) {
+        self.expire_transactions();
         if self.poisoned().is_some() {
             self.commit.wake(self);
             return;

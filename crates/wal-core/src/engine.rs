@@ -1,8 +1,8 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
 //! Locks are taken in this order, any of them may be left out: `admin`, `writer`, `appender`, then one of the small
-//! ones (`view`, `cuts`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O happens under
-//! `writer`; under `appender` only when a segment is started after an open or a truncation.
+//! ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O
+//! happens under `writer`; under `appender` only when a segment is started after an open or a truncation.
 
 use std::{
     sync::{
@@ -30,6 +30,7 @@ use crate::{
     payload::Payloads,
     prepare::{PrepareError, Preparer},
     stats::Counters,
+    transaction::Registry,
     view::View,
 };
 
@@ -54,6 +55,7 @@ pub(crate) struct Engine {
     /// Sealed segments whose index is not written yet, with the offset of their last frame.
     pub(crate) sealed: Mutex<Vec<(Arc<Segment>, u64)>>,
     pub(crate) cuts: Cuts,
+    pub(crate) transactions: Registry,
     pub(crate) stats: Counters,
     pub(crate) driver: OnceLock<Arc<Driver>>,
     /// Set once closing is over, however it went: who still waits then waits in vain.
@@ -99,6 +101,7 @@ impl Engine {
             inheritance: Mutex::new(parts.inheritance),
             sealed: Mutex::new(Vec::new()),
             cuts: Cuts::default(),
+            transactions: Registry::default(),
             stats: Counters::default(),
             driver: OnceLock::new(),
             ended: AtomicBool::new(false),

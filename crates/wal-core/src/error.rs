@@ -3,9 +3,11 @@
 use std::{io, sync::Arc};
 
 use snafu::Snafu;
-use wal_compress::CompressError;
+use wal_compress::{BoxError, CompressError};
 use wal_format::{DecodeError, Lsn, SegmentId};
 use wal_segment::SegmentError;
+
+use crate::{TransactionId, TransactionState};
 
 /// Why an operation on a log failed.
 ///
@@ -220,6 +222,58 @@ pub enum LogError {
     Exhausted {
         /// Which number.
         what: &'static str,
+    },
+    /// A record of the user's could not be encoded. Made by the facade, like the next two.
+    #[snafu(display("a record of kind {kind} could not be encoded"))]
+    UnencodableRecord {
+        /// Its kind.
+        kind: u8,
+        /// Why.
+        source: BoxError,
+    },
+    /// An entry is whole, and the type that it was to be read as refused it.
+    #[snafu(display("entry {lsn} of kind {kind} is not what its reader expects"))]
+    UndecodableRecord {
+        /// The entry.
+        lsn: Lsn,
+        /// Its kind.
+        kind: u8,
+        /// Why.
+        source: BoxError,
+    },
+    /// Two types of record want the same kind.
+    #[snafu(display("kind {kind} of {refused} is taken by {registered}"))]
+    KindTaken {
+        /// The kind.
+        kind: u8,
+        /// The type that has it.
+        registered: &'static str,
+        /// The type that wanted it, too.
+        refused: &'static str,
+    },
+    /// A transaction was open for longer than its timeout: nothing of it is in the log.
+    #[snafu(display("transaction {id} has expired"))]
+    TransactionExpired {
+        /// Which.
+        id: TransactionId,
+    },
+    /// A transaction takes no entries and cannot be committed or rolled back, because that was done already.
+    #[snafu(display("transaction {id} is {state}"))]
+    TransactionEnded {
+        /// Which.
+        id: TransactionId,
+        /// What became of it.
+        state: TransactionState,
+    },
+    /// A transaction is at a limit of its own. It is as it was before.
+    #[snafu(display("transaction {id} would exceed its limit of {max} {what}"))]
+    TransactionFull {
+        /// Which.
+        id: TransactionId,
+        /// What there would be too many of.
+        what: &'static str,
+        /// The limit.
+        max: u64,
     },
     /// A thread could not be started.
     #[snafu(display("could not start a thread"))]

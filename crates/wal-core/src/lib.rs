@@ -37,6 +37,7 @@ mod stats;
 mod sweep;
 mod sync;
 mod ticket;
+mod transaction;
 mod truncate;
 mod view;
 
@@ -56,4 +57,5 @@ pub use report::{Cut, Finding, RecoveryReport};
 pub use salvage::{SalvageReport, salvage};
 pub use stats::Stats;
 pub use ticket::Ticket;
+pub use transaction::{Transaction, TransactionId, TransactionOptions, TransactionState};
 pub use truncate::Truncation;

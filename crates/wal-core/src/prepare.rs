@@ -93,6 +93,10 @@ impl Preparer {
     }
 
     /// The log these segments belong to.
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        &*self.entropy
+    }
+
     pub(crate) const fn log_id(&self) -> LogId {
         self.log_id
     }

@@ -237,6 +237,7 @@ impl Engine {
         let closed = self.close_tail(&mut writer, &mut appender);
         drop(appender);
         drop(writer);
+        self.transactions.roll_back_all();
         self.ended.store(true, Ordering::Release);
         self.commit.wake(self);
         self.index_sealed();

@@ -46,13 +46,17 @@ pub enum ErrorKind {
     Invalid,
     /// The files are whole and need another build: a newer version of this crate, or a feature that was left out.
     Unsupported,
+    /// An entry is whole, and the type that it was to be read as refused it: it was written as another type, or by
+    /// another version of the program. Reading can go on behind it. [`source`](error::Error::source) is what the type
+    /// said.
+    Undecodable,
     /// There is no log in this place, no entry with this LSN yet, or no checkpoint or cursor of this name.
     NotFound,
     /// The log is open for reading only.
     ReadOnly,
     /// An entry or a batch exceeds the limit. Split it, or raise
-    /// [`Options::entry_len_max`](crate::Options::entry_len_max). Or the metadata would exceed
-    /// [`Options::metadata_len_max`](crate::Options::metadata_len_max): delete some.
+    /// [`Options::entry_len_max`](crate::Options::entry_len_max). Or a transaction is at a limit of its own, or the
+    /// metadata would exceed [`Options::metadata_len_max`](crate::Options::metadata_len_max): delete some.
     TooLarge,
 }
 
@@ -132,6 +136,7 @@ impl Error {
             LogError::Truncated { lsn, .. }
             | LogError::CutOff { lsn, .. }
             | LogError::Undecodable { lsn, .. }
+            | LogError::UndecodableRecord { lsn, .. }
             | LogError::OutOfRange { lsn, .. }
             | LogError::Conflict { expected: lsn, .. } => Some(lsn..=lsn),
             _ => None,
@@ -245,6 +250,11 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         | LogError::Undecodable { source, .. } => kind_of_log(source),
         LogError::Truncated { .. } | LogError::CutOff { .. } => ErrorKind::Truncated,
         LogError::TooLarge { .. } | LogError::MetadataFull { .. } => ErrorKind::TooLarge,
+        LogError::UndecodableRecord { .. } => ErrorKind::Undecodable,
+        LogError::UnencodableRecord { .. } | LogError::KindTaken { .. } => ErrorKind::Invalid,
+        LogError::TransactionFull { .. } => ErrorKind::TooLarge,
+        LogError::TransactionExpired { .. } => ErrorKind::Expired,
+        LogError::TransactionEnded { .. } => ErrorKind::Invalid,
         LogError::Conflict { .. } => ErrorKind::Conflict,
         LogError::InvalidOption { .. } | LogError::InvalidArgument { .. } => ErrorKind::Invalid,
         LogError::Encoding { source, .. } if is_unsupported(source) => ErrorKind::Unsupported,
@@ -310,7 +320,7 @@ impl From<Error> for io::Error {
     /// For programs whose errors are I/O errors throughout; the original is inside.
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
-            ErrorKind::Corrupt => io::ErrorKind::InvalidData,
+            ErrorKind::Corrupt | ErrorKind::Undecodable => io::ErrorKind::InvalidData,
             ErrorKind::Full => io::ErrorKind::StorageFull,
             ErrorKind::Locked => io::ErrorKind::WouldBlock,
             ErrorKind::NotFound => io::ErrorKind::NotFound,

@@ -34,6 +34,9 @@
 //! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
 //! - [`Wal::checkpoint`], [`Cursor`] and [`Wal::set_meta`]: named places, positions of consumers, small values of
 //!   yours.
+//! - [`Wal::begin`] and [`Transaction`]: entries of several threads, committed together or not at all.
+//! - [`Wal::typed`], [`Record`] and [`Registry`]: entries of the program's own types.
+//! - [`oplog`]: puts and deletes under keys, with replay behind a snapshot: the log of an embedded database.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
@@ -52,9 +55,10 @@
 //!
 //! # Features
 //!
-//! None is on by default. `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings
-//! [`ChecksumKind::Crc32c`]. A log that was written with a feature is refused by a build without it, with an error of
-//! kind [`ErrorKind::Unsupported`] that names the feature.
+//! None is on by default. `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
+//! `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings [`ChecksumKind::Crc32c`]. A log that
+//! was written with one of these three is refused by a build without it, with an error of kind
+//! [`ErrorKind::Unsupported`] that names the feature.
 
 #![forbid(unsafe_code)]
 
@@ -65,11 +69,14 @@ mod cursor;
 mod error;
 mod iter;
 mod meta;
+pub mod oplog;
 mod repair;
 mod salvage;
 pub mod storage;
 mod ticket;
+mod transaction;
 mod truncate;
+mod typed;
 mod wal;
 
 pub use batch::Batch;
@@ -81,12 +88,21 @@ pub use iter::Iter;
 pub use repair::RepairOptions;
 pub use salvage::{Salvaged, SalvagedRun, salvage};
 pub use ticket::Ticket;
+pub use transaction::Transaction;
+#[cfg(feature = "json")]
+pub use typed::Json;
+#[cfg(feature = "postcard")]
+pub use typed::Postcard;
+#[doc(hidden)]
+pub use typed::kinds_differ;
+pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWal};
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
     AppendOptions, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Durability, Entropy, Entry,
     EntryRef, Examination, Finding, Options, RecoveryMode, RecoveryReport, RepairReport, SalvageReport,
-    SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, Truncation,
+    SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, TransactionId, TransactionOptions,
+    TransactionState, Truncation,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

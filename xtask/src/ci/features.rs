@@ -9,7 +9,7 @@ use crate::process::cargo;
 const COMBINATIONS: &[(&str, &[&str])] = &[
     ("wal-format", &["", "crc32c", "std"]),
     ("wal-compress", &["", "zstd", "snappy"]),
-    ("wal", &["", "zstd", "snappy", "crc32c"]),
+    ("wal", &["", "zstd", "snappy", "crc32c", "json", "postcard"]),
 ];
 
 pub(super) fn check(root: &Path) -> Result<(), String> {

@@ -29,4 +29,5 @@ mod slice;
 mod surroundings;
 mod tally;
 mod threads;
+mod transactions;
 mod workloads;

@@ -65,6 +65,8 @@ pub(crate) enum Bug {
     ClaimsUnsynced,
     /// What follows an opening claims it before it is written.
     OpeningProvesItself,
+    /// The two halves of a transaction are committed one after the other. The rig does this one by itself.
+    CommitInParts,
     /// Anybody may write.
     NoLock,
     /// Bodies are believed without a look at their checksums.

@@ -7,7 +7,7 @@ use crate::{
     faults::meets,
     model::End,
     planted::Bug,
-    rig::Rig,
+    rig::{Op, Rig},
     surroundings::{bare, scale},
     tally,
     workloads::{Workload, workloads},
@@ -32,6 +32,10 @@ impl Hunt {
         let mut search = Search::new(3, 1, 100);
         search.samples = 3;
         for mut workload in workloads() {
+            let transacts = workload.ops.iter().any(|op| matches!(op, Op::Transact(_)));
+            if bug == Bug::CommitInParts && !transacts {
+                continue;
+            }
             workload.setup.bug = bug;
             let named = |why| format!("{}: {why}", workload.name);
             match self {
@@ -102,6 +106,7 @@ const PLANTS: &[Plant] = &[
     (Bug::FillerOverAppender, "preparing a segment overwrites the one in use", Hunt::Crashes, 2000),
     (Bug::ClaimsUnsynced, "C7: frames claim what was not synced", Hunt::Crashes, 2000),
     (Bug::OpeningProvesItself, "C7: an opening is claimed before it is there", Hunt::Crashes, 5000),
+    (Bug::CommitInParts, "C3: a transaction is committed in two parts", Hunt::Crashes, 2000),
     (Bug::NoLock, "C9: two writers", Hunt::Crashes, 50),
     (Bug::BodiesUnchecked, "C2: checksums of bodies are ignored", Hunt::Crashes, 2000),
     (Bug::SaltIgnored, "C2: frames of other files are believed", Hunt::Crashes, 5000),

@@ -12,6 +12,7 @@ use crate::{
     planted::{Bug, plant},
     surroundings::{environment, options},
     tally,
+    transactions::{Open, Step},
 };
 
 /// One step of a workload.
@@ -41,6 +42,7 @@ pub(crate) enum Op {
     Kill,
     /// Reads everything here and beside the writer.
     Read,
+    Transact(Step),
 }
 
 /// What a log runs with.
@@ -110,6 +112,7 @@ struct Process {
     log: Log,
     storage: Arc<dyn Storage>,
     tickets: VecDeque<(Ticket, u64)>,
+    transactions: Open,
 }
 
 impl Drop for Rig {
@@ -151,6 +154,14 @@ impl Rig {
         &self.process.as_ref().unwrap().log
     }
 
+    pub(crate) fn open_transactions(&mut self) -> &mut Open {
+        &mut self.process.as_mut().unwrap().transactions
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.time.advance(by);
+    }
+
     /// Opens the log after the process ended by `end`, and holds it to its promises.
     pub(crate) fn open(&mut self, end: End) -> Result<(), String> {
         self.try_open(end)?.map_err(|error| format!("open failed: {}", chain(&error)))
@@ -166,7 +177,7 @@ impl Rig {
             Ok(opened) => opened,
             Err(error) => return Ok(Err(error)),
         };
-        self.process = Some(Process { log, storage, tickets: VecDeque::new() });
+        self.process = Some(Process { log, storage, tickets: VecDeque::new(), transactions: Open::new() });
         self.errors.clear();
         self.fired = self.disk.faults_fired();
         let seen = match Seen::of(self.log()) {
@@ -256,6 +267,7 @@ impl Rig {
                 self.reopened(End::Process)
             }
             Op::Read => self.read(),
+            Op::Transact(step) => self.transact(step),
         }
     }
 
@@ -313,7 +325,7 @@ impl Rig {
     }
 
     /// An append that fails with anything but `Unconfirmed` has changed nothing.
-    fn appended(
+    pub(crate) fn appended(
         &mut self,
         payloads: &[Payload],
         result: Result<(u64, u64), LogError>,

@@ -8,6 +8,7 @@ use crate::{
     codec::compression,
     rig::{Op, Setup},
     surroundings::options,
+    transactions::Step,
 };
 
 /// A script, and what the log runs with.
@@ -39,6 +40,14 @@ fn background() -> Setup {
 /// Segments so long that reopening copies only what is not proven.
 fn long() -> Setup {
     Setup::of(Options { segment_len: 256 << 10, first_segment_len: 256 << 10, ..options() })
+}
+
+fn begin(lens: &[usize]) -> Op {
+    Op::Transact(Step::Begin(lens.to_vec()))
+}
+
+const fn commit() -> Op {
+    Op::Transact(Step::Commit)
 }
 
 pub(crate) fn workloads() -> Vec<Workload> {
@@ -224,6 +233,25 @@ pub(crate) fn workloads() -> Vec<Workload> {
                 Append(BIG),
                 Reopen,
                 KeepLast(2),
+            ],
+        ),
+        script(
+            "transactions",
+            always(),
+            vec![
+                begin(&[10, 3000, 20]),
+                Append(12),
+                begin(&[500, 9000]),
+                commit(),
+                Append(BIG),
+                begin(&[30_000, 40_000]),
+                commit(),
+                commit(),
+                begin(&[8, 8]),
+                Transact(Step::Rollback),
+                begin(&[70, 80]),
+                Reopen,
+                Append(9),
             ],
         ),
     ]

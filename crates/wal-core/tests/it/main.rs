@@ -11,3 +11,4 @@ mod metadata;
 mod races;
 mod support;
 mod threads;
+mod transactions;

@@ -1,5 +1,7 @@
 use std::error::Error as _;
 
+use wal_core::{TransactionId, TransactionState};
+
 use super::*;
 
 const PATH: &str = "/data/wal/orders-00000000000000000007.wal";
@@ -34,6 +36,7 @@ fn every_error_of_the_log_has_its_kind() {
     let full = || LogError::Full { operation: "append", source: io_error(io::ErrorKind::StorageFull) };
     let reading = "read the entries of a frame";
     let compression = |source| LogError::Compression { source };
+    let id = TransactionId([1; 16]);
     let codec = wal_compress::CodecId::ZSTD;
     let table = [
         (segment(io_error(io::ErrorKind::Other)), ErrorKind::Io),
@@ -49,6 +52,12 @@ fn every_error_of_the_log_has_its_kind() {
         (LogError::Locked { location: location() }, ErrorKind::Locked),
         (full(), ErrorKind::Full),
         (LogError::Poisoned { cause: "sync".into() }, ErrorKind::Poisoned),
+        (LogError::TransactionFull { id, what: "entries", max: 1 }, ErrorKind::TooLarge),
+        (LogError::TransactionExpired { id }, ErrorKind::Expired),
+        (LogError::TransactionEnded { id, state: TransactionState::RolledBack }, ErrorKind::Invalid),
+        (LogError::UndecodableRecord { lsn: lsn(1), kind: 2, source: "".into() }, ErrorKind::Undecodable),
+        (LogError::UnencodableRecord { kind: 2, source: "".into() }, ErrorKind::Invalid),
+        (LogError::KindTaken { kind: 2, registered: "A", refused: "B" }, ErrorKind::Invalid),
         (LogError::Closed, ErrorKind::Closed),
         (LogError::ReadOnly, ErrorKind::ReadOnly),
         (unconfirmed(full()), ErrorKind::Full),

@@ -4,6 +4,8 @@
 
 mod full;
 mod misuse;
+mod oplog;
 mod refused;
 mod support;
+mod typed;
 mod usage;
