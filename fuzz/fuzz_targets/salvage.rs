@@ -1,9 +1,9 @@
 //! Salvaging, examining and repairing a directory in which anything may have happened to any file.
 //!
-//! What is salvaged was appended (where frames were forged: stands in the files), is in ascending order, and is not said
-//! to be lost; the ranges that are lost are in order and do not overlap; examining sees the same. A plan changes
-//! nothing; what is done by it is what was planned, and every byte is then in its place or in quarantine. A log that was
-//! cut at its damage has none, and opens.
+//! What is salvaged was appended (where frames were forged: stands in the files), is in ascending order, and is not
+//! said to be lost; the ranges that are lost are in order and do not overlap; examining sees the same. A plan changes
+//! nothing; what is done by it is what was planned, and every byte is then in its place or in quarantine. A log that
+//! was cut at its damage has none, and opens.
 #![no_main]
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
