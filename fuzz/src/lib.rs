@@ -1,6 +1,9 @@
-//! What the targets share: giving arbitrary bytes the checksums that let them past the first check.
+//! What the targets share: giving arbitrary bytes the checksums that let them past the first check, and [logs to
+//! damage](directory) to damage.
 //!
 //! The arithmetic is written out a second time on purpose; `docs/FORMAT.md` is where it is from.
+
+pub mod directory;
 
 use wal_format::{ChecksumKind, SegmentHeader, SegmentKey};
 

@@ -17,6 +17,9 @@ const TEST: &[&str] = &[
     "slice::whatever_happens_nothing_acknowledged_is_lost",
     "--nocapture",
 ];
+/// Every bit of small logs, where `ci` flips one in thirteen.
+const BITS: &[&str] =
+    &["test", "--release", "--package", "wal-core", "--test", "it", "--", "bits::", "--nocapture"];
 /// About a minute.
 const STATES: u64 = 500_000;
 
@@ -28,7 +31,8 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
         ("WAL_CRASH_SEED", seed.to_string()),
         ("WAL_CRASH_RANDOM_SECONDS", random_seconds.to_string()),
     ];
-    cargo_with(root, TEST, &vars.each_ref().map(|(name, value)| (*name, value.as_str())))
+    cargo_with(root, TEST, &vars.each_ref().map(|(name, value)| (*name, value.as_str())))?;
+    cargo_with(root, BITS, &[("WAL_EVERY_BIT", "1")])
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -67,7 +67,8 @@ pub trait Codec: fmt::Debug + Send + Sync {
     /// Decompresses `stored` and appends the result, exactly `raw_len` bytes, to `out`.
     ///
     /// The caller has compared `raw_len` with its own limit: an implementation allocates that much for the result and
-    /// never more, whatever `stored` claims about itself.
+    /// never more, whatever `stored` claims about itself. Better it allocates nothing when `stored` is too short for so
+    /// much, as the codecs of this crate do.
     ///
     /// # Errors
     ///

@@ -41,6 +41,15 @@ pub enum CompressError {
         actual: usize,
     },
 
+    /// The stored bytes declare to hold more than is [permitted](crate::Compression::raw_len_max). They may be sound.
+    #[snafu(display("the stored bytes declare to hold {len} bytes, more than the {max} that are permitted"))]
+    TooLong {
+        /// The declared length, in bytes.
+        len: u32,
+        /// The limit, in bytes.
+        max: u32,
+    },
+
     /// There is no memory for the result.
     #[snafu(display("cannot allocate {len} bytes"))]
     OutOfMemory {

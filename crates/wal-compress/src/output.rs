@@ -2,7 +2,7 @@
 
 use snafu::{ResultExt, ensure};
 
-use crate::error::{OutOfMemorySnafu, WrongLengthSnafu};
+use crate::error::{DamagedSnafu, OutOfMemorySnafu, WrongLengthSnafu};
 use crate::{CodecId, CompressError};
 
 /// Lets `write` fill up to `bound` bytes behind what `out` holds, and keeps as many as it says it wrote.
@@ -23,13 +23,19 @@ pub(crate) fn append_up_to(
     written
 }
 
-/// Like [`append_up_to`], but `write` must fill `raw_len` bytes exactly.
+/// Like [`append_up_to`], but `write` must fill `raw_len` bytes exactly, which is not even tried when `stored_len`
+/// bytes cannot hold so many: each of them at most `gain_max`.
 pub(crate) fn append_exactly(
     codec: CodecId,
+    (stored_len, gain_max): (usize, usize),
     raw_len: usize,
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut [u8]) -> Result<usize, CompressError>,
 ) -> Result<(), CompressError> {
+    if raw_len > stored_len.saturating_mul(gain_max) {
+        let source = format!("{stored_len} bytes cannot hold the {raw_len} that they declare");
+        return Err(source.into()).context(DamagedSnafu { codec });
+    }
     append_up_to(raw_len, out, |space| {
         let actual = write(space)?;
         ensure!(actual == raw_len, WrongLengthSnafu { codec, expected: raw_len, actual });

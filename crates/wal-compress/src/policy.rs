@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use snafu::ensure;
 
-use crate::error::{InvalidGainSnafu, InvalidLevelSnafu};
+use crate::error::{InvalidGainSnafu, InvalidLevelSnafu, TooLongSnafu};
 use crate::{CodecId, CompressError};
 
 /// Whether and how to compress: plain data, off by default.
@@ -30,6 +30,10 @@ pub struct Compression {
     /// What compression must save for its result to be stored, in percent of the raw length, 0 to 100; see
     /// [`worth_storing`]. Default: 10. A greater value spares readers more work, at the price of space.
     pub min_gain_percent: u8,
+    /// Longer data is stored as it is, and stored data that declares a greater raw length is not decompressed: see
+    /// [`check_raw_len`](Self::check_raw_len). It bounds the memory that a few hostile bytes can ask for. In bytes, any
+    /// value. Default: 64 MiB. Whoever has written with a greater value needs it for reading, too.
+    pub raw_len_max: u32,
 }
 
 impl Compression {
@@ -38,7 +42,18 @@ impl Compression {
 
     /// Whether data of this length, in bytes, is to be offered to the codec at all.
     pub fn applies_to(&self, raw_len: usize) -> bool {
-        self.codec != CodecId::IDENTITY && raw_len >= self.min_len
+        self.codec != CodecId::IDENTITY && raw_len >= self.min_len && raw_len <= self.raw_len_max as usize
+    }
+
+    /// Checks what stored data declares to be its raw length, in bytes, before anything is decompressed.
+    ///
+    /// # Errors
+    ///
+    /// [`CompressError::TooLong`] beyond [`raw_len_max`](Self::raw_len_max).
+    pub fn check_raw_len(&self, raw_len: u32) -> Result<(), CompressError> {
+        let max = self.raw_len_max;
+        ensure!(raw_len <= max, TooLongSnafu { len: raw_len, max });
+        Ok(())
     }
 
     /// Checks the ranges. That the codec exists is for [`Codecs::get`](crate::Codecs::get) to say.
@@ -56,7 +71,7 @@ impl Compression {
 
 impl Default for Compression {
     fn default() -> Self {
-        Self { codec: CodecId::IDENTITY, level: 0, min_len: 256, min_gain_percent: 10 }
+        Self { codec: CodecId::IDENTITY, level: 0, min_len: 256, min_gain_percent: 10, raw_len_max: 64 << 20 }
     }
 }
 
@@ -97,6 +112,15 @@ mod tests {
         check(usize::MAX, usize::MAX - 1, 1, false);
         check(usize::MAX, 1, 99, true);
         check(100, 0, 255, false);
+    }
+
+    #[test]
+    fn what_is_too_long_is_neither_compressed_nor_decompressed() {
+        let settings = Compression { codec: CodecId::ZSTD, raw_len_max: 1000, ..Compression::default() };
+        assert!(settings.applies_to(1000) && settings.check_raw_len(1000).is_ok());
+        assert!(!settings.applies_to(1001));
+        let refused = settings.check_raw_len(1001);
+        assert!(matches!(refused, Err(CompressError::TooLong { len: 1001, max: 1000 })));
     }
 
     #[test]

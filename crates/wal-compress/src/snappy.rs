@@ -6,6 +6,9 @@ use crate::output::{append_exactly, append_up_to};
 use crate::pool::Pool;
 use crate::{BoxError, Codec, CodecId, CompressError};
 
+/// Nothing gives more than a copy of 64 bytes, which takes three.
+const GAIN_MAX: usize = 64 / 3 + 1;
+
 /// Snappy in its raw format, without the framing of `.sz` files: codec 2.
 ///
 /// Takes at most 2^32 - 1 bytes at a time.
@@ -64,7 +67,7 @@ impl Codec for Snappy {
         let damaged = DamagedSnafu { codec: CodecId::SNAPPY };
         let actual = decompress_len(stored).map_err(BoxError::from).context(damaged)?;
         ensure!(actual == raw_len, WrongLengthSnafu { codec: CodecId::SNAPPY, expected: raw_len, actual });
-        append_exactly(CodecId::SNAPPY, raw_len, out, |space| {
+        append_exactly(CodecId::SNAPPY, (stored.len(), GAIN_MAX), raw_len, out, |space| {
             Decoder::new().decompress(stored, space).map_err(BoxError::from).context(damaged)
         })
     }

@@ -6,6 +6,9 @@ use crate::output::{append_exactly, append_up_to};
 use crate::pool::Pool;
 use crate::{BoxError, Codec, CodecId, CompressError, Compression};
 
+/// A block holds at most 128 KiB and takes at least four bytes.
+const GAIN_MAX: usize = (128 << 10) / 4;
+
 /// Zstandard: codec 1.
 ///
 /// Stored bytes are one zstd frame without checksum and without content size: whoever stores them has both. The
@@ -77,7 +80,7 @@ impl Codec for Zstd {
     }
 
     fn decompress(&self, stored: &[u8], raw_len: usize, out: &mut Vec<u8>) -> Result<(), CompressError> {
-        append_exactly(CodecId::ZSTD, raw_len, out, |space| {
+        append_exactly(CodecId::ZSTD, (stored.len(), GAIN_MAX), raw_len, out, |space| {
             self.decompressors
                 .with(Decompressor::new, |context| context.decompress_to_buffer(stored, space))
                 .map_err(BoxError::from)

@@ -13,7 +13,7 @@ use crate::{
     read::is_gone,
     recover::{Part, Remains, walk},
     report::Finding,
-    salvage::{entries, in_order, look, unreadable},
+    salvage::{in_order, look, retained, unreadable},
 };
 
 /// What [`examine`] found.
@@ -81,10 +81,10 @@ fn examine_once(directory: &Arc<Directory>, payloads: &Payloads) -> Result<Exami
         if let Some(finding) = pointers.pass(part, frame) {
             more.push(finding);
         }
-        match entries(part, frame, left.first_retained, payloads) {
-            Ok(entries) => {
-                found.entries += entries.len() as u64;
-                found.payload_bytes += entries.iter().map(|entry| entry.payload.len() as u64).sum::<u64>();
+        match count(part, frame, left.first_retained, payloads) {
+            Ok((entries, bytes)) => {
+                found.entries += entries;
+                found.payload_bytes += bytes;
             }
             Err(error) => more.push(unreadable(part, frame, error)?),
         }
@@ -94,6 +94,23 @@ fn examine_once(directory: &Arc<Directory>, payloads: &Payloads) -> Result<Exami
     found.damage.extend(stray(&left, &found.damage));
     found.notes.extend(notes(directory, &left));
     Ok(found)
+}
+
+/// How many retained entries a frame holds, and the bytes of their payloads. None of them is kept: a frame of many
+/// empty ones is short.
+fn count(
+    part: &Part,
+    frame: &Frame<'_>,
+    first_retained: Lsn,
+    payloads: &Payloads,
+) -> Result<(u64, u64), LogError> {
+    let Some((open, lsns)) = retained(part, frame, first_retained, payloads)? else { return Ok((0, 0)) };
+    let (mut entries, mut bytes) = (0, 0);
+    for lsn in lsns {
+        entries += 1;
+        bytes += open.entry_ref(lsn)?.payload.len() as u64;
+    }
+    Ok((entries, bytes))
 }
 
 /// Segment files that are none or another log's, as far as nothing was said of them yet.

@@ -41,13 +41,14 @@ impl Payloads {
     }
 
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the
-    /// limit of the format before anything is allocated.
+    /// limits of the format and of the options before anything is allocated.
     pub(crate) fn decode(&self, codec: u8, body: Bytes) -> Result<Bytes, LogError> {
         if codec == CodecId::IDENTITY.0 {
             return Ok(body);
         }
         let split = split_compressed(&body, BODY_LEN_MAX);
         let (raw_len, stored) = split.context(EncodingSnafu { operation: DECODE })?;
+        self.settings.check_raw_len(raw_len).context(CompressionSnafu)?;
         let mut raw = Vec::new();
         self.codecs
             .decompress(CodecId(codec), stored, raw_len as usize, &mut raw)

@@ -90,7 +90,9 @@ pub fn repair(
         let names = leavings(&left, &kept);
         report.removed = names.iter().map(|name| directory.path(*name)).collect();
         if let (Some(quarantine), Some(lock)) = (&how.quarantine, lock) {
-            let newest = newest.map(FileName::Segment);
+            // What is kept of the newest one may be copied into a new segment, which then replaces it.
+            let index = newest.filter(|id| left.listing.indexes.contains(id)).map(FileName::Index);
+            let newest = newest.map(FileName::Segment).into_iter().chain(index);
             keep(&directory, &options.prefix, &**quarantine, names.iter().copied().chain(newest))?;
             open::cut(environment, options.clone(), lock, &left, place)?;
             remove(&directory, &names)?;

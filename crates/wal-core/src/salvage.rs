@@ -88,19 +88,35 @@ pub(crate) fn look(directory: &Arc<Directory>) -> Result<Remains, LogError> {
 }
 
 /// The retained entries of a frame.
-pub(crate) fn entries(
+fn entries(
     part: &Part,
     frame: &Frame<'_>,
     first_retained: Lsn,
     payloads: &Payloads,
 ) -> Result<Vec<Entry>, LogError> {
+    match retained(part, frame, first_retained, payloads)? {
+        Some((open, mut lsns)) => lsns.try_fold(Vec::new(), |mut entries, lsn| {
+            entries.push(open.entry(lsn)?);
+            Ok(entries)
+        }),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// A frame with entries, and the LSNs of those that are retained.
+pub(crate) fn retained(
+    part: &Part,
+    frame: &Frame<'_>,
+    first_retained: Lsn,
+    payloads: &Payloads,
+) -> Result<Option<(OpenFrame, impl Iterator<Item = Lsn> + use<>)>, LogError> {
     if frame.header.kind != FrameKind::Entries || frame.header.count == 0 {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let lsn = part.base.plus(u64::from(frame.header.lsn_delta));
     let open = OpenFrame::new(frame.header, lsn, Bytes::copy_from_slice(frame.body), payloads)?;
-    let lsns = (0..u64::from(frame.header.count)).map(|index| lsn.plus(index));
-    lsns.filter(|lsn| *lsn >= first_retained).map(|lsn| open.entry(lsn)).collect()
+    let lsns = (0..u64::from(frame.header.count)).map(move |index| lsn.plus(index));
+    Ok(Some((open, lsns.filter(move |lsn| *lsn >= first_retained))))
 }
 
 /// A frame that verifies and cannot be decoded costs its entries; that a codec is not there is an error.

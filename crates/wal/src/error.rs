@@ -284,6 +284,7 @@ const fn kind_of_compression(cause: &CompressError) -> ErrorKind {
         CompressError::FeatureDisabled { .. } | CompressError::UnknownCodec { .. } => ErrorKind::Unsupported,
         CompressError::Damaged { .. } | CompressError::WrongLength { .. } => ErrorKind::Corrupt,
         CompressError::OutOfMemory { .. } => ErrorKind::Io,
+        CompressError::TooLong { .. } => ErrorKind::TooLarge,
         _ => ErrorKind::Invalid,
     }
 }

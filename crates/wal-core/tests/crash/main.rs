@@ -24,6 +24,7 @@ mod props;
 mod protocol;
 mod random;
 mod regressions;
+mod repair;
 mod rig;
 mod slice;
 mod surroundings;

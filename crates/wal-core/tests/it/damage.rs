@@ -13,11 +13,11 @@ use crate::{
     support::{environment, open, payload, small},
 };
 
-type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 const ENTRIES: u64 = 1000;
 
-fn storage(files: &Files) -> Arc<MemoryStorage> {
+pub(crate) fn storage(files: &Files) -> Arc<MemoryStorage> {
     let storage = Arc::new(MemoryStorage::new());
     for (name, bytes) in files {
         storage.create(name).unwrap().write_at(0, bytes).unwrap();
@@ -25,7 +25,7 @@ fn storage(files: &Files) -> Arc<MemoryStorage> {
     storage
 }
 
-fn files(storage: &dyn Storage) -> Files {
+pub(crate) fn files(storage: &dyn Storage) -> Files {
     let read = |name: String| {
         let file = storage.open(&name).unwrap();
         let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
@@ -156,7 +156,7 @@ fn check_all(files: &Files, proven: u64, context: &str) {
     check_salvage(files, proven, context);
 }
 
-fn is_foreign(error: &LogError) -> bool {
+pub(crate) fn is_foreign(error: &LogError) -> bool {
     let LogError::Segment { source, .. } = error else { return false };
     matches!(
         source,

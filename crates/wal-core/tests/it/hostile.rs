@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wal_core::{AppendOptions, Log, LogError, Options};
+use wal_core::{AppendOptions, Log, LogError, Options, RepairOptions, repair};
 use wal_format::{ChecksumKind, EntriesBuilder, LogId, Lsn, NewEntry, SegmentHeader, SegmentId};
 use wal_segment::{MemoryStorage, Storage};
 
@@ -81,4 +81,32 @@ fn records_in_a_batch_that_cannot_be_read_are_refused() {
     let refused = log.append_batch(&batch, &AppendOptions::default());
     assert!(matches!(refused, Err(LogError::Encoding { .. })));
     assert_eq!(log.next_lsn(), Lsn::FIRST, "nothing was appended");
+}
+
+#[test]
+fn an_index_file_that_a_repair_replaces_is_put_into_quarantine_too() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let options = Options { background_threads: false, ..small() };
+    let log = open(&storage, &options).unwrap();
+    (1..20).for_each(|n| drop(log.append(&payload(n))));
+    log.close().unwrap();
+    drop(log);
+    let newest = storage.list().unwrap().into_iter().rfind(|name| name.ends_with(".wal")).unwrap();
+    let mut bytes = vec![0; 8192];
+    storage.open(&newest).unwrap().read_at(0, &mut bytes).unwrap();
+    // Behind the opening, where later frames prove that something was there.
+    bytes[800] ^= 1;
+    let damaged: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    damaged.create(&newest).unwrap().write_at(0, &bytes).unwrap();
+    let index = newest.replace(".wal", ".idx");
+    damaged.create(&index).unwrap().write_at(0, b"an index").unwrap();
+    let quarantine: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let how = RepairOptions { cut_at_damage: true, quarantine: Some(Arc::clone(&quarantine)) };
+    let report = repair(environment(Arc::clone(&damaged)), &options, &how).unwrap();
+    assert!(report.cut.is_some(), "{report:?}");
+    for (name, bytes) in [(&index, &b"an index"[..]), (&newest, &bytes)] {
+        let mut kept = vec![0; bytes.len()];
+        assert_eq!(quarantine.open(name).unwrap().read_at(0, &mut kept).unwrap(), bytes.len(), "{name}");
+        assert!(kept == bytes, "{name}");
+    }
 }

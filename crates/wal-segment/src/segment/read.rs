@@ -1,6 +1,6 @@
 //! Reading a segment: from an LSN to a frame, from frame to frame, verified and where possible without copying.
 
-use std::ops::Range;
+use std::{io, ops::Range};
 
 use bytes::Bytes;
 use snafu::ResultExt;
@@ -50,7 +50,16 @@ impl Segment {
         let wanted = offset.saturating_add(len);
         let durable = self.durable();
         if offset < durable {
-            return self.file.view(offset..wanted.min(durable)).with_context(|_| self.io("read"));
+            let end = wanted.min(durable);
+            return match self.file.view(offset..end) {
+                // The file is shorter than it was. What is left shows which frame is not there.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    let end = end.min(self.file_len()?).max(offset);
+                    self.file.view(offset..end)
+                }
+                viewed => viewed,
+            }
+            .with_context(|_| self.io("read"));
         }
         let len = wanted.min(self.written()).saturating_sub(offset);
         let mut copy = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];

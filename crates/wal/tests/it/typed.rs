@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use wal::{
-    Batch, BoxError, Entry, ErrorKind, NewEntry, Outcome, Payload, Record, Registry, Typed, Wal, record_enum,
-};
+use wal::{Batch, BoxError, Entry, ErrorKind, NewEntry, Outcome, Payload, Registry, Typed, Wal, record_enum};
 
 use crate::support::lsn;
 
