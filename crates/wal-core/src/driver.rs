@@ -212,6 +212,7 @@ impl Engine {
     fn look(&self, driver: &Driver, seen: &mut Seen) {
         if self.poisoned().is_some() {
             self.commit.wake(self);
+            self.watch.wake();
             return;
         }
         let now = self.clock.monotonic();

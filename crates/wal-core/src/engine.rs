@@ -22,7 +22,7 @@ use crate::{
     Clock, LogError, Options, RecoveryReport,
     appender::Appender,
     begin::Inheritance,
-    commit::{Commit, CommitQueue},
+    commit::{Commit, CommitQueue, Watch},
     driver::Driver,
     error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
     flush::Writer,
@@ -46,6 +46,8 @@ pub(crate) struct Engine {
     pub(crate) appender: Mutex<Appender>,
     pub(crate) marks: Marks,
     pub(crate) commit: CommitQueue,
+    /// Those who wait for entries to come.
+    pub(crate) watch: Watch,
     pub(crate) view: RwLock<Arc<View>>,
     /// `None` when the log is open for reading only.
     pub(crate) preparer: Option<Preparer>,
@@ -94,6 +96,7 @@ impl Engine {
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),
             appender: Mutex::new(parts.appender),
             commit: CommitQueue::default(),
+            watch: Watch::default(),
             view: RwLock::new(Arc::new(parts.view)),
             preparer: parts.preparer,
             inheritance: Mutex::new(parts.inheritance),
@@ -136,6 +139,7 @@ impl Engine {
         self.cuts.stir();
         // Locks may be held here that a callback would want.
         self.commit.wake_threads(self);
+        self.watch.wake_threads();
         if let Some(driver) = self.driver.get() {
             driver.kick();
         }

@@ -5,9 +5,12 @@
 mod basic;
 mod damage;
 mod faulty;
+mod following;
 mod health;
 mod hooked;
 mod hostile;
 mod races;
+mod reading;
+mod replaying;
 mod support;
 mod threads;
