@@ -34,6 +34,10 @@
 //! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
+//! - [`Wal::tail`] and [`Tail`]: follow the log, in this process or in another one. [`Wal::replay`]: every entry
+//!   through a callback, in batches, removed once accepted if asked.
+//! - [`Wal::get_many`], [`Wal::get_range`], [`Wal::lsn_at_time`], [`Wal::range_by_time`], [`Wal::headers`]: other ways
+//!   to read.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
 //! - [`RecoveryReport`]: what opening the log found.
 //!
@@ -51,8 +55,8 @@
 //! # Features
 //!
 //! None is on by default. `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings
-//! [`ChecksumKind::Crc32c`]. A log that was written with a feature is refused by a build without it, with an error of
-//! kind [`ErrorKind::Unsupported`] that names the feature.
+//! [`ChecksumKind::Crc32c`]; `stream` makes a [`Tail`] a `futures_core::Stream`. A log that was written with a feature
+//! is refused by a build without it, with an error of kind [`ErrorKind::Unsupported`] that names the feature.
 
 #![forbid(unsafe_code)]
 
@@ -60,9 +64,12 @@ mod batch;
 mod builder;
 mod error;
 mod iter;
+mod reading;
 mod repair;
+mod replay;
 mod salvage;
 pub mod storage;
+mod tail;
 mod ticket;
 mod wal;
 
@@ -71,15 +78,19 @@ pub use builder::WalBuilder;
 pub use bytes::Bytes;
 pub use error::{Error, ErrorKind, Outcome};
 pub use iter::Iter;
+pub use reading::Headers;
 pub use repair::RepairOptions;
+pub use replay::ReplayError;
 pub use salvage::{Salvaged, SalvagedRun, salvage};
+pub use tail::Tail;
 pub use ticket::Ticket;
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, Clock, Cut, Durability, Entropy, Entry, EntryRef, Examination, Finding, Options,
-    RecoveryMode, RecoveryReport, RepairReport, SalvageReport, SegmentSummary, Stats, SyncPolicy,
-    SystemClock, SystemEntropy,
+    AppendOptions, AppendTime, BatchLimit, Clock, Cut, Direction, Durability, Entropy, Entry, EntryRef,
+    Examination, Finding, FrameInfo, Options, RecoveryMode, RecoveryReport, RepairReport, ReplayOptions,
+    ReplayPoint, ReplayReport, SalvageReport, SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy,
+    TailFrom, TailOptions, Visibility,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

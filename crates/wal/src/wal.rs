@@ -27,7 +27,7 @@ use crate::{Batch, Error, Iter, Ticket, WalBuilder};
 /// ```
 #[derive(Clone)]
 pub struct Wal {
-    log: Log,
+    pub(crate) log: Log,
 }
 
 const _: () = {
