@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use parking_lot::MutexGuard;
 use snafu::ResultExt;
 use wal_format::{BodyShape, EntriesBuilder, FrameKind, Lsn, NewEntry};
 
@@ -64,13 +65,15 @@ impl Engine {
         if batch.is_empty() {
             return InvalidArgumentSnafu { why: "a batch must hold at least one entry" }.fail();
         }
-        if !batch.metadata().is_empty() {
-            return InvalidArgumentSnafu { why: "metadata in a batch is not supported yet" }.fail();
-        }
         self.check_len(batch.payload_len())?;
         let mut body = Vec::new();
         let shape = batch.finish(&mut body);
-        self.append_body(&body, shape, batch.payload_len(), expected, durability)
+        if batch.metadata().is_empty() {
+            return self.append_body(&body, shape, batch.payload_len(), expected, durability);
+        }
+        // Recovery must be able to read the records without a codec.
+        let draft = self.draft(&body, 0, shape, batch.metadata());
+        self.append_draft(&draft, batch.payload_len(), expected, durability)
     }
 
     fn append_body(
@@ -83,9 +86,23 @@ impl Engine {
     ) -> Result<Stamped, LogError> {
         let mut scratch = Vec::new();
         let (body, codec) = self.payloads.encode(raw, &mut scratch)?;
+        let draft = self.draft(body, codec, shape, &[]);
+        self.append_draft(&draft, payload_len, expected, durability)
+    }
+
+    fn draft<'a>(&self, body: &'a [u8], codec: u8, shape: BodyShape, metadata: &'a [u8]) -> Draft<'a> {
         let body_crc = self.options.checksum.of(body);
-        let draft = Draft { kind: FrameKind::Entries, body, body_crc, codec, shape };
-        let stamped = self.place(&draft, payload_len, Reserve::Keep, expected)?;
+        Draft { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata }
+    }
+
+    fn append_draft(
+        &self,
+        draft: &Draft<'_>,
+        payload_len: usize,
+        expected: Option<Lsn>,
+        durability: Durability,
+    ) -> Result<Stamped, LogError> {
+        let stamped = self.place(draft, payload_len, Reserve::Keep, expected)?;
         self.wake_driver(stamped.age.first);
         self.carry_through(&stamped, durability).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
@@ -103,7 +120,7 @@ impl Engine {
     ) -> Result<Stamped, LogError> {
         let now = self.clock.now();
         loop {
-            let mut appender = self.appender.lock();
+            let appender = self.appender.lock();
             self.check_writable(&appender)?;
             if let Some(expected) = expected.filter(|expected| *expected != appender.next) {
                 return ConflictSnafu { expected, next: appender.next }.fail();
@@ -116,27 +133,46 @@ impl Engine {
                 self.write_pending()?;
                 continue;
             }
-            match appender.room(draft.body.len(), draft.shape.count, reserve) {
-                Room::Here => {
-                    appender.count(draft.shape.count, payload_len);
-                    return Ok(self.stamp(&mut appender, draft, now));
-                }
-                Room::None => self.begin_first(&mut appender, draft.body.len())?,
-                Room::Next => {
-                    let len = segment_len_for(&appender, draft.body.len());
-                    match self.preparer()?.take(len) {
-                        Some(successor) => self.roll(&mut appender, successor, now)?,
-                        None => {
-                            drop(appender);
-                            self.prepare(len)?;
-                        }
-                    }
-                }
+            let admitted = appender.admit(draft.metadata, self.options.metadata_len_max)?;
+            if let Some(mut appender) =
+                self.make_room(appender, draft.body.len(), draft.shape.count, reserve, now)?
+            {
+                appender.count(draft.shape.count, payload_len);
+                let stamped = self.stamp(&mut appender, draft, now);
+                appender.change(admitted);
+                return Ok(stamped);
             }
         }
     }
 
-    fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {
+    /// Gives the lock back when the active segment has room for a frame. Otherwise makes it, and everything under the
+    /// lock must be looked at anew.
+    pub(crate) fn make_room<'a>(
+        &self,
+        mut appender: MutexGuard<'a, Appender>,
+        body_len: usize,
+        count: u32,
+        reserve: Reserve,
+        now: u64,
+    ) -> Result<Option<MutexGuard<'a, Appender>>, LogError> {
+        match appender.room(body_len, count, reserve) {
+            Room::Here => return Ok(Some(appender)),
+            Room::None => self.begin_first(&mut appender, body_len)?,
+            Room::Next => {
+                let len = segment_len_for(&appender, body_len);
+                match self.preparer()?.take(len) {
+                    Some(successor) => self.roll(&mut appender, successor, now)?,
+                    None => {
+                        drop(appender);
+                        self.prepare(len)?;
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {
         let first = appender.stamp(draft, now);
         let last = first.plus(u64::from(draft.shape.count.saturating_sub(1)));
         self.marks.set_next(appender.next);
@@ -181,7 +217,7 @@ impl Engine {
     }
 
     /// Takes entries as far as asked.
-    fn carry_through(&self, stamped: &Stamped, durability: Durability) -> Result<(), LogError> {
+    pub(crate) fn carry_through(&self, stamped: &Stamped, durability: Durability) -> Result<(), LogError> {
         match durability {
             _ if stamped.age.overdue => self.commit.wait(self, stamped.tick),
             Durability::Durable => self.commit.wait(self, stamped.tick),

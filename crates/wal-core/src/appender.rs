@@ -9,6 +9,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use snafu::ResultExt;
 use wal_format::{
     BodyShape, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position,
     Predecessor, Seal, SegmentId, SegmentKey, frame_len,
@@ -16,7 +17,9 @@ use wal_format::{
 use wal_segment::{LoadedFrame, Segment};
 
 use crate::{
+    LogError,
     chunk::{CHUNK_LEN, Chunk},
+    error::{EncodingSnafu, MetadataFullSnafu},
     marks::Tick,
     prepare::Prepared,
 };
@@ -25,6 +28,9 @@ use crate::{
 pub(crate) const CONTROL_RESERVE: u64 = 4096;
 /// Bytes of the reserve that only the seal and the close may use.
 pub(crate) const FINAL_RESERVE: u64 = 128;
+/// Bytes of the reserve that changes of the metadata may not use.
+pub(crate) const TRIM_RESERVE: u64 = 1024;
+const _: () = assert!(CONTROL_RESERVE > TRIM_RESERVE && TRIM_RESERVE > FINAL_RESERVE);
 const _: () = assert!(FINAL_RESERVE >= 2 * frame_len(Seal::LEN as u32) && CONTROL_RESERVE > FINAL_RESERVE);
 /// So many buffers are kept for reuse.
 const SPARES: usize = 4;
@@ -65,13 +71,15 @@ pub(crate) struct Draft<'a> {
     pub(crate) body_crc: u32,
     pub(crate) codec: u8,
     pub(crate) shape: BodyShape,
+    /// Records in the body that change the metadata.
+    pub(crate) metadata: &'a [u8],
 }
 
 impl<'a> Draft<'a> {
     /// A control frame.
     pub(crate) fn control(kind: FrameKind, body: &'a [u8], key: SegmentKey) -> Self {
         let shape = BodyShape { count: 0, columns: 0, entry_kind: 0 };
-        Self { kind, body, body_crc: key.checksum.of(body), codec: 0, shape }
+        Self { kind, body, body_crc: key.checksum.of(body), codec: 0, shape, metadata: &[] }
     }
 }
 
@@ -80,6 +88,8 @@ impl<'a> Draft<'a> {
 pub(crate) enum Reserve {
     /// Entries.
     Keep,
+    /// Small changes of the metadata, as consumers make that let a full log be trimmed. Leaves room for trims.
+    Metadata,
     /// Trims. What is left after them is for the seal and the close, which are stamped without asking.
     Control,
 }
@@ -103,11 +113,17 @@ pub(crate) struct Appended {
     pub(crate) payload_bytes: u64,
 }
 
+/// Records that the metadata may be changed by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted<'a>(&'a [u8]);
+
 #[derive(Debug)]
 pub(crate) struct Appender {
     pub(crate) next: Lsn,
     pub(crate) first_retained: Lsn,
     pub(crate) metadata: Metadata,
+    /// The frame that changed the metadata last.
+    pub(crate) metadata_tick: Tick,
     /// Stamp of the last frame.
     pub(crate) time: u64,
     pub(crate) tick: Tick,
@@ -130,6 +146,7 @@ impl Appender {
             next,
             first_retained,
             metadata,
+            metadata_tick: 0,
             time,
             tick: 0,
             tail: None,
@@ -157,12 +174,35 @@ impl Appender {
         }
     }
 
+    /// Checks that the metadata may be changed like this.
+    pub(crate) fn admit<'a>(&self, records: &'a [u8], max: usize) -> Result<Admitted<'a>, LogError> {
+        if !records.is_empty() {
+            let context = EncodingSnafu { operation: "read a change of the metadata" };
+            let len = self.metadata.encoded_len_after(records).context(context)?;
+            // What exceeds a limit that was lowered may still shrink.
+            if len > max && len > self.metadata.encoded_len() {
+                return MetadataFullSnafu { len, max }.fail();
+            }
+        }
+        Ok(Admitted(records))
+    }
+
+    /// Carries out a change whose frame has just been stamped.
+    pub(crate) fn change(&mut self, Admitted(records): Admitted<'_>) {
+        if !records.is_empty() {
+            // They were read when they were admitted.
+            let _ = self.metadata.apply_all(records);
+            self.metadata_tick = self.tick;
+        }
+    }
+
     /// Where a frame with this body can go.
     #[inline]
     pub(crate) fn room(&self, body_len: usize, count: u32, reserve: Reserve) -> Room {
         let Some(tail) = &self.tail else { return Room::None };
         let keep = match reserve {
             Reserve::Keep => CONTROL_RESERVE,
+            Reserve::Metadata => TRIM_RESERVE,
             Reserve::Control => FINAL_RESERVE,
         };
         let end = tail.offset.saturating_add(padded(body_len)).saturating_add(keep);

@@ -196,9 +196,7 @@ impl Copy<'_> {
         if let Some(id) = entries.transaction() {
             kept.set_transaction(id);
         }
-        if !entries.metadata().is_empty() {
-            kept.add_metadata(entries.metadata());
-        }
+        // Not its metadata: the opening has the state after all changes, and this would bring back an older one.
         let mut body = Vec::new();
         let shape = kept.finish(&mut body);
         let header = FrameHeader {

@@ -109,6 +109,31 @@ pub enum LogError {
         #[snafu(source(from(LogError, Box::new)))]
         source: Box<Self>,
     },
+    /// A change of the metadata was appended and may or may not survive: reopen the log to find out.
+    #[snafu(display("a change of the log's metadata was appended and not confirmed"))]
+    MetadataUnconfirmed {
+        /// Why it could not be confirmed.
+        #[snafu(source(from(LogError, Box::new)))]
+        source: Box<Self>,
+    },
+    /// All metadata together would be longer than the log accepts. Nothing was changed.
+    #[snafu(display(
+        "the metadata would be {len} bytes long, over the limit of {max}: delete checkpoints, cursors or values"
+    ))]
+    MetadataFull {
+        /// What its length would be, in bytes.
+        len: usize,
+        /// The limit in bytes: [`Options::metadata_len_max`](crate::Options::metadata_len_max).
+        max: usize,
+    },
+    /// There is no checkpoint or cursor of this name.
+    #[snafu(display("there is no {what} named {name:?}"))]
+    NoSuchName {
+        /// Checkpoint or cursor.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
     /// The entry was removed by trimming, retention or truncation.
     #[snafu(display("entry {lsn} is no longer in the log, which begins at {first}"))]
     Truncated {
@@ -216,7 +241,7 @@ impl LogError {
         match self {
             Self::Lost { .. } | Self::MissingSegment { .. } | Self::Inconsistent { .. } => true,
             Self::Segment { source, .. } => source.is_damage(),
-            Self::Unconfirmed { source, .. } => source.is_damage(),
+            Self::Unconfirmed { source, .. } | Self::MetadataUnconfirmed { source } => source.is_damage(),
             Self::Undecodable { source, .. } => source.is_damage(),
             Self::Encoding { operation, .. } => *operation == DECODE,
             Self::Compression { source } => {

@@ -8,8 +8,8 @@ use std::{
 use wal_format::{EntriesBuilder, LogId, Lsn, NewEntry};
 
 use crate::{
-    Durability, Entry, Environment, LogError, Options, RecoveryReport, Stats, Ticket, append::Stamped,
-    driver::Driver, engine::Engine, iter::Iter, open, read::is_gone,
+    Durability, Entry, Environment, LogError, Options, RecoveryReport, Stats, Ticket, Truncation,
+    append::Stamped, driver::Driver, engine::Engine, iter::Iter, open, read::is_gone,
 };
 
 /// A write-ahead log. A cheap handle: clones share one log, and all methods take `&self`.
@@ -201,6 +201,15 @@ impl Log {
         Iter::new(Arc::clone(engine), from, to.min(end))
     }
 
+    /// Whether the entry with this LSN is in the log, as far as that is known without reading it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get), but for damage.
+    pub fn check_retained(&self, lsn: Lsn) -> Result<(), LogError> {
+        self.engine().check_readable(lsn)
+    }
+
     /// The first entry of the log; `None` when it is empty.
     #[must_use]
     pub fn first_lsn(&self) -> Option<Lsn> {
@@ -232,7 +241,7 @@ impl Log {
     /// # Errors
     ///
     /// [`LogError::OutOfRange`] when `first` is beyond the next LSN; those of [`append`](Self::append).
-    pub fn truncate_before(&self, first: Lsn) -> Result<(), LogError> {
+    pub fn truncate_before(&self, first: Lsn) -> Result<Truncation, LogError> {
         self.start_threads()?;
         let result = self.engine().truncate_before(first);
         self.tell();
@@ -247,7 +256,7 @@ impl Log {
     /// [`LogError::OutOfRange`] when `last` is beyond the end, [`LogError::Truncated`] when it lies before the first
     /// entry; those of [`append`](Self::append). After [`LogError::Full`] and errors of the storage the entries are
     /// still there, but if the log is opened anew before an append succeeds, it may turn out that they were removed.
-    pub fn truncate_after(&self, last: Lsn) -> Result<(), LogError> {
+    pub fn truncate_after(&self, last: Lsn) -> Result<Truncation, LogError> {
         self.truncate_from(last.next())
     }
 
@@ -257,7 +266,7 @@ impl Log {
     /// # Errors
     ///
     /// Those of [`truncate_after`](Self::truncate_after).
-    pub fn truncate_from(&self, next: Lsn) -> Result<(), LogError> {
+    pub fn truncate_from(&self, next: Lsn) -> Result<Truncation, LogError> {
         self.start_threads()?;
         let result = self.engine().truncate_from(next);
         self.tell();
@@ -270,9 +279,23 @@ impl Log {
     ///
     /// Those of [`append`](Self::append). Whether entries were removed is then as with
     /// [`truncate_after`](Self::truncate_after).
-    pub fn clear(&self) -> Result<(), LogError> {
+    pub fn clear(&self) -> Result<Truncation, LogError> {
+        self.cleared(None)
+    }
+
+    /// Removes all entries; durable on return. The next append gets the LSN `next`, which may lie beyond the end or be
+    /// one that was in use.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`clear`](Self::clear).
+    pub fn reset(&self, next: Lsn) -> Result<Truncation, LogError> {
+        self.cleared(Some(next))
+    }
+
+    fn cleared(&self, next: Option<Lsn>) -> Result<Truncation, LogError> {
         self.start_threads()?;
-        let result = self.engine().clear();
+        let result = self.engine().clear(next);
         self.tell();
         result
     }

@@ -90,8 +90,12 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
     let greatest = listing.segments.last().copied().unwrap_or(SegmentId(0));
     let head = inspected.iter().rposition(|segment| segment.opening.is_some());
     let unopened = inspected.get(head.map_or(0, |head| head + 1)..).unwrap_or(&[]);
+    let closed = head.and_then(|head| closed::find(directory, inspected.get(head)?));
+    let closed_by =
+        head.filter(|_| closed.is_some()).and_then(|head| Some(inspected.get(head)?.header.epoch));
     let mut begun = None;
-    for segment in unopened {
+    // Who closed the log has written nothing since.
+    for segment in unopened.iter().filter(|segment| Some(segment.header.epoch) != closed_by) {
         let verdict = never_used(directory, segment, head.is_none())?;
         if verdict.dirty && begun.is_none() {
             begun = Some((segment.header.segment, verdict.beyond.is_some()));
@@ -110,7 +114,7 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
         must_rewrite: false,
     };
     if let Some(head) = head {
-        let log = found_log(directory, &found.listing, &inspected, head)?;
+        let log = found_log(directory, &found.listing, &inspected, head, closed)?;
         let live: BTreeSet<SegmentId> = log.links.iter().map(|link| link.inspected.header.segment).collect();
         let below = inspected.iter().take(head).map(|segment| segment.header.segment);
         found.dead = below.filter(|id| !live.contains(id)).collect();
@@ -124,9 +128,10 @@ fn found_log(
     listing: &Listing,
     inspected: &[Inspected],
     head: usize,
+    closed: Option<(Verdict, CloseState)>,
 ) -> Result<FoundLog, LogError> {
     let Some(newest) = inspected.get(head) else { return chain::no_opening(directory) };
-    let (verdict, state) = match closed::find(directory, newest) {
+    let (verdict, state) = match closed {
         Some(found) => found,
         None => scan_newest(directory, listing, newest)?,
     };

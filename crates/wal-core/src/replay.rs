@@ -110,7 +110,8 @@ impl Log {
     /// # Errors
     ///
     /// [`ReplayError::Rejected`] with what `each` returned. [`ReplayError::Log`] otherwise: with
-    /// [`LogError::InvalidArgument`] before anything is read when the options contradict each other, with
+    /// [`LogError::InvalidArgument`] before anything is read when the options contradict each other,
+    /// [`LogError::NoSuchName`] when there is no such checkpoint, with
     /// [`LogError::CutOff`] or [`LogError::Truncated`] when the entries were removed meanwhile, and as reading and
     /// [`truncate_before`](Self::truncate_before).
     pub fn replay<E>(
@@ -176,7 +177,7 @@ impl<'a> Replay<'a> {
                 return InvalidArgumentSnafu { why: "a log is drained from the front, not backward" }.fail();
             }
         }
-        let (from, to) = options.resolve(engine)?;
+        let (from, to) = options.resolve(log)?;
         let drained = engine.first_retained();
         if options.drain && from > drained {
             return InvalidArgumentSnafu {

@@ -13,22 +13,47 @@ use crate::{
     LogError,
     appender::{Appender, Draft, Reserve, Tail, padded},
     begin::{Beginning, Carried, Inheritance, begin_len},
+    checkpoint::drop_beyond,
+    cursor::clamp_beyond,
     engine::Engine,
     error::{CutOffSnafu, EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
     flush::Writer,
     open::frame_before,
+    sweep::Swept,
 };
+
+/// What was taken away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Truncation {
+    /// Entries that were in the log and are not any more.
+    pub entries: u64,
+    /// Segments whose files were removed.
+    pub segments: u64,
+    /// Length of these files in bytes. A reader that still has one open keeps its space.
+    pub bytes: u64,
+    /// The names of the checkpoints that stood beyond a cut: they are deleted.
+    pub checkpoints: Vec<String>,
+    /// The names of the cursors that stood beyond a cut: they stand at the cut now.
+    pub cursors: Vec<String>,
+}
+
+impl From<Swept> for Truncation {
+    fn from(Swept { segments, bytes }: Swept) -> Self {
+        Self { segments, bytes, ..Self::default() }
+    }
+}
 
 impl Engine {
     /// Removes the entries before `first`. Durable on return; space is freed by whole segments.
-    pub(crate) fn truncate_before(&self, first: Lsn) -> Result<(), LogError> {
+    pub(crate) fn truncate_before(&self, first: Lsn) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
         self.trim(first)
     }
 
     /// The same, unless the log was cut before `first` since `generation`: then other entries may stand there than
     /// those that the caller has seen.
-    pub(crate) fn truncate_seen(&self, first: Lsn, generation: u64) -> Result<(), LogError> {
+    pub(crate) fn truncate_seen(&self, first: Lsn, generation: u64) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
         match self.cuts.since(generation).filter(|next| *next < first) {
             Some(next) => CutOffSnafu { lsn: first, next }.fail(),
@@ -36,15 +61,16 @@ impl Engine {
         }
     }
 
-    fn trim(&self, first: Lsn) -> Result<(), LogError> {
+    fn trim(&self, first: Lsn) -> Result<Truncation, LogError> {
+        let began = self.first_retained();
         let before = {
             let mut appender = self.appender.lock();
             self.check_writable(&appender)?;
             if first > appender.next {
                 return OutOfRangeSnafu { lsn: first, next: appender.next }.fail();
             }
-            if first <= self.first_retained() {
-                return Ok(());
+            if first <= began {
+                return Ok(Truncation::default());
             }
             // Set before the frame is stamped: a segment that is started in between must not forget it. An earlier trim
             // whose frame waits for space may have set more, and a later frame does not take it back.
@@ -55,7 +81,7 @@ impl Engine {
         let body = Trim { first_retained: first }.encode();
         let body_crc = self.options.checksum.of(&body);
         let shape = wal_format::BodyShape { count: 0, columns: 0, entry_kind: 0 };
-        let draft = Draft { kind: FrameKind::Trim, body: &body, body_crc, codec: 0, shape };
+        let draft = Draft { kind: FrameKind::Trim, body: &body, body_crc, codec: 0, shape, metadata: &[] };
         let placed = self.place(&draft, 0, Reserve::Control, None);
         let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
@@ -65,8 +91,8 @@ impl Engine {
             self.show_trim(&appender);
             appender.active()
         };
-        self.sweep(active);
-        Ok(())
+        let entries = self.first_retained().since(began).unwrap_or(0);
+        Ok(Truncation { entries, ..Truncation::from(self.sweep(active)) })
     }
 
     /// The frames of all trims so far are durable: readers learn of them, one included whose call failed because its
@@ -81,7 +107,7 @@ impl Engine {
     }
 
     /// Removes the entries from `next` on; the next append gets that LSN. Durable on return.
-    pub(crate) fn truncate_from(&self, next: Lsn) -> Result<(), LogError> {
+    pub(crate) fn truncate_from(&self, next: Lsn) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
         let mut writer = self.writer.lock();
         let mut appender = self.appender.lock();
@@ -95,45 +121,54 @@ impl Engine {
         self.drain(&mut writer, &mut appender)?;
         self.show_trim(&appender);
         if next == appender.next {
-            return Ok(());
+            return Ok(Truncation::default());
         }
+        let end = appender.next;
         let beginning = self.cut_at(next, &appender)?;
-        self.change_history(&mut writer, &mut appender, &beginning, next)?;
+        let (checkpoints, cursors) = self.change_history(&mut writer, &mut appender, &beginning, next)?;
         self.cuts.cut(next);
-        self.sweep(appender.active());
-        Ok(())
+        let entries = end.since(next).unwrap_or(0);
+        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(self.sweep(appender.active())) })
     }
 
-    /// Removes all entries; the next LSN stays. Durable on return.
-    pub(crate) fn clear(&self) -> Result<(), LogError> {
+    /// Removes all entries; the next append gets the LSN `next`, or the one it would have got. Durable on return.
+    pub(crate) fn clear(&self, next: Option<Lsn>) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
         let mut writer = self.writer.lock();
         let mut appender = self.appender.lock();
         self.check_writable(&appender)?;
-        let next = appender.next;
+        let end = appender.next;
+        let next = next.unwrap_or(end);
         // What a trim has promised, not what one has only tried.
-        if self.first_retained() == next {
-            return Ok(());
+        if self.first_retained() == next && end == next {
+            return Ok(Truncation::default());
         }
         self.drain(&mut writer, &mut appender)?;
         self.show_trim(&appender);
+        let began = self.first_retained();
         let before = std::mem::replace(&mut appender.first_retained, next);
         let beginning = Beginning { base: next, predecessor: None, carried: None };
         let changed = self.change_history(&mut writer, &mut appender, &beginning, next);
-        changed.inspect_err(|_| appender.first_retained = before)?;
+        let (checkpoints, cursors) = changed.inspect_err(|_| appender.first_retained = before)?;
         self.set_first_retained(next);
-        self.sweep(appender.active());
-        Ok(())
+        if next < end {
+            self.cuts.cut(next);
+        }
+        let entries = end.since(began).unwrap_or(0);
+        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(self.sweep(appender.active())) })
     }
 
-    /// Goes on in a new segment that begins as given. Everything appended so far must be durable.
+    /// Goes on in a new segment that begins as given. Everything appended so far must be durable. Returns the names of
+    /// the checkpoints and cursors that stood beyond the cut.
     fn change_history(
         &self,
         writer: &mut Writer,
         appender: &mut Appender,
         beginning: &Beginning,
         next: Lsn,
-    ) -> Result<(), LogError> {
+    ) -> Result<(Vec<String>, Vec<String>), LogError> {
+        let mut metadata = appender.metadata.clone();
+        let moved = (drop_beyond(&mut metadata, next), clamp_beyond(&mut metadata, next));
         let prepared = self.take_prepared(begin_len(appender, beginning, 0))?;
         if let Some(key) = appender.tail.as_ref().map(|tail| tail.segment.key()) {
             let seal = Seal { successor: prepared.header.segment, next: appender.next }.encode();
@@ -141,8 +176,12 @@ impl Engine {
             self.drain(writer, appender)?;
         }
         let end = appender.tail.as_ref().map(Tail::predecessor);
-        let begun = self.begin(appender, beginning, &prepared);
-        begun.inspect_err(|_| self.go_on_elsewhere(writer, appender, end))?;
+        let before = std::mem::replace(&mut appender.metadata, metadata);
+        if let Err(error) = self.begin(appender, beginning, &prepared) {
+            appender.metadata = before;
+            self.go_on_elsewhere(writer, appender, end);
+            return Err(error);
+        }
         *self.inheritance.lock() = Inheritance::None;
         let sealed = writer.forget();
         self.sealed.lock().extend(sealed);
@@ -152,7 +191,7 @@ impl Engine {
         self.marks.set_next(next);
         self.marks.set_written(appender.tick, next);
         self.marks.set_durable(appender.tick, next);
-        Ok(())
+        Ok(moved)
     }
 
     /// A segment that could not be started may look like the head to recovery: what is appended from here on goes to a

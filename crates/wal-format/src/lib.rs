@@ -72,7 +72,7 @@ pub use layout::{
     frame_len,
 };
 pub use lsn::Lsn;
-pub use metadata::{Metadata, MetadataRecord, MetadataRecords, Namespace};
+pub use metadata::{Checkpoint, CursorPosition, Metadata, MetadataRecord, MetadataRecords, Namespace};
 pub use name::FileName;
 pub use opening::{Opening, Predecessor};
 pub use scan::{Beyond, Frame, Item, Judgement, LastFrame, Scanner, Verdict};

@@ -5,7 +5,11 @@
 //!  0 | op u8 | namespace u8 | name length u16 | value length u32 | name | value |     records back to back
 //! ```
 
+mod values;
+
 use alloc::{collections::BTreeMap, vec::Vec};
+
+pub use values::{Checkpoint, CursorPosition};
 
 use crate::{
     DecodeError,
@@ -166,6 +170,25 @@ impl Metadata {
         }
     }
 
+    /// Length of the encoding after the changes in `records`, in bytes, without carrying them out.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] at the first record that cannot be read.
+    pub fn encoded_len_after(&self, records: &[u8]) -> Result<usize, DecodeError> {
+        let mut changes = MetadataRecords::new(records);
+        let Some(first) = changes.next().transpose()? else { return Ok(self.encoded_len()) };
+        if changes.next().is_none() {
+            let len =
+                |value: &[u8]| RECORD_FIXED_LEN.saturating_add(first.name.len()).saturating_add(value.len());
+            let before = self.get(first.namespace, first.name).map_or(0, len);
+            return Ok(self.encoded_len().saturating_sub(before).saturating_add(first.value.map_or(0, len)));
+        }
+        let mut after = self.clone();
+        after.apply_all(records)?;
+        Ok(after.encoded_len())
+    }
+
     /// Carries out all changes in `bytes`.
     ///
     /// # Errors
@@ -239,8 +262,12 @@ mod tests {
             for (namespace, name, value) in &changes {
                 let namespace = Namespace(*namespace);
                 let record = MetadataRecord { namespace, name: &[*name], value: value.as_deref() };
-                record.encode(&mut log).unwrap();
+                let mut alone = Vec::new();
+                record.encode(&mut alone).unwrap();
+                log.extend_from_slice(&alone);
+                let predicted = metadata.encoded_len_after(&alone).unwrap();
                 metadata.apply(&record);
+                prop_assert_eq!(predicted, metadata.encoded_len());
             }
             prop_assert_eq!(&Metadata::decode(&log).unwrap(), &metadata);
             // What recovery relies on: replaying the changes on top of their own result changes nothing.

@@ -1,6 +1,6 @@
 //! Entries that are appended together.
 
-use wal_core::LogError;
+use wal_core::{LogError, user_value};
 use wal_format::{BODY_LEN_MAX, DecodeError, EntriesBuilder, NewEntry};
 
 use crate::Error;
@@ -59,13 +59,51 @@ impl Batch {
         })
     }
 
+    /// Sets a value of [`Wal::set_meta`](crate::Wal::set_meta) together with the entries: after a crash both are there,
+    /// or neither. A batch that changes values is not compressed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a name that is empty or longer than 255 bytes, and for a
+    /// value longer than 1 MiB. The log's own limit is checked by the append.
+    ///
+    /// ```
+    /// use wal::{Batch, Wal};
+    /// # let dir = tempfile::tempdir()?;
+    /// let wal = Wal::open(dir.path())?;
+    /// let mut batch = Batch::new();
+    /// batch.push("set x to 1")?;
+    /// batch.set_meta("applied", "1")?;
+    /// wal.append_batch(&batch)?;
+    /// assert_eq!(wal.meta("applied")?.as_deref(), Some(b"1".as_slice()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_meta(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.change_meta(name, Some(value.as_ref()))
+    }
+
+    /// Deletes a value of [`Wal::set_meta`](crate::Wal::set_meta) together with appending the entries.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set_meta`](Self::set_meta).
+    pub fn delete_meta(&mut self, name: &str) -> Result<(), Error> {
+        self.change_meta(name, None)
+    }
+
+    fn change_meta(&mut self, name: &str, value: Option<&[u8]>) -> Result<(), Error> {
+        let record = user_value(name, value).map_err(Error::new)?;
+        self.entries.add_metadata(&record);
+        Ok(())
+    }
+
     /// Number of entries.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no entry. Such a batch cannot be appended.
+    /// Whether there is no entry. Such a batch cannot be appended, even if it changes values.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -77,7 +115,7 @@ impl Batch {
         self.entries.payload_len()
     }
 
-    /// Removes all entries and keeps the memory.
+    /// Removes all entries and changes, and keeps the memory.
     pub fn clear(&mut self) {
         self.entries.clear();
     }

@@ -46,12 +46,13 @@ pub enum ErrorKind {
     Invalid,
     /// The files are whole and need another build: a newer version of this crate, or a feature that was left out.
     Unsupported,
-    /// There is no log in this place, or no entry with this LSN yet.
+    /// There is no log in this place, no entry with this LSN yet, or no checkpoint or cursor of this name.
     NotFound,
     /// The log is open for reading only.
     ReadOnly,
     /// An entry or a batch exceeds the limit. Split it, or raise
-    /// [`Options::entry_len_max`](crate::Options::entry_len_max).
+    /// [`Options::entry_len_max`](crate::Options::entry_len_max). Or the metadata would exceed
+    /// [`Options::metadata_len_max`](crate::Options::metadata_len_max): delete some.
     TooLarge,
 }
 
@@ -116,7 +117,7 @@ impl Error {
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         match self.inner.cause {
-            LogError::Unconfirmed { .. } => Some(Outcome::Unknown),
+            LogError::Unconfirmed { .. } | LogError::MetadataUnconfirmed { .. } => Some(Outcome::Unknown),
             _ => self.inner.appending.then_some(Outcome::NotAppended),
         }
     }
@@ -172,7 +173,7 @@ impl Error {
     /// What lies below "not confirmed".
     fn root(&self) -> &LogError {
         let mut cause = &self.inner.cause;
-        while let LogError::Unconfirmed { source, .. } = cause {
+        while let LogError::Unconfirmed { source, .. } | LogError::MetadataUnconfirmed { source } = cause {
             cause = source;
         }
         cause
@@ -230,16 +231,20 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         LogError::Lost { .. } | LogError::MissingSegment { .. } | LogError::Inconsistent { .. } => {
             ErrorKind::Corrupt
         }
-        LogError::MissingLog { .. } | LogError::OutOfRange { .. } => ErrorKind::NotFound,
+        LogError::MissingLog { .. } | LogError::OutOfRange { .. } | LogError::NoSuchName { .. } => {
+            ErrorKind::NotFound
+        }
         LogError::TornTail { .. } => ErrorKind::Torn,
         LogError::Locked { .. } => ErrorKind::Locked,
         LogError::Full { .. } => ErrorKind::Full,
         LogError::Poisoned { .. } => ErrorKind::Poisoned,
         LogError::Closed => ErrorKind::Closed,
         LogError::ReadOnly => ErrorKind::ReadOnly,
-        LogError::Unconfirmed { source, .. } | LogError::Undecodable { source, .. } => kind_of_log(source),
+        LogError::Unconfirmed { source, .. }
+        | LogError::MetadataUnconfirmed { source }
+        | LogError::Undecodable { source, .. } => kind_of_log(source),
         LogError::Truncated { .. } | LogError::CutOff { .. } => ErrorKind::Truncated,
-        LogError::TooLarge { .. } => ErrorKind::TooLarge,
+        LogError::TooLarge { .. } | LogError::MetadataFull { .. } => ErrorKind::TooLarge,
         LogError::Conflict { .. } => ErrorKind::Conflict,
         LogError::InvalidOption { .. } | LogError::InvalidArgument { .. } => ErrorKind::Invalid,
         LogError::Encoding { source, .. } if is_unsupported(source) => ErrorKind::Unsupported,

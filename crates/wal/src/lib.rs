@@ -32,6 +32,8 @@
 //! - [`Wal`]: opening, appending, reading, truncating.
 //! - [`Options`] and [`SyncPolicy`]: what an append waits for. [`Durability`] overrides it for one append.
 //! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
+//! - [`Wal::checkpoint`], [`Cursor`] and [`Wal::set_meta`]: named places, positions of consumers, small values of
+//!   yours.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`Wal::tail`] and [`Tail`]: follow the log, in this process or in another one. [`Wal::replay`]: every entry
@@ -62,8 +64,11 @@
 
 mod batch;
 mod builder;
+mod checkpoint;
+mod cursor;
 mod error;
 mod iter;
+mod meta;
 mod reading;
 mod repair;
 mod replay;
@@ -71,11 +76,13 @@ mod salvage;
 pub mod storage;
 mod tail;
 mod ticket;
+mod truncate;
 mod wal;
 
 pub use batch::Batch;
 pub use builder::WalBuilder;
 pub use bytes::Bytes;
+pub use cursor::Cursor;
 pub use error::{Error, ErrorKind, Outcome};
 pub use iter::Iter;
 pub use reading::Headers;
@@ -87,10 +94,10 @@ pub use ticket::Ticket;
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, AppendTime, BatchLimit, Clock, Cut, Direction, Durability, Entropy, Entry, EntryRef,
-    Examination, Finding, FrameInfo, Options, RecoveryMode, RecoveryReport, RepairReport, ReplayOptions,
-    ReplayPoint, ReplayReport, SalvageReport, SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy,
-    TailFrom, TailOptions, Visibility,
+    AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Direction,
+    Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo, Options, RecoveryMode,
+    RecoveryReport, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, SalvageReport, SegmentSummary,
+    Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, Truncation, Visibility,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

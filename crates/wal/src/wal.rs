@@ -302,60 +302,6 @@ impl Wal {
         self.log.next_lsn()
     }
 
-    /// Removes the entries before `first`, for instance because a snapshot holds them; durable on return. Space is
-    /// freed by whole segments. `first` may be the next LSN, which removes all entries. Iterators keep what they
-    /// hold.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when `first` is beyond the next LSN; those of
-    /// [`sync`](Self::sync). Trimming works while the disk is full.
-    pub fn truncate_before(&self, first: Lsn) -> Result<(), Error> {
-        self.log.truncate_before(first).map_err(Error::new)
-    }
-
-    /// Removes the entries after `last`; durable on return. The next append gets the LSN after `last`.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no entry `last` yet,
-    /// [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) when it lies further back than the one before the first
-    /// entry; those of [`sync`](Self::sync).
-    ///
-    /// ```
-    /// use wal::{Lsn, Wal};
-    /// # let dir = tempfile::tempdir()?;
-    /// let wal = Wal::open(dir.path())?;
-    /// for payload in ["one", "two", "wrong"] {
-    ///     wal.append(payload)?;
-    /// }
-    /// wal.truncate_after(Lsn::new(2).unwrap())?;
-    /// assert_eq!(wal.append("three")?.get(), 3);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn truncate_after(&self, last: Lsn) -> Result<(), Error> {
-        self.log.truncate_after(last).map_err(Error::new)
-    }
-
-    /// Removes the entry `next` and those after it; durable on return. The next append gets this LSN. Like
-    /// [`truncate_after`](Self::truncate_after), and able to remove the very first entry.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`truncate_after`](Self::truncate_after).
-    pub fn truncate_from(&self, next: Lsn) -> Result<(), Error> {
-        self.log.truncate_from(next).map_err(Error::new)
-    }
-
-    /// Removes all entries; durable on return. The next LSN stays what it is.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`sync`](Self::sync).
-    pub fn clear(&self) -> Result<(), Error> {
-        self.log.clear().map_err(Error::new)
-    }
-
     /// What the log has done since it was opened. Cheap.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -8,7 +8,7 @@ use std::{
 use wal_format::Lsn;
 
 use super::ReplayReport;
-use crate::{AppendTime, BatchLimit, LogError, engine::Engine};
+use crate::{AppendTime, BatchLimit, Checkpoint, Log, LogError};
 
 /// Which way a replay goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub enum ReplayPoint {
     Lsn(Lsn),
     /// The entries that were appended at this time.
     Time(AppendTime),
+    /// The place of the checkpoint with this name. It stands between two entries: a range that begins at it begins with
+    /// the one behind, a range that ends at it ends with the one before, whether the bound is included or not.
+    Checkpoint(String),
 }
 
 impl From<Lsn> for ReplayPoint {
@@ -48,12 +51,20 @@ impl From<std::time::SystemTime> for ReplayPoint {
     }
 }
 
+impl From<Checkpoint> for ReplayPoint {
+    fn from(checkpoint: Checkpoint) -> Self {
+        Self::Checkpoint(checkpoint.name)
+    }
+}
+
 impl ReplayPoint {
     /// The first entry at this place, or behind it with `after`.
-    fn lsn(&self, engine: &Engine, after: bool) -> Result<Lsn, LogError> {
+    fn lsn(&self, log: &Log, after: bool) -> Result<Lsn, LogError> {
         match self {
             Self::Lsn(lsn) => Ok(if after { lsn.next() } else { *lsn }),
+            Self::Checkpoint(name) => Ok(log.find_checkpoint(name)?.lsn),
             Self::Time(time) => {
+                let engine = log.engine();
                 let time = time.0.checked_add(u64::from(after));
                 // Nothing is appended after the end of time.
                 time.map_or(Ok(engine.readable_next()), |time| {
@@ -116,15 +127,15 @@ impl ReplayOptions<'_> {
     }
 
     /// The range as LSNs, the end not included.
-    pub(super) fn resolve(&self, engine: &Engine) -> Result<(Lsn, Lsn), LogError> {
+    pub(super) fn resolve(&self, log: &Log) -> Result<(Lsn, Lsn), LogError> {
         let from = match &self.from {
-            Bound::Included(point) => point.lsn(engine, false)?,
-            Bound::Excluded(point) => point.lsn(engine, true)?,
+            Bound::Included(point) => point.lsn(log, false)?,
+            Bound::Excluded(point) => point.lsn(log, true)?,
             Bound::Unbounded => Lsn::FIRST,
         };
         let to = match &self.to {
-            Bound::Included(point) => point.lsn(engine, true)?,
-            Bound::Excluded(point) => point.lsn(engine, false)?,
+            Bound::Included(point) => point.lsn(log, true)?,
+            Bound::Excluded(point) => point.lsn(log, false)?,
             Bound::Unbounded => Lsn::MAX,
         };
         Ok((from, to))

@@ -238,16 +238,16 @@ impl Rig {
                 let first = self.model.next().saturating_sub(*count).max(self.model.trimmed_to());
                 self.model.trimming(first);
                 let trimmed = self.log().truncate_before(lsn(first));
-                self.note(trimmed, |model| model.trimmed(first));
+                self.note(trimmed.map(drop), |model| model.trimmed(first));
                 Ok(())
             }
             Op::CutLast(count) => {
                 let next = self.model.next().saturating_sub(*count).max(self.model.trimmed_to());
-                self.change(Some(next), |log| log.truncate_from(lsn(next)));
+                self.change(Some(next), |log| log.truncate_from(lsn(next)).map(drop));
                 Ok(())
             }
             Op::Clear => {
-                self.change(None, Log::clear);
+                self.change(None, |log| log.clear().map(drop));
                 Ok(())
             }
             Op::Reopen => self.reopen(),

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use wal_core::{AppendOptions, Log, LogError, Options};
-use wal_format::{
-    ChecksumKind, EntriesBuilder, LogId, Lsn, MetadataRecord, Namespace, NewEntry, SegmentHeader, SegmentId,
-};
+use wal_format::{ChecksumKind, EntriesBuilder, LogId, Lsn, NewEntry, SegmentHeader, SegmentId};
 use wal_segment::{MemoryStorage, Storage};
 
 use crate::support::{check, environment, open, payload, small};
@@ -74,17 +72,13 @@ fn a_superseded_segment_that_comes_back_is_dead() {
 }
 
 #[test]
-fn metadata_in_a_batch_is_refused_rather_than_forgotten() {
+fn records_in_a_batch_that_cannot_be_read_are_refused() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let log = open(&storage, &Options { background_threads: false, ..small() }).unwrap();
     let mut batch = EntriesBuilder::default();
     batch.push(&NewEntry::plain(b"e")).unwrap();
-    let mut records = Vec::new();
-    MetadataRecord { namespace: Namespace::USER, name: b"vote", value: Some(b"7") }
-        .encode(&mut records)
-        .unwrap();
-    batch.add_metadata(&records);
+    batch.add_metadata(b"no record");
     let refused = log.append_batch(&batch, &AppendOptions::default());
-    assert!(matches!(refused, Err(LogError::InvalidArgument { .. })));
+    assert!(matches!(refused, Err(LogError::Encoding { .. })));
     assert_eq!(log.next_lsn(), Lsn::FIRST, "nothing was appended");
 }

@@ -9,6 +9,7 @@ mod following;
 mod health;
 mod hooked;
 mod hostile;
+mod metadata;
 mod races;
 mod reading;
 mod replaying;

@@ -6,7 +6,10 @@ use std::{
     thread,
 };
 
-use wal_core::{AppendTime, BatchLimit, Direction, Log, LogError, ReplayError, ReplayOptions, ReplayReport};
+use wal_core::{
+    AppendTime, BatchLimit, CheckpointOptions, Direction, Log, LogError, ReplayError, ReplayOptions,
+    ReplayReport,
+};
 use wal_format::Lsn;
 use wal_segment::{MemoryStorage, Storage};
 
@@ -82,6 +85,29 @@ fn a_range_may_be_named_by_time() {
     assert_eq!(seen(&log, &by(9).between(..time(from))).0, want(0, from));
     assert_eq!(seen(&log, &by(9).between(time(to)..)).0, want(to, u64::MAX));
     assert_eq!(seen(&log, &by(9).between(..=time(u64::MAX))).0, want(0, u64::MAX));
+}
+
+#[test]
+fn a_range_may_begin_and_end_at_checkpoints() {
+    let storage = memory();
+    let log = filled(&storage, 30);
+    let (name, at) = ("early", CheckpointOptions { lsn: Some(lsn(11)), ..CheckpointOptions::default() });
+    let early = log.checkpoint(name, at).unwrap();
+    let late = log.checkpoint("late", CheckpointOptions::default()).unwrap();
+    (31..=40).for_each(|n| drop(log.append(&payload(n))));
+    assert_eq!(seen(&log, &by(4).between(early.clone()..late.clone())).0, (11..=30).collect::<Vec<_>>());
+    assert_eq!(seen(&log, &by(4).between(early.clone()..=late.clone())).0, (11..=30).collect::<Vec<_>>());
+    assert_eq!(seen(&log, &by(4).between(late.clone()..)).0, (31..=40).collect::<Vec<_>>());
+    let (lsns, report) = seen(&log, &draining(4).between(..early));
+    assert_eq!((lsns.len(), report.drained, log.first_lsn()), (10, 10, Some(lsn(11))));
+    let back = ReplayOptions { direction: Direction::Backward, ..by(4).between(..late) };
+    assert_eq!(seen(&log, &back).0, (11..=30).rev().collect::<Vec<_>>());
+    log.delete_checkpoint("late").unwrap();
+    let unknown = log.replay(&back, |_| Ok::<(), ()>(()));
+    assert!(
+        matches!(unknown, Err(ReplayError::Log { error: LogError::NoSuchName { .. }, .. })),
+        "{unknown:?}"
+    );
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Churn {
             70..84 => self.batch(),
             84..91 => self.trim(),
             91..96 => self.cut(),
-            96 if self.below(0..4) == 0 => self.wal().clear().unwrap(),
+            96 if self.below(0..4) == 0 => drop(self.wal().clear().unwrap()),
             97 => self.wal().close().unwrap(),
             _ => self.wal().sync().unwrap(),
         }

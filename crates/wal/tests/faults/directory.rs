@@ -131,7 +131,7 @@ fn a_directory_that_is_removed_leaves_errors_and_no_panic() {
 }
 
 #[track_caller]
-fn typed(result: Result<(), Error>) {
+fn typed<T>(result: Result<T, Error>) {
     if let Err(error) = result {
         assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::Poisoned), "{error}");
     }
