@@ -44,7 +44,7 @@ fn long() -> Setup {
 pub(crate) fn workloads() -> Vec<Workload> {
     use Op::*;
     let script = |name, setup, ops| Workload { name, setup, ops };
-    vec![
+    let mut all = vec![
         script("tiny", always(), vec![Append(10), Append(700), Sync, Append(9)]),
         script(
             "batches",
@@ -226,5 +226,7 @@ pub(crate) fn workloads() -> Vec<Workload> {
                 KeepLast(2),
             ],
         ),
-    ]
+    ];
+    all.extend(crate::draining::workloads());
+    all
 }
