@@ -11,4 +11,6 @@ mod demo;
 mod processes;
 mod reading;
 mod repair;
+mod replay;
 mod support;
+mod tail;
