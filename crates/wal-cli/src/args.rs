@@ -3,13 +3,14 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, demo, dump, get, import, info, ls, repair, verify};
+use crate::{append, demo, dump, get, import, info, ls, repair, replay, tail, verify};
 
 const AFTER_HELP: &str = "\
 Examples:
   tail -F app.log | wal append ./log --ack   append lines; print the LSN of each once it is durable
   wal dump ./log --from 100 --format jsonl   read from entry 100 on
   wal get ./log 42                           the bytes of one entry
+  wal tail ./log -f                          the last entries, and those that come
   wal info ./log                             where the log begins and ends, and how it ended
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
@@ -33,6 +34,8 @@ pub(crate) enum Verb {
     Append(append::AppendArgs),
     Dump(dump::DumpArgs),
     Get(get::GetArgs),
+    Tail(tail::TailArgs),
+    Replay(replay::ReplayArgs),
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
     Verify(verify::VerifyArgs),

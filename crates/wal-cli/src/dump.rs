@@ -84,10 +84,7 @@ impl Left {
         while self.limit > 0 {
             let item = if args.reverse { entries.next_back() } else { entries.next() };
             let Some(entry) = item.transpose()? else { break };
-            args.format.print(&entry, out)?;
-            if args.format == Format::Raw {
-                out.bytes(b"\n")?;
-            }
+            args.format.print_line(&entry, out)?;
             self.limit -= 1;
             if args.reverse {
                 self.to = entry.lsn.previous();

@@ -20,7 +20,7 @@ pub(crate) enum Format {
     /// One JSON object a line: lsn, kind, time (nanoseconds since 1970), term, timestamp and tx when there are any,
     /// and payload, or payload_base64 when it is not UTF-8.
     Jsonl,
-    /// The bytes of the payload and nothing else; `dump` puts a newline behind each.
+    /// The bytes of the payload and nothing else; `dump`, `tail` and `replay` put a newline behind each.
     Raw,
     /// LSN, tab, the payload in hexadecimal digits.
     Hex,
@@ -53,6 +53,14 @@ impl Format {
             Self::Raw => out.bytes(&entry.payload),
             Self::Hex => out.line(format_args!("{}\t{}", entry.lsn, hex(&entry.payload))),
         }
+    }
+}
+
+impl Format {
+    /// The same with a newline behind it in every format.
+    pub(crate) fn print_line(self, entry: &Entry, out: &mut Output) -> Result<(), Failure> {
+        self.print(entry, out)?;
+        if self == Self::Raw { out.bytes(b"\n") } else { Ok(()) }
     }
 }
 

@@ -19,8 +19,10 @@ mod info;
 mod ls;
 mod output;
 mod repair;
+mod replay;
 mod size;
 mod table;
+mod tail;
 mod verify;
 
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Append(args) => append::run(args, &mut out),
         Verb::Dump(args) => dump::run(&args, &mut out),
         Verb::Get(args) => get::run(&args, &mut out),
+        Verb::Tail(args) => tail::run(&args, &mut out),
+        Verb::Replay(args) => replay::run(&args, &mut out),
         Verb::Ls(args) => ls::run(&args, &mut out),
         Verb::Info(args) => info::run(&args, &mut out),
         Verb::Verify(args) => verify::run(&args, &mut out),

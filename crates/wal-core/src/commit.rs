@@ -11,6 +11,7 @@
 
 mod gather;
 mod poller;
+mod watch;
 
 use std::{
     fmt,
@@ -21,6 +22,8 @@ use std::{
 
 use gather::Gather;
 pub(crate) use poller::Poller;
+
+pub(crate) use watch::Watch;
 
 use crate::{
     marks::Tick,
@@ -73,6 +76,11 @@ pub(crate) struct Sleeper {
 }
 
 impl Sleeper {
+    /// The calling thread.
+    fn current() -> Arc<Self> {
+        Arc::new(Self { thread: thread::current(), woken: AtomicBool::new(false) })
+    }
+
     fn wake(&self) {
         self.woken.store(true, Ordering::Release);
         self.thread.unpark();
@@ -136,7 +144,7 @@ impl CommitQueue {
     /// Returns `true` when `tick` is durable or nothing will be any more, `false` after `timeout`. Never leads: a round
     /// cannot be cut short.
     pub(crate) fn wait_timeout<C: Commit>(&self, log: &C, tick: Tick, timeout: Duration) -> bool {
-        let sleeper = Arc::new(Sleeper { thread: thread::current(), woken: AtomicBool::new(false) });
+        let sleeper = Sleeper::current();
         self.notify(log, tick, Notify::Wake(Arc::clone(&sleeper)));
         let deadline = log.monotonic().saturating_add(timeout);
         if sleeper.sleep_until(deadline, || log.monotonic()) {
@@ -186,7 +194,7 @@ impl CommitQueue {
             state.leading = true;
             return Joined::Lead;
         }
-        let sleeper = Arc::new(Sleeper { thread: thread::current(), woken: AtomicBool::new(false) });
+        let sleeper = Sleeper::current();
         state.threads.push((tick, Arc::clone(&sleeper)));
         self.waiting.store(state.threads.len(), Ordering::Release);
         Joined::Follow(sleeper)

@@ -59,7 +59,7 @@ impl Cuts {
     }
 
     /// The first LSN that was cut off since `generation`.
-    fn since(&self, generation: u64) -> Option<Lsn> {
+    pub(crate) fn since(&self, generation: u64) -> Option<Lsn> {
         let nexts = self.nexts.lock();
         nexts.iter().filter(|(cut, _)| *cut > generation).map(|(_, next)| *next).min()
     }

@@ -217,6 +217,7 @@ impl Engine {
         self.expire_transactions();
         if self.poisoned().is_some() {
             self.commit.wake(self);
+            self.watch.wake();
             return;
         }
         let now = self.clock.monotonic();

@@ -21,7 +21,7 @@ use crate::{
     Clock, LogError, Options, RecoveryReport,
     appender::Appender,
     begin::Inheritance,
-    commit::{Commit, CommitQueue},
+    commit::{Commit, CommitQueue, Watch},
     cuts::Cuts,
     driver::Driver,
     error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     pub(crate) appender: Mutex<Appender>,
     pub(crate) marks: Marks,
     pub(crate) commit: CommitQueue,
+    /// Those who wait for entries to come.
+    pub(crate) watch: Watch,
     pub(crate) view: RwLock<Arc<View>>,
     /// `None` when the log is open for reading only.
     pub(crate) preparer: Option<Preparer>,
@@ -96,6 +98,7 @@ impl Engine {
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),
             appender: Mutex::new(parts.appender),
             commit: CommitQueue::default(),
+            watch: Watch::default(),
             view: RwLock::new(Arc::new(parts.view)),
             preparer: parts.preparer,
             inheritance: Mutex::new(parts.inheritance),
@@ -139,6 +142,7 @@ impl Engine {
         self.cuts.stir();
         // Locks may be held here that a callback would want.
         self.commit.wake_threads(self);
+        self.watch.wake_threads();
         if let Some(driver) = self.driver.get() {
             driver.kick();
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::MutexGuard;
 use wal_format::Lsn;
 use wal_segment::{Segment, SegmentError};
 
@@ -26,6 +27,12 @@ struct Progress {
 impl Engine {
     /// Writes and syncs everything that was appended before the call.
     pub(crate) fn sync_once(&self) -> Result<(), LogError> {
+        let synced = self.write_and_sync();
+        self.watch.wake();
+        synced
+    }
+
+    fn write_and_sync(&self) -> Result<(), LogError> {
         let (written, progress) = {
             let mut writer = self.writer.lock();
             let written = self.write(&mut writer, true);
@@ -48,7 +55,16 @@ impl Engine {
 
     /// Writes everything that was appended before the call.
     pub(crate) fn write_pending(&self) -> Result<(), LogError> {
-        self.write(&mut self.writer.lock(), false)
+        let mut writer = self.writer.lock();
+        let written = self.write(&mut writer, false);
+        self.written(writer, written)
+    }
+
+    /// Tells those who watch, now that the lock is not needed any more.
+    fn written(&self, writer: MutexGuard<'_, Writer>, written: Result<(), LogError>) -> Result<(), LogError> {
+        drop(writer);
+        self.watch.wake();
+        written
     }
 
     /// Returns when `tick` is with the operating system. Of many threads that wait here, the first writes for all.
@@ -60,13 +76,17 @@ impl Engine {
         if self.marks.written() >= tick {
             return Ok(());
         }
-        self.write(&mut writer, false)
+        let written = self.write(&mut writer, false);
+        self.written(writer, written)
     }
 
     /// Writes unless another thread is at it.
     pub(crate) fn write_if_free(&self) -> Result<(), LogError> {
         match self.writer.try_lock() {
-            Some(mut writer) => self.write(&mut writer, false),
+            Some(mut writer) => {
+                let written = self.write(&mut writer, false);
+                self.written(writer, written)
+            }
             None => Ok(()),
         }
     }
@@ -130,7 +150,7 @@ impl Engine {
         }
         chunk.segment.write(chunk.offset, &chunk.bytes).map_err(|error| self.write_failed(error))?;
         chunk.segment.mark_written(chunk.end(), &chunk.points);
-        self.marks.set_written(chunk.tick);
+        self.marks.set_written(chunk.tick, chunk.next);
         add(&self.stats.writes, 1);
         add(&self.stats.written_bytes, chunk.bytes.len() as u64);
         writer.progress = Some(Progress {

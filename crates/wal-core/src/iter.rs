@@ -1,5 +1,7 @@
 //! Walking the log in both directions.
 
+mod seek;
+
 use std::{iter::FusedIterator, ops::Range, sync::Arc};
 
 use wal_format::{ChecksumKind, FRAME_HEADER_LEN, FrameHeader, Lsn, SegmentKey, frame_len, parse_plain};
@@ -36,6 +38,8 @@ pub struct Iter {
     front: u64,
     /// LSN after the next entry from the back.
     back: u64,
+    /// The range that it was made for.
+    range: Range<u64>,
     forward: Cursor,
     backward: Cursor,
 }
@@ -131,6 +135,7 @@ impl Iter {
             certain: u64::MAX,
             front: from.get(),
             back: to.get(),
+            range: from.get()..to.get().max(from.get()),
             forward: Cursor::new(),
             backward: Cursor::new(),
         }

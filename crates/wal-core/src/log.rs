@@ -129,8 +129,8 @@ impl Log {
     /// Those of [`append`](Self::append).
     pub fn submit(&self, entry: &NewEntry<'_>, expected: Option<Lsn>) -> Result<Ticket, LogError> {
         self.start_threads()?;
-        let stamped = self.engine().append(entry, expected, Durability::Buffered)?;
-        Ok(self.ticket(stamped))
+        let stamped = self.engine().append(entry, expected, Durability::Buffered);
+        Ok(self.ticket(stamped.inspect_err(|_| self.tell())?))
     }
 
     /// Appends a batch and returns at once, with a ticket for its durability.
@@ -140,8 +140,8 @@ impl Log {
     /// Those of [`append_batch`](Self::append_batch).
     pub fn submit_batch(&self, batch: &EntriesBuilder, expected: Option<Lsn>) -> Result<Ticket, LogError> {
         self.start_threads()?;
-        let stamped = self.engine().append_batch(batch, expected, Durability::Buffered)?;
-        Ok(self.ticket(stamped))
+        let stamped = self.engine().append_batch(batch, expected, Durability::Buffered);
+        Ok(self.ticket(stamped.inspect_err(|_| self.tell())?))
     }
 
     fn ticket(&self, stamped: Stamped) -> Ticket {
@@ -183,8 +183,7 @@ impl Log {
     #[must_use]
     pub fn range(&self, range: impl RangeBounds<Lsn>) -> Iter {
         let engine = self.engine();
-        let next =
-            if engine.poisoned().is_some() { engine.marks.durable_next() } else { engine.marks.next() };
+        let next = engine.readable_next();
         let from = match range.start_bound() {
             Bound::Included(lsn) => *lsn,
             Bound::Excluded(lsn) => lsn.next(),
@@ -370,6 +369,7 @@ impl Log {
     /// Tells those who wait what a change of history decided, now that no lock is held.
     pub(crate) fn tell(&self) {
         self.engine().commit.wake(&**self.engine());
+        self.engine().watch.wake();
     }
 
     fn durability(&self, options: &AppendOptions) -> Durability {

@@ -18,6 +18,7 @@ pub(crate) struct Marks {
     written: AtomicU64,
     durable: AtomicU64,
     durable_next: AtomicU64,
+    written_next: AtomicU64,
     /// Both durable marks move together and never back, whichever of two overlapping syncs ends first.
     moving: Mutex<()>,
 }
@@ -29,6 +30,7 @@ impl Marks {
             written: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             durable_next: AtomicU64::new(durable_next.get()),
+            written_next: AtomicU64::new(next.get()),
             moving: Mutex::new(()),
         }
     }
@@ -46,8 +48,15 @@ impl Marks {
         self.written.load(Ordering::Acquire)
     }
 
-    pub(crate) fn set_written(&self, tick: Tick) {
+    /// Entries before `next` are with the operating system. Called by one thread at a time.
+    pub(crate) fn set_written(&self, tick: Tick, next: Lsn) {
         self.written.fetch_max(tick, Ordering::AcqRel);
+        self.written_next.store(next.get(), Ordering::Release);
+    }
+
+    /// Every entry before this one is with the operating system.
+    pub(crate) fn written_next(&self) -> Lsn {
+        Lsn::new(self.written_next.load(Ordering::Acquire)).unwrap_or(Lsn::FIRST)
     }
 
     pub(crate) fn durable(&self) -> Tick {

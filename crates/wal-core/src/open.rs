@@ -355,6 +355,7 @@ impl Engine {
         *self.view.write() = Arc::new(start.view);
         self.set_first_retained(start.appender.first_retained);
         self.marks.set_durable(0, start.durable_next);
+        self.marks.set_written(0, start.appender.next);
         self.marks.set_next(start.appender.next);
         *appender = start.appender;
         Ok(())

@@ -63,6 +63,11 @@ impl Engine {
         Ok(())
     }
 
+    /// The LSN after the last entry that may be shown.
+    pub(crate) fn readable_next(&self) -> Lsn {
+        if self.poisoned().is_some() { self.marks.durable_next() } else { self.marks.next() }
+    }
+
     /// The frame that holds `lsn`, and the index of its segment in the view.
     pub(crate) fn load(
         &self,
@@ -123,7 +128,7 @@ impl Engine {
     }
 
     /// An entry that the marks promise and nobody has: trimmed or cut off between two looks.
-    fn gone(&self, lsn: Lsn) -> LogError {
+    pub(crate) fn gone(&self, lsn: Lsn) -> LogError {
         match self.check_readable(lsn) {
             Err(error) => error,
             Ok(()) => self.view().lost(lsn).unwrap_or(LogError::CutOff { lsn, next: self.marks.next() }),

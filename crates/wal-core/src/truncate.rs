@@ -16,7 +16,7 @@ use crate::{
     checkpoint::drop_beyond,
     cursor::clamp_beyond,
     engine::Engine,
-    error::{EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
+    error::{CutOffSnafu, EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
     flush::Writer,
     open::frame_before,
     sweep::Swept,
@@ -48,6 +48,20 @@ impl Engine {
     /// Removes the entries before `first`. Durable on return; space is freed by whole segments.
     pub(crate) fn truncate_before(&self, first: Lsn) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
+        self.trim(first)
+    }
+
+    /// The same, unless the log was cut before `first` since `generation`: then other entries may stand there than
+    /// those that the caller has seen.
+    pub(crate) fn truncate_seen(&self, first: Lsn, generation: u64) -> Result<Truncation, LogError> {
+        let _admin = self.admin.lock();
+        match self.cuts.since(generation).filter(|next| *next < first) {
+            Some(next) => CutOffSnafu { lsn: first, next }.fail(),
+            None => self.trim(first),
+        }
+    }
+
+    fn trim(&self, first: Lsn) -> Result<Truncation, LogError> {
         let began = self.first_retained();
         let before = {
             let mut appender = self.appender.lock();
@@ -175,7 +189,7 @@ impl Engine {
         appender.next = next;
         appender.tick += 1;
         self.marks.set_next(next);
-        self.marks.set_written(appender.tick);
+        self.marks.set_written(appender.tick, next);
         self.marks.set_durable(appender.tick, next);
         Ok(moved)
     }
@@ -240,6 +254,7 @@ impl Engine {
         self.transactions.roll_back_all();
         self.ended.store(true, Ordering::Release);
         self.commit.wake(self);
+        self.watch.wake();
         self.index_sealed();
         if let Some(preparer) = &self.preparer {
             preparer.close();

@@ -205,6 +205,14 @@ impl<'a> EntriesRef<'a> {
     }
 }
 
+impl FrameHeader {
+    /// The kind of all its entries, when they are of one; the body tells otherwise.
+    #[must_use]
+    pub const fn common_kind(&self) -> Option<u8> {
+        if self.columns & column::KINDS == 0 { Some(self.entry_kind) } else { None }
+    }
+}
+
 /// Takes the length of the decompressed body off the front of a compressed one.
 ///
 /// # Errors

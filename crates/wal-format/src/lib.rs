@@ -5,6 +5,9 @@
 //! offline, to check or convert them, to feed them from a place this workspace does not know, or to fuzz the decoder.
 //! The layout is written down in `docs/FORMAT.md` of the repository; this crate is its implementation.
 //!
+//! [`SegmentReader`] reads a segment from a file or anything else that can be read; [`Scanner`] below it is fed by
+//! hand, also without `std`.
+//!
 //! # Example: listing a segment
 //!
 //! ```
@@ -52,6 +55,8 @@ mod lsn;
 mod metadata;
 mod name;
 mod opening;
+#[cfg(feature = "std")]
+mod reader;
 mod scan;
 mod segment_header;
 
@@ -75,5 +80,7 @@ pub use lsn::Lsn;
 pub use metadata::{Checkpoint, CursorPosition, Metadata, MetadataRecord, MetadataRecords, Namespace};
 pub use name::FileName;
 pub use opening::{Opening, Predecessor};
+#[cfg(feature = "std")]
+pub use reader::{ReadError, SegmentReader};
 pub use scan::{Beyond, Frame, Item, Judgement, LastFrame, Scanner, Verdict};
 pub use segment_header::{SegmentHeader, SegmentKey};

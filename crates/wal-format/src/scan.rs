@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 pub use verdict::{Beyond, Judgement, LastFrame, Verdict};
 
 use crate::{
-    DecodeError, FrameFault, FrameHeader, FrameKind, Lsn, Opening, Parsed, SegmentHeader, SegmentKey,
+    DecodeError, EntriesRef, EntryRef, FrameFault, FrameHeader, FrameKind, Lsn, Opening, Parsed,
+    SegmentHeader, SegmentKey,
     layout::{FIRST_FRAME, FRAME_ALIGN, SEGMENT_HEADER_LEN},
     parse_frame,
 };
@@ -40,6 +41,24 @@ pub struct Frame<'a> {
     pub body: &'a [u8],
 }
 
+impl<'a> Frame<'a> {
+    /// The entries with their LSNs; none when the frame is of another kind.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Compressed`] when the body must be decompressed first (see
+    /// [`split_compressed`](crate::split_compressed)); otherwise those of [`EntriesRef::parse`].
+    pub fn entries(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(Lsn, EntryRef<'a>), DecodeError>> + use<'a>, DecodeError> {
+        let is_entries = self.header.kind == FrameKind::Entries;
+        let entries = if is_entries { Some(EntriesRef::of(&self.header, self.body)?) } else { None };
+        let first = self.lsn;
+        let numbered = entries.into_iter().flat_map(|entries| entries.iter()).zip(0..);
+        Ok(numbered.map(move |(entry, n)| entry.map(|entry| (first.plus(n), entry))))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Header,
@@ -69,7 +88,7 @@ pub struct Scanner {
 }
 
 /// What was found without borrowing the buffer, so that the borrow can be taken once it is known.
-enum Found {
+pub(crate) enum Found {
     Header(SegmentHeader),
     Frame { header: FrameHeader, offset: u64, at: usize, beyond: bool },
 }
@@ -124,19 +143,23 @@ impl Scanner {
     /// a reader must understand it. Places that hold no valid frame are not errors: the verdict judges them.
     #[expect(clippy::should_implement_trait, reason = "the item borrows from the scanner")]
     pub fn next(&mut self) -> Result<Option<Item<'_>>, DecodeError> {
-        let found = loop {
+        Ok(self.find()?.map(|found| self.item(found)))
+    }
+
+    /// The same without borrowing.
+    pub(crate) fn find(&mut self) -> Result<Option<Found>, DecodeError> {
+        loop {
             let step = match self.stage {
                 Stage::Header => self.header()?,
                 Stage::Frames => self.frame()?,
                 Stage::Beyond => self.beyond(),
             };
             match step {
-                Step::Found(found) => break found,
+                Step::Found(found) => return Ok(Some(found)),
                 Step::Again => {}
                 Step::Starved => return Ok(None),
             }
-        };
-        Ok(Some(self.item(found)))
+        }
     }
 
     /// What the bytes so far amount to. Final once [`end`](Self::end) was said and [`next`](Self::next) returned
@@ -270,7 +293,7 @@ impl Scanner {
         bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
-    fn item(&self, found: Found) -> Item<'_> {
+    pub(crate) fn item(&self, found: Found) -> Item<'_> {
         match found {
             Found::Header(header) => Item::Header(header),
             Found::Frame { header, offset, at, beyond } => {

@@ -63,3 +63,57 @@ fn lost_data_is_judged_as_ever() {
 fn castagnoli_is_read_and_written_as_ever() {
     check("crc32c.wal", &content::castagnoli(), listing::segment);
 }
+
+/// Hands out a few bytes at a time, and now and then none for the moment.
+#[cfg(feature = "std")]
+struct Drip<'a> {
+    left: &'a [u8],
+    calls: usize,
+}
+
+#[cfg(feature = "std")]
+impl std::io::Read for Drip<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        self.calls += 1;
+        if self.calls.is_multiple_of(3) {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
+        let len = (self.calls % 41 + 1).min(self.left.len()).min(buf.len());
+        let (now, later) = self.left.split_at(len);
+        buf[..len].copy_from_slice(now);
+        self.left = later;
+        Ok(len)
+    }
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn a_reader_says_the_same_however_the_bytes_come() {
+    for name in ["full.wal", "torn.wal", "damaged.wal"] {
+        let bytes = read(name);
+        let want = String::from_utf8(read(&format!("{name}.txt"))).unwrap();
+        assert_eq!(listing::read(bytes.as_slice()), want, "{name} at once");
+        assert_eq!(listing::read(Drip { left: &bytes, calls: 0 }), want, "{name} in drops");
+    }
+}
+
+#[cfg(feature = "std")]
+#[test]
+fn a_reader_tells_a_failed_read_from_bad_bytes() {
+    use wal_format::{ReadError, SegmentReader};
+    struct Fails(u32);
+    impl std::io::Read for Fails {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += 1;
+            if self.0 == 2 {
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
+            buf[..8].fill(b'x');
+            Ok(8)
+        }
+    }
+    let mut reader = SegmentReader::new(Fails(0));
+    assert!(matches!(reader.next(), Err(ReadError::Io { offset: 8, .. })));
+    assert!(matches!(reader.next(), Err(ReadError::Decode { .. })), "tried again, and it is no segment");
+    assert!(reader.verdict().is_none());
+}

@@ -14,28 +14,14 @@ use crate::{Entry, Error};
 /// the [`Wal`](crate::Wal), it keeps the log open until it is dropped.
 #[derive(Debug)]
 pub struct Iter {
-    log: Log,
     inner: wal_core::Iter,
-    /// Nothing before this is left.
-    front: Lsn,
-    /// LSN after the last entry that is left.
-    back: Lsn,
+    /// Keeps the log open.
+    _log: Log,
 }
 
 impl Iter {
     pub(crate) fn new(log: &Log, start: Bound<Lsn>, end: Bound<Lsn>) -> Self {
-        let front = match start {
-            Bound::Included(lsn) => lsn,
-            Bound::Excluded(lsn) => lsn.next(),
-            Bound::Unbounded => Lsn::FIRST,
-        };
-        let next = log.next_lsn();
-        let back = match end {
-            Bound::Included(lsn) => lsn.next().min(next),
-            Bound::Excluded(lsn) => lsn.min(next),
-            Bound::Unbounded => next,
-        };
-        Self { log: log.clone(), inner: log.range(front..back), front, back }
+        Self { inner: log.range((start, end)), _log: log.clone() }
     }
 
     /// Leaves out the entries before `lsn`. Costs nothing: they are not read.
@@ -54,12 +40,40 @@ impl Iter {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn from(self, lsn: Lsn) -> Self {
-        if lsn <= self.front {
-            return self;
+    pub fn from(mut self, lsn: Lsn) -> Self {
+        if lsn > self.inner.front() {
+            self.inner.seek(lsn);
         }
-        let inner = self.log.range(lsn..self.back);
-        Self { inner, front: lsn, ..self }
+        self
+    }
+
+    /// Moves the front: the next entry is `lsn`, forward or back, or the nearest one within the range that the iterator
+    /// was made for and not yet taken from the back. Reads nothing. After an error the iterator goes on from here, so
+    /// that one can step over an entry that is damaged.
+    ///
+    /// ```
+    /// use wal::{Lsn, Wal};
+    /// # let dir = tempfile::tempdir()?;
+    /// let wal = Wal::open(dir.path())?;
+    /// for payload in ["one", "two", "three"] {
+    ///     wal.append(payload)?;
+    /// }
+    /// let mut entries = wal.iter();
+    /// assert_eq!(entries.next().unwrap()?.payload, "one");
+    /// entries.seek(Lsn::new(3).unwrap());
+    /// assert_eq!(entries.next().unwrap()?.payload, "three");
+    /// entries.seek(Lsn::new(2).unwrap());
+    /// assert_eq!(entries.next().unwrap()?.payload, "two");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn seek(&mut self, lsn: Lsn) {
+        self.inner.seek(lsn);
+    }
+
+    /// Moves the back: the next entry from there is `lsn`, or the nearest one within the range that the iterator was
+    /// made for and not yet taken from the front. Reads nothing.
+    pub fn seek_back(&mut self, lsn: Lsn) {
+        self.inner.seek_back(lsn);
     }
 
     /// The next entry, lent until the iterator moves on: about a third faster than [`next`](Iterator::next) where
@@ -82,11 +96,7 @@ impl Iter {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>, Error>> {
-        let item = self.inner.next_ref()?;
-        if let Ok(entry) = &item {
-            self.front = entry.lsn.next();
-        }
-        Some(item.map_err(Error::new))
+        Some(self.inner.next_ref()?.map_err(Error::new))
     }
 }
 
@@ -94,11 +104,7 @@ impl Iterator for Iter {
     type Item = Result<Entry, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let item = self.inner.next()?;
-        if let Ok(entry) = &item {
-            self.front = entry.lsn.next();
-        }
-        Some(item.map_err(Error::new))
+        Some(self.inner.next()?.map_err(Error::new))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -108,11 +114,7 @@ impl Iterator for Iter {
 
 impl DoubleEndedIterator for Iter {
     fn next_back(&mut self) -> Option<Self::Item> {
-        let item = self.inner.next_back()?;
-        if let Ok(entry) = &item {
-            self.back = entry.lsn;
-        }
-        Some(item.map_err(Error::new))
+        Some(self.inner.next_back()?.map_err(Error::new))
     }
 }
 

@@ -39,6 +39,10 @@
 //! - [`oplog`]: puts and deletes under keys, with replay behind a snapshot: the log of an embedded database.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
+//! - [`Wal::tail`] and [`Tail`]: follow the log, in this process or in another one. [`Wal::replay`]: every entry
+//!   through a callback, in batches, removed once accepted if asked.
+//! - [`Wal::get_many`], [`Wal::get_range`], [`Wal::lsn_at_time`], [`Wal::range_by_time`], [`Wal::headers`]: other ways
+//!   to read.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
 //! - [`RecoveryReport`]: what opening the log found.
 //!
@@ -56,9 +60,9 @@
 //! # Features
 //!
 //! None is on by default. `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
-//! `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings [`ChecksumKind::Crc32c`]. A log that
-//! was written with one of these three is refused by a build without it, with an error of kind
-//! [`ErrorKind::Unsupported`] that names the feature.
+//! `stream` makes a [`Tail`] a `futures_core::Stream`. `zstd` and `snappy` bring codecs for [`Options::compression`];
+//! `crc32c` brings [`ChecksumKind::Crc32c`]. A log that was written with one of these three is refused by a build
+//! without it, with an error of kind [`ErrorKind::Unsupported`] that names the feature.
 
 #![forbid(unsafe_code)]
 
@@ -70,9 +74,12 @@ mod error;
 mod iter;
 mod meta;
 pub mod oplog;
+mod reading;
 mod repair;
+mod replay;
 mod salvage;
 pub mod storage;
+mod tail;
 mod ticket;
 mod transaction;
 mod truncate;
@@ -85,8 +92,11 @@ pub use bytes::Bytes;
 pub use cursor::Cursor;
 pub use error::{Error, ErrorKind, Outcome};
 pub use iter::Iter;
+pub use reading::Headers;
 pub use repair::RepairOptions;
+pub use replay::ReplayError;
 pub use salvage::{Salvaged, SalvagedRun, salvage};
+pub use tail::Tail;
 pub use ticket::Ticket;
 pub use transaction::Transaction;
 #[cfg(feature = "json")]
@@ -99,10 +109,11 @@ pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWa
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Durability, Entropy, Entry,
-    EntryRef, Examination, Finding, Options, RecoveryMode, RecoveryReport, RepairReport, SalvageReport,
-    SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, TransactionId, TransactionOptions,
-    TransactionState, Truncation,
+    AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Direction,
+    Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo, Options, RecoveryMode,
+    RecoveryReport, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, SalvageReport, SegmentSummary,
+    Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions,
+    TransactionState, Truncation, Visibility,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

@@ -12,4 +12,6 @@ mod import;
 mod processes;
 mod reading;
 mod repair;
+mod replay;
 mod support;
+mod tail;

@@ -14,6 +14,7 @@
 
 mod codec;
 mod damage;
+mod draining;
 mod exhaustive;
 mod faults;
 mod full;

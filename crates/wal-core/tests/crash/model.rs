@@ -285,6 +285,18 @@ impl Model {
         Err(whys.join("; and had it been changed: "))
     }
 
+    /// Whether entries that were handed over, from `begins` on, are those that were appended.
+    pub(crate) fn check_handed(&self, begins: u64, handed: &[Payload]) -> Result<(), String> {
+        let skip = begins.checked_sub(self.now.base).ok_or_else(|| format!("entry {begins} was removed"))?;
+        let known = self.now.entries.get(skip as usize..).unwrap_or_default();
+        // A payload is never shorter than what tells it from others.
+        let is_same = |(one, other): (&Payload, &Payload)| one.id == other.id && one.len == other.len.max(8);
+        if handed.len() > known.len() || !handed.iter().zip(known).all(is_same) {
+            return Err(format!("{handed:?} was handed over, not the first of {known:?}"));
+        }
+        Ok(())
+    }
+
     /// Whether the log, as the process that writes it sees it, is exactly what was appended.
     pub(crate) fn check_live(&self, seen: &Seen) -> Result<(), String> {
         self.now.admits(seen, self.now.next())

@@ -79,6 +79,8 @@ pub(crate) enum Bug {
     StaleReads,
     /// A read error is the end of the file.
     ErrorIsEnd,
+    /// A replay drains a batch that was not accepted.
+    DrainsRefused,
 }
 
 /// What all files of one process share.

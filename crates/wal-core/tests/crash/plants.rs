@@ -3,6 +3,7 @@
 use wal_sim::{FailedWrite, Faults, Shots};
 
 use crate::{
+    draining,
     exhaustive::{Search, run},
     faults::meets,
     model::End,
@@ -31,7 +32,9 @@ impl Hunt {
     fn find(self, bug: Bug) -> Result<(), String> {
         let mut search = Search::new(3, 1, 100);
         search.samples = 3;
-        for mut workload in workloads() {
+        // Nothing else drains.
+        let drains = bug == Bug::DrainsRefused;
+        for mut workload in if drains { draining::workloads() } else { workloads() } {
             let transacts = workload.ops.iter().any(|op| matches!(op, Op::Transact(_)));
             if bug == Bug::CommitInParts && !transacts {
                 continue;
@@ -111,6 +114,7 @@ const PLANTS: &[Plant] = &[
     (Bug::BodiesUnchecked, "C2: checksums of bodies are ignored", Hunt::Crashes, 2000),
     (Bug::SaltIgnored, "C2: frames of other files are believed", Hunt::Crashes, 5000),
     (Bug::StaleReads, "reads are older than writes", Hunt::Crashes, 2000),
+    (Bug::DrainsRefused, "a replay drains a batch too many", Hunt::Crashes, 5000),
     (Bug::ErrorIsEnd, "a read error counts as the end of the file", Hunt::Reads, 100),
 ];
 

@@ -33,6 +33,8 @@ pub(crate) enum Op {
     Maintain,
     /// Keeps the last so many entries.
     KeepLast(u64),
+    /// Replays, accepts so many entries, and drains those.
+    Drain(u64),
     /// Cuts the last so many entries off.
     CutLast(u64),
     Clear,
@@ -71,7 +73,7 @@ impl Setup {
 
     fn storage(&self, disk: &SimDisk) -> Arc<dyn Storage> {
         match self.bug {
-            Bug::None => disk.storage(),
+            Bug::None | Bug::DrainsRefused => disk.storage(),
             bug => plant(disk.storage(), bug),
         }
     }
@@ -252,6 +254,7 @@ impl Rig {
                 self.note(trimmed.map(drop), |model| model.trimmed(first));
                 Ok(())
             }
+            Op::Drain(accept) => self.drain(*accept),
             Op::CutLast(count) => {
                 let next = self.model.next().saturating_sub(*count).max(self.model.trimmed_to());
                 self.change(Some(next), |log| log.truncate_from(lsn(next)).map(drop));

@@ -53,7 +53,7 @@ const fn commit() -> Op {
 pub(crate) fn workloads() -> Vec<Workload> {
     use Op::*;
     let script = |name, setup, ops| Workload { name, setup, ops };
-    vec![
+    let mut all = vec![
         script("tiny", always(), vec![Append(10), Append(700), Sync, Append(9)]),
         script(
             "batches",
@@ -254,5 +254,7 @@ pub(crate) fn workloads() -> Vec<Workload> {
                 Append(9),
             ],
         ),
-    ]
+    ];
+    all.extend(crate::draining::workloads());
+    all
 }

@@ -5,11 +5,14 @@
 mod basic;
 mod bits;
 mod damage;
+mod following;
 mod health;
 mod hooked;
 mod hostile;
 mod metadata;
 mod races;
+mod reading;
+mod replaying;
 mod support;
 mod threads;
 mod transactions;

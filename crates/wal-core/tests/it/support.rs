@@ -33,6 +33,13 @@ pub(crate) fn payload(n: u64) -> Vec<u8> {
     format!("entry {n} {}", "x".repeat((n % 300) as usize)).into_bytes()
 }
 
+/// Appends `payload(n)` for each of the numbers.
+pub(crate) fn fill(log: &Log, numbers: impl IntoIterator<Item = u64>) {
+    for n in numbers {
+        log.append(&payload(n)).unwrap();
+    }
+}
+
 /// The log holds exactly `payload(n)` for the entries `first..next`.
 #[track_caller]
 pub(crate) fn check(log: &Log, first: u64, next: u64) {

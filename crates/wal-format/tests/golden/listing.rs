@@ -12,26 +12,42 @@ pub(crate) fn segment(bytes: &[u8]) -> String {
     let mut scanner = Scanner::new();
     scanner.feed(bytes);
     scanner.end();
-    while let Some(item) = scanner.next().unwrap() {
-        match item {
-            Item::Header(header) => writeln!(
-                out,
-                "segment {} checksum={} flags={:#010x} log={} epoch={} salt={:#018x} created={}",
-                header.segment,
-                header.checksum.id(),
-                header.ignorable_flags,
-                header.log_id,
-                header.epoch,
-                header.salt,
-                header.created,
-            )
-            .unwrap(),
-            Item::Frame(found) => frame(&mut out, "frame", &found),
-            Item::Beyond(found) => frame(&mut out, "beyond", &found),
-        }
+    while let Some(found) = scanner.next().unwrap() {
+        item(&mut out, &found);
     }
     verdict(&mut out, scanner.verdict());
     out
+}
+
+/// The same by way of a reader.
+#[cfg(feature = "std")]
+pub(crate) fn read(input: impl std::io::Read) -> String {
+    let mut out = String::new();
+    let mut reader = wal_format::SegmentReader::new(input);
+    while let Some(found) = reader.next().unwrap() {
+        item(&mut out, &found);
+    }
+    verdict(&mut out, reader.verdict().unwrap());
+    out
+}
+
+fn item(out: &mut String, item: &Item<'_>) {
+    match item {
+        Item::Header(header) => writeln!(
+            out,
+            "segment {} checksum={} flags={:#010x} log={} epoch={} salt={:#018x} created={}",
+            header.segment,
+            header.checksum.id(),
+            header.ignorable_flags,
+            header.log_id,
+            header.epoch,
+            header.salt,
+            header.created,
+        )
+        .unwrap(),
+        Item::Frame(found) => frame(out, "frame", found),
+        Item::Beyond(found) => frame(out, "beyond", found),
+    }
 }
 
 fn frame(out: &mut String, what: &str, frame: &Frame<'_>) {

@@ -1,5 +1,7 @@
 //! Reading a segment: from an LSN to a frame, from frame to frame, verified and where possible without copying.
 
+mod peek;
+
 use std::{io, ops::Range};
 
 use bytes::Bytes;

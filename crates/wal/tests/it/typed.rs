@@ -182,6 +182,8 @@ fn a_registry_decodes_to_an_enum_and_names_both_that_want_a_kind() {
 #[cfg(all(feature = "json", feature = "postcard"))]
 #[test]
 fn serde_makes_payloads_of_an_enum() {
+    use wal::Record;
+
     use wal::{Json, Postcard};
 
     #[derive(Debug, PartialEq)]

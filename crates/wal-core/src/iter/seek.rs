@@ -1,0 +1,64 @@
+//! Moving the ends of an iterator.
+
+use std::sync::Arc;
+
+use wal_format::Lsn;
+
+use super::{Cursor, Iter, Short};
+
+impl Iter {
+    /// Moves the front: the next entry from there is `lsn`, forward or back, or the nearest one in the range that the
+    /// iterator was made for and that was not yet taken from the back. Reads nothing. After an error the iterator goes
+    /// on from here.
+    pub fn seek(&mut self, lsn: Lsn) {
+        let front = lsn.get().clamp(self.range.start, self.back.max(self.range.start));
+        if front != self.front {
+            self.front = front;
+            self.forward.leave();
+        }
+    }
+
+    /// Moves the back: the next entry from there is `lsn`, or the nearest one in the range that the iterator was made
+    /// for and that was not yet taken from the front. Reads nothing.
+    pub fn seek_back(&mut self, lsn: Lsn) {
+        let back = lsn.next().get().clamp(self.front.min(self.range.end), self.range.end);
+        if back != self.back {
+            self.back = back;
+            self.backward.leave();
+        }
+    }
+
+    /// LSN of the next entry from the front.
+    #[must_use]
+    pub fn front(&self) -> Lsn {
+        Lsn::new(self.front).unwrap_or(Lsn::FIRST)
+    }
+
+    /// LSN after the next entry from the back.
+    #[must_use]
+    pub fn back(&self) -> Lsn {
+        Lsn::new(self.back).unwrap_or(Lsn::FIRST)
+    }
+
+    /// Goes on at `front`, up to `back`, which may be entries that came since.
+    pub(crate) fn stretch(&mut self, front: Lsn, back: Lsn) {
+        let view = self.engine.view();
+        if !Arc::ptr_eq(&self.view, &view) {
+            self.view = view;
+            (self.forward, self.backward) = (Cursor::new(), Cursor::new());
+        }
+        if self.front != front.get() {
+            self.forward.leave();
+        }
+        (self.front, self.back) = (front.get(), back.get());
+        self.range = self.front..self.back;
+    }
+}
+
+impl Cursor {
+    /// The next entry is not the neighbour. It may be in the frame that is open.
+    const fn leave(&mut self) {
+        self.place = None;
+        self.short = Short::NONE;
+    }
+}

@@ -1,0 +1,295 @@
+//! Following a log: its entries in order, and then those that come.
+
+mod wake;
+
+use std::{sync::Arc, time::Duration};
+
+use wal_format::Lsn;
+
+use crate::{
+    Entry, Iter, LogError,
+    commit::Commit,
+    engine::Engine,
+    error::{CutOffSnafu, TruncatedSnafu},
+    log::Log,
+};
+
+/// How often a log of another process is looked at while nothing comes: soon at first, then ever less often.
+const POLL_MIN: Duration = Duration::from_millis(1);
+const POLL_MAX: Duration = Duration::from_millis(100);
+
+/// Which entries a tail shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Visibility {
+    /// Those that are with the operating system: they survive the process, and a power loss may take them back.
+    Written,
+    /// Those that are durable: they are never taken back but by a truncation.
+    #[default]
+    Durable,
+}
+
+/// Where a tail begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TailFrom {
+    /// At the first entry that is there.
+    #[default]
+    Start,
+    /// Behind the last entry that is visible: with the next to come.
+    End,
+    /// At this entry, which may be one to come.
+    Lsn(Lsn),
+}
+
+/// What a tail shows. The default: everything, once it is durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TailOptions {
+    /// Where it begins.
+    pub from: TailFrom,
+    /// Which entries it shows.
+    pub visibility: Visibility,
+}
+
+impl From<TailFrom> for TailOptions {
+    fn from(from: TailFrom) -> Self {
+        Self { from, ..Self::default() }
+    }
+}
+
+impl From<Lsn> for TailOptions {
+    fn from(lsn: Lsn) -> Self {
+        TailFrom::Lsn(lsn).into()
+    }
+}
+
+/// Follows a log: gives its entries in order, and waits for those to come.
+///
+/// In the process that writes the log it sleeps until an entry is there. A log that is open for reading is looked at
+/// again and again while nothing comes, at intervals that grow from 1 to 100 milliseconds.
+///
+/// What ends it is an error, the same each time until [`seek`](Self::seek): [`LogError::Closed`] and
+/// [`LogError::Poisoned`] once all visible entries were given; [`LogError::CutOff`] when an entry that it has given was
+/// cut off; [`LogError::Truncated`] when the next one was trimmed away before it was given. Like a clone of the log it
+/// keeps it open. As an iterator it waits for each entry, and ends when the log is closed, or after an error.
+#[derive(Debug)]
+pub struct Tail {
+    log: Log,
+    visibility: Visibility,
+    entries: Iter,
+    next: Lsn,
+    /// The last entry given: that it is still there tells whether this is still the same history.
+    last: Option<Entry>,
+    generation: u64,
+    /// An entry that was given was cut off, from this LSN on.
+    cut: Option<Lsn>,
+    waker: wake::Slot,
+    /// As an iterator it is over.
+    over: bool,
+}
+
+impl Log {
+    /// Follows the log.
+    #[must_use]
+    pub fn tail(&self, options: TailOptions) -> Tail {
+        let engine = self.engine();
+        let generation = engine.cuts.generation();
+        let next = match options.from {
+            TailFrom::Start => engine.first_retained(),
+            TailFrom::End => engine.visible_next(options.visibility).max(engine.first_retained()),
+            TailFrom::Lsn(lsn) => lsn,
+        };
+        Tail {
+            log: self.clone(),
+            visibility: options.visibility,
+            entries: Iter::new(Arc::clone(engine), next, next),
+            next,
+            last: None,
+            generation,
+            cut: None,
+            waker: wake::Slot::default(),
+            over: false,
+        }
+    }
+}
+
+impl Engine {
+    /// Entries before this one may be shown.
+    fn visible_next(&self, visibility: Visibility) -> Lsn {
+        match visibility {
+            // After a failure only what is durable is certain.
+            Visibility::Written if self.poisoned().is_none() => self.marks.written_next(),
+            Visibility::Written | Visibility::Durable => self.marks.durable_next(),
+        }
+    }
+
+    const fn is_live(&self) -> bool {
+        self.preparer.is_some()
+    }
+}
+
+impl Tail {
+    /// LSN of the next entry.
+    #[must_use]
+    pub const fn next_lsn(&self) -> Lsn {
+        self.next
+    }
+
+    /// Goes on at `lsn`, forward or back, whatever has ended it before.
+    pub fn seek(&mut self, lsn: Lsn) {
+        (self.next, self.last, self.cut, self.over) = (lsn, None, None, false);
+        self.generation = self.engine().cuts.generation();
+        self.restart();
+    }
+
+    /// The next entry if it is there; does not wait. On a log that is open for reading this looks at the files when
+    /// nothing is known to be there.
+    ///
+    /// # Errors
+    ///
+    /// What ends the tail, as described above; otherwise as reading the entry.
+    pub fn try_next(&mut self) -> Result<Option<Entry>, LogError> {
+        match self.step() {
+            Ok(None) if !self.engine().is_live() => {
+                self.look_again()?;
+                self.step()
+            }
+            stepped => stepped,
+        }
+    }
+
+    /// The next entry, waiting for it so long; `None` when it did not come.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_next`](Self::try_next).
+    pub fn next_timeout(&mut self, timeout: Duration) -> Result<Option<Entry>, LogError> {
+        let deadline = self.engine().clock.monotonic().checked_add(timeout);
+        self.wait_until(deadline)
+    }
+
+    /// The next entry, however long it takes to come.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_next`](Self::try_next).
+    pub fn wait(&mut self) -> Result<Entry, LogError> {
+        loop {
+            if let Some(entry) = self.wait_until(None)? {
+                return Ok(entry);
+            }
+        }
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        self.log.engine()
+    }
+
+    fn wait_until(&mut self, deadline: Option<Duration>) -> Result<Option<Entry>, LogError> {
+        let mut pause = POLL_MIN;
+        loop {
+            if let Some(entry) = self.try_next()? {
+                return Ok(Some(entry));
+            }
+            let engine = self.engine();
+            let now = || engine.clock.monotonic();
+            if deadline.is_some_and(|deadline| now() >= deadline) {
+                return Ok(None);
+            }
+            if engine.is_live() {
+                engine.watch.wait(|| self.has_news(), deadline, now);
+            } else {
+                let look = now().saturating_add(pause);
+                let until = deadline.map_or(look, |deadline| deadline.min(look));
+                engine.watch.wait(|| engine.failure().is_some(), Some(until), now);
+                pause = (pause * 2).min(POLL_MAX);
+            }
+        }
+    }
+
+    /// Whether another step may lead further than the last one did.
+    fn has_news(&self) -> bool {
+        let engine = self.engine();
+        engine.visible_next(self.visibility) > self.next
+            || engine.cuts.generation() != self.generation
+            || engine.failure().is_some()
+    }
+
+    fn step(&mut self) -> Result<Option<Entry>, LogError> {
+        loop {
+            self.check_history()?;
+            match self.entries.next() {
+                Some(Ok(entry)) => {
+                    self.next = entry.lsn.next();
+                    self.last = Some(entry.clone());
+                    return Ok(Some(entry));
+                }
+                // Cut behind what was given: others will have these LSNs.
+                Some(Err(LogError::CutOff { next, .. })) if next >= self.next => self.restart(),
+                Some(Err(error)) => {
+                    self.restart();
+                    return Err(error);
+                }
+                None => {}
+            }
+            // In this order: what became visible before the end is given before it.
+            let failure = self.engine().failure();
+            let visible = self.engine().visible_next(self.visibility);
+            let first = self.engine().first_retained();
+            if self.next < first {
+                return TruncatedSnafu { lsn: self.next, first }.fail();
+            }
+            if self.next < visible {
+                self.entries.stretch(self.next, visible);
+            } else {
+                return failure.map_or(Ok(None), Err);
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        self.entries = Iter::new(Arc::clone(self.engine()), self.next, self.next);
+    }
+
+    /// Whether what was given is still part of the log.
+    fn check_history(&mut self) -> Result<(), LogError> {
+        let generation = self.engine().cuts.generation();
+        if generation != self.generation {
+            let cut = self.engine().cuts.since(self.generation);
+            self.cut = self.cut.or(cut.filter(|cut| self.last.as_ref().is_some_and(|it| it.lsn >= *cut)));
+            self.generation = generation;
+            self.restart();
+        }
+        self.cut.map_or(Ok(()), |next| CutOffSnafu { lsn: self.next, next }.fail())
+    }
+
+    /// Takes in what the writer of the log, in another process, has done. It may have cut the log and gone on with
+    /// other entries: then the last one that was given is not there any more, or another one is.
+    fn look_again(&mut self) -> Result<(), LogError> {
+        let engine = Arc::clone(self.engine());
+        engine.look_again()?;
+        let Some(last) = self.last.as_ref().filter(|last| last.lsn >= engine.first_retained()) else {
+            return Ok(());
+        };
+        let is_there = match engine.get(last.lsn) {
+            Ok(entry) => entry == *last,
+            Err(LogError::OutOfRange { .. } | LogError::CutOff { .. }) => false,
+            Err(LogError::Truncated { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if !is_there {
+            self.cut = Some(last.lsn);
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Tail {
+    type Item = Result<Entry, LogError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let item = self.wait();
+        self.item(item)
+    }
+}

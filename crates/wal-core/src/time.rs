@@ -1,0 +1,75 @@
+//! From a time to a place in the log.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wal_format::Lsn;
+
+use crate::{LogError, engine::Engine, log::Log};
+
+/// A search that is overtaken by a truncation begins anew, so often at most.
+const ATTEMPTS: usize = 100;
+
+/// When an entry was appended, in nanoseconds since 1970, as in [`Entry::time`](crate::Entry::time). Never runs
+/// backwards from one entry to the next, whatever the clock did.
+///
+/// Made from such a number, or from a [`SystemTime`]: one before 1970 counts as 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppendTime(pub u64);
+
+impl From<u64> for AppendTime {
+    fn from(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+}
+
+impl From<SystemTime> for AppendTime {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Log {
+    /// The first entry that was appended at or after a time, durable or not; `None` when there is none. Reads the
+    /// headers of about as many frames as the number of entries has binary digits.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Lost`] when a header on the way is damaged; errors of the storage.
+    pub fn lsn_at_time(&self, time: AppendTime) -> Result<Option<Lsn>, LogError> {
+        let (lsn, end) = self.engine().search_time(time)?;
+        Ok((lsn < end).then_some(lsn))
+    }
+}
+
+impl Engine {
+    /// The first entry at or after a time, and the end of the log: the same when there is no such entry.
+    pub(crate) fn search_time(&self, time: AppendTime) -> Result<(Lsn, Lsn), LogError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.search_once(time) {
+                // Trimmed or cut meanwhile: the bounds are not what they were.
+                Err(LogError::Truncated { .. } | LogError::CutOff { .. } | LogError::OutOfRange { .. })
+                    if attempts < ATTEMPTS => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn search_once(&self, time: AppendTime) -> Result<(Lsn, Lsn), LogError> {
+        let end = self.readable_next();
+        let (mut low, mut high) = (self.first_retained(), end);
+        while low < high {
+            let middle = low.plus(high.since(low).unwrap_or(0) / 2);
+            // The entries of a frame share its time, so the search goes on before or behind it.
+            let frame = self.peek(middle)?;
+            if frame.header.time < time.0 {
+                low = frame.next().min(high);
+            } else {
+                high = frame.first.max(low);
+            }
+        }
+        Ok((low, end.max(low)))
+    }
+}

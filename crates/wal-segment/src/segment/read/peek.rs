@@ -1,0 +1,49 @@
+//! Headers of frames, without a look at their bodies.
+
+use wal_format::{FRAME_HEADER_LEN, FrameFault, FrameHeader, Lsn};
+
+use super::FrameReader;
+use crate::{Segment, error::SegmentError};
+
+impl FrameReader {
+    /// The header of the frame at `offset`; `None` at or beyond the end of what is written. Only the checksum of the
+    /// header is verified: the body may be damaged.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Frame`] when there is no valid header, [`SegmentError::Io`] when it cannot be read.
+    pub fn peek(&mut self, segment: &Segment, offset: u64) -> Result<Option<FrameHeader>, SegmentError> {
+        let written = segment.written();
+        if offset >= written {
+            return Ok(None);
+        }
+        let needed = FRAME_HEADER_LEN as u64;
+        if !self.covers(segment, offset) || offset - self.start + needed > self.window.len() as u64 {
+            self.fill(segment, offset, self.read_ahead.max(needed))?;
+        }
+        let at = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
+        let bytes = self.window.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEADER_LEN>());
+        let whole = |header: &FrameHeader| offset.saturating_add(header.frame_len()) <= written;
+        let source = match bytes.map(|bytes| FrameHeader::decode(bytes, segment.key(), offset)) {
+            Some(Ok(header)) if whole(&header) => return Ok(Some(header)),
+            Some(Err(fault)) => fault,
+            Some(Ok(_)) | None => FrameFault::End,
+        };
+        Err(SegmentError::Frame { path: segment.path().to_owned(), offset, source })
+    }
+
+    /// The same for the frame that holds `lsn`, with the place where it starts; `None` when it is not among the written
+    /// frames.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::locate`] and of [`peek`](Self::peek).
+    pub fn peek_lsn(
+        &mut self,
+        segment: &Segment,
+        lsn: Lsn,
+    ) -> Result<Option<(u64, FrameHeader)>, SegmentError> {
+        let Some(offset) = segment.locate(lsn)? else { return Ok(None) };
+        Ok(self.peek(segment, offset)?.map(|header| (offset, header)))
+    }
+}
