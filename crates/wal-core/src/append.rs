@@ -13,6 +13,7 @@ use crate::{
     engine::Engine,
     error::{ConflictSnafu, EncodingSnafu, InvalidArgumentSnafu, TooLargeSnafu, UnconfirmedSnafu},
     marks::Tick,
+    patience::{Errand, Patience, Terms},
     stats::add,
 };
 
@@ -38,29 +39,19 @@ struct Age {
 
 impl Engine {
     /// Appends one entry and returns when it is as durable as asked.
-    pub(crate) fn append(
-        &self,
-        entry: &NewEntry<'_>,
-        expected: Option<Lsn>,
-        durability: Durability,
-    ) -> Result<Stamped, LogError> {
+    pub(crate) fn append(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         self.check_len(entry.payload.len())?;
         if entry.is_plain() {
             let shape = BodyShape { count: 1, columns: 0, entry_kind: entry.kind };
-            return self.append_body(entry.payload, shape, entry.payload.len(), expected, durability);
+            return self.append_body(entry.payload, shape, entry.payload.len(), terms);
         }
         let mut batch = EntriesBuilder::default();
         batch.push(entry).context(EncodingSnafu { operation: "encode the entry" })?;
-        self.append_batch(&batch, expected, durability)
+        self.append_batch(&batch, terms)
     }
 
     /// Appends a batch as one frame.
-    pub(crate) fn append_batch(
-        &self,
-        batch: &EntriesBuilder,
-        expected: Option<Lsn>,
-        durability: Durability,
-    ) -> Result<Stamped, LogError> {
+    pub(crate) fn append_batch(&self, batch: &EntriesBuilder, terms: &Terms) -> Result<Stamped, LogError> {
         if batch.is_empty() {
             return InvalidArgumentSnafu { why: "a batch must hold at least one entry" }.fail();
         }
@@ -70,7 +61,7 @@ impl Engine {
         self.check_len(batch.payload_len())?;
         let mut body = Vec::new();
         let shape = batch.finish(&mut body);
-        self.append_body(&body, shape, batch.payload_len(), expected, durability)
+        self.append_body(&body, shape, batch.payload_len(), terms)
     }
 
     fn append_body(
@@ -78,16 +69,15 @@ impl Engine {
         raw: &[u8],
         shape: BodyShape,
         payload_len: usize,
-        expected: Option<Lsn>,
-        durability: Durability,
+        terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let mut scratch = Vec::new();
         let (body, codec) = self.payloads.encode(raw, &mut scratch)?;
         let body_crc = self.options.checksum.of(body);
         let draft = Draft { kind: FrameKind::Entries, body, body_crc, codec, shape };
-        let stamped = self.place(&draft, payload_len, Reserve::Keep, expected)?;
+        let stamped = self.place(&draft, payload_len, Reserve::Keep, terms)?;
         self.wake_driver(stamped.age.first);
-        self.carry_through(&stamped, durability).map(|()| stamped).or_else(|source| {
+        self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
         })
@@ -99,11 +89,13 @@ impl Engine {
         draft: &Draft<'_>,
         payload_len: usize,
         reserve: Reserve,
-        expected: Option<Lsn>,
+        terms: &Terms,
     ) -> Result<Stamped, LogError> {
+        let Terms { expected, patience, .. } = *terms;
         let now = self.clock.now();
+        let mut until = None;
         loop {
-            let mut appender = self.appender.lock();
+            let mut appender = self.lock_appender(patience)?;
             self.check_writable(&appender)?;
             if let Some(expected) = expected.filter(|expected| *expected != appender.next) {
                 return ConflictSnafu { expected, next: appender.next }.fail();
@@ -111,9 +103,16 @@ impl Engine {
             if appender.next.get() > u64::MAX - u64::from(u32::MAX) {
                 return InvalidArgumentSnafu { why: "the log has run out of LSNs" }.fail();
             }
-            if appender.queued > self.options.buffer_len {
+            if self.is_full(&appender) {
                 drop(appender);
-                self.write_pending()?;
+                self.make_way(terms, &mut until)?;
+                continue;
+            }
+            if patience != Patience::Endless
+                && let Some(tick) = self.overdue(&appender)
+            {
+                drop(appender);
+                self.wait_durable(tick, patience)?;
                 continue;
             }
             match appender.room(draft.body.len(), draft.shape.count, reserve) {
@@ -121,14 +120,20 @@ impl Engine {
                     appender.count(draft.shape.count, payload_len);
                     return Ok(self.stamp(&mut appender, draft, now));
                 }
-                Room::None => self.begin_first(&mut appender, draft.body.len())?,
+                Room::None if patience == Patience::Endless => {
+                    self.begin_first(&mut appender, draft.body.len())?;
+                }
+                Room::None => {
+                    drop(appender);
+                    self.have_done(draft.errand(), patience, "start a segment")?;
+                }
                 Room::Next => {
                     let len = segment_len_for(&appender, draft.body.len());
                     match self.preparer()?.take(len) {
                         Some(successor) => self.roll(&mut appender, successor, now)?,
                         None => {
                             drop(appender);
-                            self.prepare(len)?;
+                            self.have_done(draft.errand(), patience, "prepare a segment")?;
                         }
                     }
                 }
@@ -180,14 +185,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes entries as far as asked.
-    fn carry_through(&self, stamped: &Stamped, durability: Durability) -> Result<(), LogError> {
+    /// Takes entries as far as asked, or as far as there is time.
+    fn carry_through(&self, stamped: &Stamped, terms: &Terms) -> Result<(), LogError> {
+        let Terms { durability, patience, .. } = *terms;
         match durability {
-            _ if stamped.age.overdue => self.commit.wait(self, stamped.tick),
-            Durability::Durable => self.commit.wait(self, stamped.tick),
-            Durability::Written => self.write_up_to(stamped.tick),
-            Durability::Buffered if stamped.chunk_full => self.write_if_free(),
-            Durability::Buffered => Ok(()),
+            // What was overdue was waited for before.
+            _ if stamped.age.overdue && patience == Patience::Endless => self.commit.wait(self, stamped.tick),
+            Durability::Durable => self.wait_durable(stamped.tick, patience),
+            Durability::Written if self.marks.written() >= stamped.tick => Ok(()),
+            Durability::Written => self.have_done(Errand::WriteUpTo(stamped.tick), patience, "write"),
+            Durability::Buffered if !stamped.chunk_full => Ok(()),
+            Durability::Buffered if patience == Patience::Endless => self.write_if_free(),
+            Durability::Buffered => {
+                self.leave_errand(Errand::Write);
+                Ok(())
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use wal_segment::{LoadedFrame, Segment};
 use crate::{
     chunk::{CHUNK_LEN, Chunk},
     marks::Tick,
+    patience::Errand,
     prepare::Prepared,
 };
 
@@ -73,6 +74,11 @@ impl<'a> Draft<'a> {
         let shape = BodyShape { count: 0, columns: 0, entry_kind: 0 };
         Self { kind, body, body_crc: key.checksum.of(body), codec: 0, shape }
     }
+
+    /// Finding room for it.
+    pub(crate) const fn errand(&self) -> Errand {
+        Errand::Room { body_len: self.body.len(), count: self.shape.count }
+    }
 }
 
 /// Who may use which part of a segment's end.
@@ -113,7 +119,9 @@ pub(crate) struct Appender {
     pub(crate) tick: Tick,
     pub(crate) tail: Option<Tail>,
     pub(crate) queue: VecDeque<Chunk>,
+    /// Bytes in the queue, and entries.
     pub(crate) queued: usize,
+    pub(crate) queued_entries: usize,
     pub(crate) in_flight: Vec<Arc<Chunk>>,
     pub(crate) spares: Vec<Vec<u8>>,
     pub(crate) closed: bool,
@@ -135,6 +143,7 @@ impl Appender {
             tail: None,
             queue: VecDeque::new(),
             queued: 0,
+            queued_entries: 0,
             in_flight: Vec::new(),
             spares: Vec::new(),
             closed: false,
@@ -210,6 +219,7 @@ impl Appender {
             chunk.tick = self.tick;
         }
         self.queued += len as usize;
+        self.queued_entries += draft.shape.count as usize;
         tail.offset += len;
         tail.prev_units = header.units();
         tail.last_crc = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -249,7 +259,7 @@ impl Appender {
 
     /// Takes all queued frames for writing; they stay visible to readers as `in_flight`.
     pub(crate) fn take_queue(&mut self) -> Vec<Arc<Chunk>> {
-        self.queued = 0;
+        (self.queued, self.queued_entries) = (0, 0);
         self.in_flight.extend(self.queue.drain(..).map(Arc::new));
         self.in_flight.clone()
     }
@@ -264,6 +274,8 @@ impl Appender {
             let chunk = Arc::try_unwrap(chunk).unwrap_or_else(|shared| (*shared).clone());
             if at >= written {
                 self.queued += chunk.bytes.len();
+                let entries = chunk.next.since(chunk.first).unwrap_or(0);
+                self.queued_entries = self.queued_entries.saturating_add(entries as usize);
                 back.push(chunk);
             } else if self.spares.len() < SPARES && chunk.bytes.capacity() <= 4 * CHUNK_LEN {
                 let mut spare = chunk.bytes;

@@ -27,6 +27,7 @@ use crate::{
     error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
     flush::Writer,
     marks::{Marks, Tick},
+    patience::Errands,
     payload::Payloads,
     prepare::{PrepareError, Preparer},
     stats::Counters,
@@ -46,6 +47,7 @@ pub(crate) struct Engine {
     pub(crate) appender: Mutex<Appender>,
     pub(crate) marks: Marks,
     pub(crate) commit: CommitQueue,
+    pub(crate) errands: Errands,
     pub(crate) view: RwLock<Arc<View>>,
     /// `None` when the log is open for reading only.
     pub(crate) preparer: Option<Preparer>,
@@ -81,6 +83,7 @@ pub(crate) struct Parts {
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
+        let commit = CommitQueue::with_window(parts.options.group_window);
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
         Ok(Self {
             payloads,
@@ -93,7 +96,8 @@ impl Engine {
             marks: Marks::new(parts.appender.next, parts.durable_next),
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),
             appender: Mutex::new(parts.appender),
-            commit: CommitQueue::default(),
+            commit,
+            errands: Errands::default(),
             view: RwLock::new(Arc::new(parts.view)),
             preparer: parts.preparer,
             inheritance: Mutex::new(parts.inheritance),

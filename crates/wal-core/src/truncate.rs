@@ -17,6 +17,7 @@ use crate::{
     error::{EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
     flush::Writer,
     open::frame_before,
+    patience::Terms,
 };
 
 impl Engine {
@@ -42,7 +43,7 @@ impl Engine {
         let body_crc = self.options.checksum.of(&body);
         let shape = wal_format::BodyShape { count: 0, columns: 0, entry_kind: 0 };
         let draft = Draft { kind: FrameKind::Trim, body: &body, body_crc, codec: 0, shape };
-        let placed = self.place(&draft, 0, Reserve::Control, None);
+        let placed = self.place(&draft, 0, Reserve::Control, &Terms::PLAIN);
         let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
         self.commit.wait(self, stamped.tick)?;

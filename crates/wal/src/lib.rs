@@ -32,6 +32,8 @@
 //! - [`Wal`]: opening, appending, reading, truncating.
 //! - [`Options`] and [`SyncPolicy`]: what an append waits for. [`Durability`] overrides it for one append.
 //! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
+//! - [`AppendOptions::timeout`], [`Wal::try_append`], [`Options::when_full`] and [`Wal::close_timeout`]: not waiting
+//!   for a disk as long as it takes.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
@@ -58,6 +60,7 @@
 
 mod batch;
 mod builder;
+mod deadline;
 mod error;
 mod iter;
 mod repair;
@@ -79,7 +82,7 @@ pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
     AppendOptions, Clock, Cut, Durability, Entropy, Entry, EntryRef, Examination, Finding, Options,
     RecoveryMode, RecoveryReport, RepairReport, SalvageReport, SegmentSummary, Stats, SyncPolicy,
-    SystemClock, SystemEntropy,
+    SystemClock, SystemEntropy, WhenFull,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

@@ -40,6 +40,10 @@ impl Wal {
         Self { log }
     }
 
+    pub(crate) const fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// Opens the log in a directory for writing, with the usual settings: every append is durable when it returns. Both
     /// the directory and the log are created when they are missing.
     ///

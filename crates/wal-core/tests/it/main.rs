@@ -8,6 +8,7 @@ mod faulty;
 mod health;
 mod hooked;
 mod hostile;
+mod patience;
 mod races;
 mod support;
 mod threads;
