@@ -12,6 +12,7 @@ use crate::{
     chunk::CHUNK_LEN,
     engine::Engine,
     error::{ConflictSnafu, EncodingSnafu, InvalidArgumentSnafu, TooLargeSnafu, UnconfirmedSnafu},
+    events,
     marks::Tick,
     patience::{Errand, Patience, Terms},
     stats::add,
@@ -180,6 +181,7 @@ impl Engine {
         let segment = appender
             .roll(successor, now)
             .ok_or(LogError::InvalidArgument { why: "the metadata does not fit an opening frame" })?;
+        events::rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
         self.show(after, segment);
         add(&self.stats.segments_started, 1);
         Ok(())

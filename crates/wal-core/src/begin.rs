@@ -19,6 +19,7 @@ use crate::{
     chunk::{CHUNK_LEN, Chunk},
     engine::Engine,
     error::{DECODE, EncodingSnafu},
+    events,
     prepare::Prepared,
     stats::add,
 };
@@ -122,6 +123,7 @@ impl Engine {
         }
         let tail = copy.finish()?;
         self.publish(&tail, &opening_frame)?;
+        events::rotated(&segment, tail.capacity);
         appender.tail = Some(tail);
         self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
         add(&self.stats.segments_started, 1);

@@ -25,6 +25,7 @@ use crate::{
     commit::{Commit, CommitQueue},
     driver::Driver,
     error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
+    events,
     flush::Writer,
     marks::{Marks, Tick},
     patience::Errands,
@@ -135,7 +136,10 @@ impl Engine {
     /// Declares that nothing more will be acknowledged, and tells everybody who waits. The first cause stays.
     pub(crate) fn poison(&self, operation: &'static str, cause: SegmentError) -> LogError {
         let error = LogError::Segment { operation, source: cause };
-        let _ = self.poison.set(chain(&error).into());
+        let cause = chain(&error);
+        if self.poison.set(Arc::from(&*cause)).is_ok() {
+            events::poisoned(&self.directory, &cause);
+        }
         // Only what is durable is shown from now on, also to readers that began earlier.
         self.cuts.stir();
         // Locks may be held here that a callback would want.
@@ -200,7 +204,7 @@ impl Commit for Engine {
 }
 
 /// An error with its causes, for those who only get to see the text.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

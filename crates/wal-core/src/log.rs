@@ -10,7 +10,14 @@ use wal_format::{EntriesBuilder, LogId, Lsn, NewEntry};
 
 use crate::{
     Durability, Entry, Environment, LogError, Options, RecoveryReport, Stats, Ticket, WhenFull,
-    append::Stamped, closing::Handle, driver::Driver, engine::Engine, iter::Iter, open, read::is_gone,
+    append::Stamped,
+    closing::Handle,
+    driver::Driver,
+    engine::Engine,
+    events::{self, Start},
+    iter::Iter,
+    open,
+    read::is_gone,
 };
 
 /// A write-ahead log. A cheap handle: clones share one log, and all methods take `&self`.
@@ -51,7 +58,7 @@ impl Log {
     /// [`LogError::Inconsistent`] when acknowledged entries are damaged, and then nothing was changed; errors of the
     /// storage.
     pub fn open(environment: Environment, options: Options) -> Result<Self, LogError> {
-        let engine = Arc::new(open::for_writing(environment, options)?);
+        let engine = Arc::new(told(environment, options, false)?);
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }
 
@@ -62,7 +69,7 @@ impl Log {
     ///
     /// [`LogError::MissingLog`] when there is none; otherwise as [`open`](Self::open).
     pub fn open_read_only(environment: Environment, options: Options) -> Result<Self, LogError> {
-        let engine = Arc::new(open::for_reading(environment, options)?);
+        let engine = Arc::new(told(environment, options, true)?);
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }
 
@@ -367,6 +374,17 @@ pub struct SegmentSummary {
     pub epoch: u64,
     /// What protects its frames.
     pub checksum: wal_format::ChecksumKind,
+}
+
+/// Opens a log, and tells those who listen.
+fn told(environment: Environment, options: Options, read_only: bool) -> Result<Engine, LogError> {
+    let (storage, clock) = (Arc::clone(&environment.storage), Arc::clone(&environment.clock));
+    let start = Start::now(&*clock);
+    let open = if read_only { open::for_reading } else { open::for_writing };
+    let engine =
+        open(environment, options).inspect_err(|error| events::not_opened(&storage.location(), error))?;
+    events::opened(&engine.directory, read_only, &engine.report, start.elapsed_us(&*clock));
+    Ok(engine)
 }
 
 fn summaries(engine: &Engine) -> Result<Vec<SegmentSummary>, LogError> {

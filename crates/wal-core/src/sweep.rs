@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use wal_format::{FileName, SegmentId};
 use wal_segment::SegmentError;
 
-use crate::{engine::Engine, stats::add};
+use crate::{engine::Engine, events, stats::add};
 
 impl Engine {
     /// Removes every file of the log below the active segment that readers cannot reach any more: cut off, superseded,
@@ -16,6 +16,9 @@ impl Engine {
     pub(crate) fn sweep(&self, active: Option<SegmentId>) {
         let Some(active) = active else { return };
         let removed = self.remove_dead(active).unwrap_or(0);
+        if removed > 0 {
+            events::removed(&self.directory, removed);
+        }
         if removed > 0
             && let Err(error) = self.directory.sync_names()
         {

@@ -15,6 +15,7 @@ use crate::{
     begin::{Beginning, Carried, Inheritance, begin_len},
     engine::Engine,
     error::{EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
+    events,
     flush::Writer,
     open::frame_before,
     patience::Terms,
@@ -52,6 +53,7 @@ impl Engine {
             self.show_trim(&appender);
             appender.active()
         };
+        events::truncated(&self.directory, "before", first);
         self.sweep(active);
         Ok(())
     }
@@ -87,6 +89,7 @@ impl Engine {
         let beginning = self.cut_at(next, &appender)?;
         self.change_history(&mut writer, &mut appender, &beginning, next)?;
         self.cuts.cut(next);
+        events::truncated(&self.directory, "from", next);
         self.sweep(appender.active());
         Ok(())
     }
@@ -109,6 +112,7 @@ impl Engine {
         let changed = self.change_history(&mut writer, &mut appender, &beginning, next);
         changed.inspect_err(|_| appender.first_retained = before)?;
         self.set_first_retained(next);
+        events::truncated(&self.directory, "all", next);
         self.sweep(appender.active());
         Ok(())
     }
@@ -205,6 +209,7 @@ impl Engine {
         if let Some(preparer) = &self.preparer {
             preparer.close();
         }
+        events::closed(&self.directory, closed.is_ok());
         closed
     }
 

@@ -37,6 +37,7 @@
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
+//! - [`Config`]: settings from files and environment variables, with sizes and durations for people ([`human`]).
 //! - [`RecoveryReport`]: what opening the log found.
 //!
 //! # What is durable when
@@ -52,14 +53,20 @@
 //!
 //! # Features
 //!
-//! None is on by default. `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings
-//! [`ChecksumKind::Crc32c`]. A log that was written with a feature is refused by a build without it, with an error of
-//! kind [`ErrorKind::Unsupported`] that names the feature.
+//! None is on by default.
+//!
+//! - `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings [`ChecksumKind::Crc32c`]. A log
+//!   that was written with one of these is refused by a build without it, with an error of kind
+//!   [`ErrorKind::Unsupported`] that names the feature.
+//! - `serde` brings settings to and from whatever serde reads and writes, and from environment variables; `toml`,
+//!   `yaml` and `json` bring them from files ([`Config`]).
+//! - `tracing` brings events for a subscriber.
 
 #![forbid(unsafe_code)]
 
 mod batch;
 mod builder;
+mod config;
 mod deadline;
 mod error;
 mod iter;
@@ -72,6 +79,9 @@ mod wal;
 pub use batch::Batch;
 pub use builder::WalBuilder;
 pub use bytes::Bytes;
+pub use config::Config;
+#[cfg(feature = "serde")]
+pub use config::{ConfigError, SettingError};
 pub use error::{Error, ErrorKind, Outcome};
 pub use iter::Iter;
 pub use repair::RepairOptions;
@@ -82,7 +92,7 @@ pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
     AppendOptions, Clock, Cut, Durability, Entropy, Entry, EntryRef, Examination, Finding, Options,
     RecoveryMode, RecoveryReport, RepairReport, SalvageReport, SegmentSummary, Stats, SyncPolicy,
-    SystemClock, SystemEntropy, WhenFull,
+    SystemClock, SystemEntropy, WhenFull, human,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

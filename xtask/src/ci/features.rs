@@ -9,7 +9,8 @@ use crate::process::cargo;
 const COMBINATIONS: &[(&str, &[&str])] = &[
     ("wal-format", &["", "crc32c", "std"]),
     ("wal-compress", &["", "zstd", "snappy"]),
-    ("wal", &["", "zstd", "snappy", "crc32c"]),
+    ("wal-core", &["serde", "tracing"]),
+    ("wal", &["", "zstd", "snappy", "crc32c", "serde", "toml", "yaml", "json", "tracing"]),
 ];
 
 pub(super) fn check(root: &Path) -> Result<(), String> {

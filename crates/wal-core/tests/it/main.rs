@@ -4,6 +4,8 @@
 
 mod basic;
 mod damage;
+#[cfg(feature = "tracing")]
+mod events;
 mod faulty;
 mod health;
 mod hooked;
