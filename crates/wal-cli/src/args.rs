@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, demo, dump, get, info, ls, repair, verify};
+use crate::{append, completions, demo, dump, get, info, ls, repair, verify};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -13,6 +13,7 @@ Examples:
   wal info ./log                             where the log begins and ends, and how it ended
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
+  wal completions bash                       a script that completes commands in your shell
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
@@ -37,6 +38,7 @@ pub(crate) enum Verb {
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
     Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
     /// The process that `demo` kills.
     #[command(hide = true)]
     DemoWriter(demo::writer::DemoWriterArgs),

@@ -9,6 +9,8 @@
 mod append;
 mod args;
 mod base64;
+mod completions;
+mod config;
 mod demo;
 mod dump;
 mod error;
@@ -17,6 +19,7 @@ mod get;
 mod info;
 mod ls;
 mod output;
+mod progress;
 mod repair;
 mod size;
 mod table;
@@ -54,6 +57,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Info(args) => info::run(&args, &mut out),
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
+        Verb::Completions(args) => completions::run(&args, &mut out),
         Verb::Demo(args) => demo::run(&args, &mut out),
         Verb::DemoWriter(args) => demo::writer::run(&args),
     };
