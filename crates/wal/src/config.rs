@@ -77,5 +77,6 @@ impl Config {
     }
 }
 
-#[cfg(all(test, feature = "toml", feature = "yaml", feature = "json"))]
+#[cfg(test)]
+#[cfg(all(feature = "toml", feature = "yaml", feature = "json"))]
 mod tests;

@@ -5,11 +5,11 @@ use std::{
     path::Path,
 };
 
-use snafu::{OptionExt, ResultExt, ensure};
+use snafu::{ResultExt, ensure};
 
 use super::{
     Config, ConfigError,
-    error::{ReadSnafu, TooLongSnafu, UnknownFormatSnafu},
+    error::{FeatureDisabledSnafu, ReadSnafu, TooLongSnafu, UnknownFormatSnafu},
 };
 
 /// No file of settings is longer.
@@ -25,17 +25,14 @@ impl Config {
     /// read at all.
     pub fn with_file(self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
-        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-        let extension = extension.as_ref().and_then(|extension| extension.to_str());
-        let text = || read(path);
-        let taken = match extension.context(UnknownFormatSnafu { path })? {
+        let taken: Result<Self, ConfigError> = match (format(path)?, read(path)?) {
             #[cfg(feature = "toml")]
-            "toml" => self.with_toml(&text()?),
+            ("toml", text) => self.with_toml(&text),
             #[cfg(feature = "yaml")]
-            "yaml" | "yml" => self.with_yaml(&text()?),
+            ("yaml", text) => self.with_yaml(&text),
             #[cfg(feature = "json")]
-            "json" => self.with_json(&text()?),
-            other => return Err(not_read(path, other)),
+            ("json", text) => self.with_json(&text),
+            _ => UnknownFormatSnafu { path }.fail(),
         };
         taken.map_err(|error| match error {
             ConfigError::Wrong { line, what, .. } => {
@@ -101,15 +98,17 @@ impl Config {
     }
 }
 
-/// Why a file of this kind is not read.
-fn not_read(path: &Path, extension: &str) -> ConfigError {
-    let feature = match extension {
-        "toml" => "toml",
-        "yaml" | "yml" => "yaml",
-        "json" => "json",
-        _ => return UnknownFormatSnafu { path }.build(),
+/// What is in a file of this name, if this build can read it.
+fn format(path: &Path) -> Result<&'static str, ConfigError> {
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    let (format, enabled) = match extension.as_ref().and_then(|extension| extension.to_str()) {
+        Some("toml") => ("toml", cfg!(feature = "toml")),
+        Some("yaml" | "yml") => ("yaml", cfg!(feature = "yaml")),
+        Some("json") => ("json", cfg!(feature = "json")),
+        _ => return UnknownFormatSnafu { path }.fail(),
     };
-    ConfigError::FeatureDisabled { path: path.into(), feature }
+    ensure!(enabled, FeatureDisabledSnafu { path, feature: format });
+    Ok(format)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a file of the program, not of the log")]

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "files of settings, not of a log")]
+
 use std::time::Duration;
 
 use wal_core::{
