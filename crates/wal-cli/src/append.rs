@@ -16,12 +16,12 @@ use std::{
 
 use clap::ValueEnum;
 use snafu::ResultExt;
-use wal::{CodecId, Compression, Options, SyncPolicy, Wal};
+use wal::{CodecId, Config, SyncPolicy, Wal, human};
 
 use crate::{
+    config::ConfigArgs,
     error::{Failure, ProcessSnafu, UsageSnafu, tell},
     output::Output,
-    size,
 };
 use feeder::{Appended, Feeder};
 use records::Records;
@@ -54,11 +54,13 @@ pub(crate) struct AppendArgs {
     dir: PathBuf,
     /// Files to read records from, in this order; `-` is standard input [default: -]
     files: Vec<PathBuf>,
-    /// When a record counts as appended
-    #[arg(long, value_enum, default_value_t = Sync::Always)]
-    sync: Sync,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// When a record counts as appended [default: always]
+    #[arg(long, value_enum)]
+    sync: Option<Sync>,
     /// Time between syncs under os-cache and background [default: 100ms]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = human::parse_duration)]
     interval: Option<Duration>,
     /// Print the LSN of each record, one a line, once it is acknowledged
     #[arg(long)]
@@ -70,10 +72,10 @@ pub(crate) struct AppendArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     kind: u8,
     /// Compress what gains from it
-    #[arg(long, value_enum, default_value_t = Codec::None)]
-    compress: Codec,
+    #[arg(long, value_enum)]
+    compress: Option<Codec>,
     /// Greatest length of a segment, such as 64MiB
-    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    #[arg(long, value_name = "SIZE", value_parser = human::parse_size)]
     segment_len: Option<u64>,
 }
 
@@ -92,11 +94,12 @@ enum Codec {
 }
 
 pub(crate) fn run(args: AppendArgs, out: &mut Output) -> Result<(), Failure> {
-    let options = options(&args)?;
-    let limit = u64::from(options.entry_len_max);
+    let config = config(&args)?;
+    let limit = u64::from(config.options.entry_len_max);
+    let wait_for_durable = config.options.sync == SyncPolicy::Always;
     // Before the log is created: a wrong file name leaves nothing behind.
     let sources = records::open(&args.files)?;
-    let wal = Wal::builder(&args.dir).options(options).open()?;
+    let wal = Wal::builder(&args.dir).config(config).open()?;
     if let Some(cut) = wal.recovery_report().cut {
         tell(&format!("note: a torn write at the end was cut off at {}, before entry {}", cut.at, cut.next));
     }
@@ -106,7 +109,7 @@ pub(crate) fn run(args: AppendArgs, out: &mut Output) -> Result<(), Failure> {
         sender,
         kind: args.kind,
         batch: args.batch.and_then(|batch| usize::try_from(batch).ok()),
-        wait_for_durable: args.sync == Sync::Always,
+        wait_for_durable,
     };
     thread::Builder::new()
         .name("wal-append".to_owned())
@@ -119,9 +122,17 @@ pub(crate) fn run(args: AppendArgs, out: &mut Output) -> Result<(), Failure> {
     Ok(closed?)
 }
 
-fn options(args: &AppendArgs) -> Result<Options, Failure> {
-    let interval = args.interval.unwrap_or(Duration::from_millis(100));
-    let sync = match args.sync {
+/// The command line has the last word.
+fn config(args: &AppendArgs) -> Result<Config, Failure> {
+    let mut config = args.config.config()?;
+    let options = &mut config.options;
+    let interval = args.interval.or(options.sync.interval()).unwrap_or(Duration::from_millis(100));
+    let sync = args.sync.unwrap_or(match options.sync {
+        SyncPolicy::OsCache { .. } => Sync::OsCache,
+        SyncPolicy::Background { .. } => Sync::Background,
+        _ => Sync::Always,
+    });
+    options.sync = match sync {
         Sync::Always if args.interval.is_some() => {
             return UsageSnafu { what: "--interval is for --sync os-cache and --sync background" }.fail();
         }
@@ -129,20 +140,16 @@ fn options(args: &AppendArgs) -> Result<Options, Failure> {
         Sync::OsCache => SyncPolicy::OsCache { interval },
         Sync::Background => SyncPolicy::Background { interval },
     };
-    let codec = match args.compress {
-        Codec::None => CodecId::IDENTITY,
-        Codec::Zstd => CodecId::ZSTD,
-        Codec::Snappy => CodecId::SNAPPY,
-    };
-    let defaults = Options::default();
-    let segment_len = args.segment_len.unwrap_or(defaults.segment_len);
-    Ok(Options {
-        sync,
-        segment_len,
-        first_segment_len: defaults.first_segment_len.min(segment_len),
-        compression: Compression { codec, ..Compression::default() },
-        ..defaults
-    })
+    if let Some(codec) = args.compress {
+        options.compression.codec = match codec {
+            Codec::None => CodecId::IDENTITY,
+            Codec::Zstd => CodecId::ZSTD,
+            Codec::Snappy => CodecId::SNAPPY,
+        };
+    }
+    options.segment_len = args.segment_len.unwrap_or(options.segment_len);
+    options.first_segment_len = options.first_segment_len.min(options.segment_len);
+    Ok(config)
 }
 
 /// Waits for what was appended, in order, and prints LSNs when there is somewhere to print them. What is printed is

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, demo, dump, get, import, info, ls, repair, replay, tail, verify};
+use crate::{append, completions, demo, dump, get, import, info, ls, repair, replay, tail, verify};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -15,6 +15,7 @@ Examples:
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
+  wal completions bash                       a script that completes commands in your shell
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
@@ -42,6 +43,7 @@ pub(crate) enum Verb {
     Repair(repair::RepairArgs),
     Import(import::ImportArgs),
     Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
     /// The process that `demo` kills.
     #[command(hide = true)]
     DemoWriter(demo::writer::DemoWriterArgs),

@@ -23,6 +23,9 @@ pub(crate) enum Failure {
     /// Names the place itself; there is nothing to add.
     #[snafu(transparent)]
     Log { source: wal::Error },
+    /// Names the file or the variable, and the setting.
+    #[snafu(transparent)]
+    Config { source: wal::ConfigError },
     #[snafu(display("could not {operation} {}", path.display()))]
     File { operation: &'static str, path: PathBuf, source: io::Error },
     #[snafu(display("could not write the output"))]

@@ -9,6 +9,8 @@
 mod append;
 mod args;
 mod base64;
+mod completions;
+mod config;
 mod demo;
 mod dump;
 mod error;
@@ -18,6 +20,7 @@ mod import;
 mod info;
 mod ls;
 mod output;
+mod progress;
 mod repair;
 mod replay;
 mod size;
@@ -60,6 +63,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
         Verb::Import(args) => import::run(&args, &mut out),
+        Verb::Completions(args) => completions::run(&args, &mut out),
         Verb::Demo(args) => demo::run(&args, &mut out),
         Verb::DemoWriter(args) => demo::writer::run(&args),
     };

@@ -7,6 +7,7 @@ use wal::{ReadMode, RepairOptions, RepairReport, Wal};
 use crate::{
     error::{DamageSnafu, Failure, tell},
     output::Output,
+    progress::Progress,
     verify::deep::describe,
 };
 
@@ -46,7 +47,10 @@ pub(crate) fn run(args: &RepairArgs, out: &mut Output) -> Result<(), Failure> {
         return salvage(&args.dir, to, out);
     }
     let mut how = RepairOptions { cut_at_damage: args.cut_at_damage, quarantine: None };
-    let repair = |how: &RepairOptions| Wal::builder(&args.dir).read_mode(ReadMode::Pread).repair(how);
+    let repair = |how: &RepairOptions| {
+        let _progress = Progress::unknown("reading every file");
+        Wal::builder(&args.dir).read_mode(ReadMode::Pread).repair(how)
+    };
     let mut report = repair(&how)?;
     report.damage.iter().for_each(|finding| tell(&format!("damage: {}", describe(finding))));
     if args.apply && !report.is_empty() {
@@ -88,7 +92,9 @@ fn quarantine(dir: &Path) -> PathBuf {
 }
 
 fn salvage(from: &Path, to: &Path, out: &mut Output) -> Result<(), Failure> {
+    let progress = Progress::unknown("salvaging");
     let salvaged = wal::salvage(from, to)?;
+    drop(progress);
     let damage = &salvaged.report.damage;
     damage.iter().for_each(|finding| tell(&format!("damage: {}", describe(finding))));
     for run in &salvaged.runs {

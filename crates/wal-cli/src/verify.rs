@@ -12,6 +12,7 @@ use wal::{Cut, ErrorKind, Lsn, ReadMode, SegmentSummary, Wal};
 use crate::{
     error::{DamageSnafu, Failure, chain, tell},
     output::Output,
+    progress::Progress,
     size,
 };
 
@@ -89,11 +90,13 @@ impl Survey {
         let segments = wal.segments()?;
         let cut = wal.recovery_report().cut;
         let mut survey = Self { segments: segments.len(), cut, ..Self::default() };
-        segments.iter().try_for_each(|segment| survey.read(wal, segment))?;
+        let entries = wal.first_lsn().and_then(|first| wal.next_lsn().since(first));
+        let mut progress = Progress::entries("verifying", entries.unwrap_or(0));
+        segments.iter().try_for_each(|segment| survey.read(wal, segment, &mut progress))?;
         Ok(survey)
     }
 
-    fn read(&mut self, wal: &Wal, segment: &SegmentSummary) -> Result<(), Failure> {
+    fn read(&mut self, wal: &Wal, segment: &SegmentSummary, progress: &mut Progress) -> Result<(), Failure> {
         let mut next = wal.first_lsn().map_or(segment.base, |first| first.max(segment.base));
         let mut unreadable = 0;
         while next < segment.next {
@@ -113,6 +116,7 @@ impl Survey {
                     Err(error) => return Err(error.into()),
                 }
                 next = next.next();
+                progress.add(1);
             }
             if next == before {
                 break;

@@ -13,7 +13,9 @@ use crate::{
     chunk::CHUNK_LEN,
     engine::Engine,
     error::{ConflictSnafu, EncodingSnafu, InvalidArgumentSnafu, TooLargeSnafu, UnconfirmedSnafu},
+    events,
     marks::Tick,
+    patience::{Errand, Patience, Terms},
     stats::add,
 };
 
@@ -39,29 +41,19 @@ struct Age {
 
 impl Engine {
     /// Appends one entry and returns when it is as durable as asked.
-    pub(crate) fn append(
-        &self,
-        entry: &NewEntry<'_>,
-        expected: Option<Lsn>,
-        durability: Durability,
-    ) -> Result<Stamped, LogError> {
+    pub(crate) fn append(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         self.check_len(entry.payload.len())?;
         if entry.is_plain() {
             let shape = BodyShape { count: 1, columns: 0, entry_kind: entry.kind };
-            return self.append_body(entry.payload, shape, entry.payload.len(), expected, durability);
+            return self.append_body(entry.payload, shape, entry.payload.len(), terms);
         }
         let mut batch = EntriesBuilder::default();
         batch.push(entry).context(EncodingSnafu { operation: "encode the entry" })?;
-        self.append_batch(&batch, expected, durability)
+        self.append_batch(&batch, terms)
     }
 
     /// Appends a batch as one frame.
-    pub(crate) fn append_batch(
-        &self,
-        batch: &EntriesBuilder,
-        expected: Option<Lsn>,
-        durability: Durability,
-    ) -> Result<Stamped, LogError> {
+    pub(crate) fn append_batch(&self, batch: &EntriesBuilder, terms: &Terms) -> Result<Stamped, LogError> {
         if batch.is_empty() {
             return InvalidArgumentSnafu { why: "a batch must hold at least one entry" }.fail();
         }
@@ -69,11 +61,11 @@ impl Engine {
         let mut body = Vec::new();
         let shape = batch.finish(&mut body);
         if batch.metadata().is_empty() {
-            return self.append_body(&body, shape, batch.payload_len(), expected, durability);
+            return self.append_body(&body, shape, batch.payload_len(), terms);
         }
         // Recovery must be able to read the records without a codec.
         let draft = self.draft(&body, 0, shape, batch.metadata());
-        self.append_draft(&draft, batch.payload_len(), expected, durability)
+        self.append_draft(&draft, batch.payload_len(), terms)
     }
 
     fn append_body(
@@ -81,13 +73,12 @@ impl Engine {
         raw: &[u8],
         shape: BodyShape,
         payload_len: usize,
-        expected: Option<Lsn>,
-        durability: Durability,
+        terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let mut scratch = Vec::new();
         let (body, codec) = self.payloads.encode(raw, &mut scratch)?;
         let draft = self.draft(body, codec, shape, &[]);
-        self.append_draft(&draft, payload_len, expected, durability)
+        self.append_draft(&draft, payload_len, terms)
     }
 
     fn draft<'a>(&self, body: &'a [u8], codec: u8, shape: BodyShape, metadata: &'a [u8]) -> Draft<'a> {
@@ -99,12 +90,11 @@ impl Engine {
         &self,
         draft: &Draft<'_>,
         payload_len: usize,
-        expected: Option<Lsn>,
-        durability: Durability,
+        terms: &Terms,
     ) -> Result<Stamped, LogError> {
-        let stamped = self.place(draft, payload_len, Reserve::Keep, expected)?;
+        let stamped = self.place(draft, payload_len, Reserve::Keep, terms)?;
         self.wake_driver(stamped.age.first);
-        self.carry_through(&stamped, durability).map(|()| stamped).or_else(|source| {
+        self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
         })
@@ -116,11 +106,13 @@ impl Engine {
         draft: &Draft<'_>,
         payload_len: usize,
         reserve: Reserve,
-        expected: Option<Lsn>,
+        terms: &Terms,
     ) -> Result<Stamped, LogError> {
+        let Terms { expected, patience, .. } = *terms;
         let now = self.clock.now();
+        let mut until = None;
         loop {
-            let appender = self.appender.lock();
+            let appender = self.lock_appender(patience)?;
             self.check_writable(&appender)?;
             if let Some(expected) = expected.filter(|expected| *expected != appender.next) {
                 return ConflictSnafu { expected, next: appender.next }.fail();
@@ -128,15 +120,20 @@ impl Engine {
             if appender.next.get() > u64::MAX - u64::from(u32::MAX) {
                 return InvalidArgumentSnafu { why: "the log has run out of LSNs" }.fail();
             }
-            if appender.queued > self.options.buffer_len {
+            if self.is_full(&appender) {
                 drop(appender);
-                self.write_pending()?;
+                self.make_way(terms, &mut until)?;
+                continue;
+            }
+            if patience != Patience::Endless
+                && let Some(tick) = self.overdue(&appender)
+            {
+                drop(appender);
+                self.wait_durable(tick, patience)?;
                 continue;
             }
             let admitted = appender.admit(draft.metadata, self.options.metadata_len_max)?;
-            if let Some(mut appender) =
-                self.make_room(appender, draft.body.len(), draft.shape.count, reserve, now)?
-            {
+            if let Some(mut appender) = self.with_room(appender, draft, reserve, patience, now)? {
                 appender.count(draft.shape.count, payload_len);
                 let stamped = self.stamp(&mut appender, draft, now);
                 appender.change(admitted);
@@ -147,24 +144,30 @@ impl Engine {
 
     /// Gives the lock back when the active segment has room for a frame. Otherwise makes it, and everything under the
     /// lock must be looked at anew.
-    pub(crate) fn make_room<'a>(
+    pub(crate) fn with_room<'a>(
         &self,
         mut appender: MutexGuard<'a, Appender>,
-        body_len: usize,
-        count: u32,
+        draft: &Draft<'_>,
         reserve: Reserve,
+        patience: Patience,
         now: u64,
     ) -> Result<Option<MutexGuard<'a, Appender>>, LogError> {
-        match appender.room(body_len, count, reserve) {
+        match appender.room(draft.body.len(), draft.shape.count, reserve) {
             Room::Here => return Ok(Some(appender)),
-            Room::None => self.begin_first(&mut appender, body_len)?,
+            Room::None if patience == Patience::Endless => {
+                self.begin_first(&mut appender, draft.body.len())?
+            }
+            Room::None => {
+                drop(appender);
+                self.have_done(draft.errand(), patience, "start a segment")?;
+            }
             Room::Next => {
-                let len = segment_len_for(&appender, body_len);
+                let len = segment_len_for(&appender, draft.body.len());
                 match self.preparer()?.take(len) {
                     Some(successor) => self.roll(&mut appender, successor, now)?,
                     None => {
                         drop(appender);
-                        self.prepare(len)?;
+                        self.have_done(draft.errand(), patience, "prepare a segment")?;
                     }
                 }
             }
@@ -211,19 +214,27 @@ impl Engine {
         let segment = appender
             .roll(successor, now)
             .ok_or(LogError::InvalidArgument { why: "the metadata does not fit an opening frame" })?;
+        events::rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
         self.show(after, segment);
         add(&self.stats.segments_started, 1);
         Ok(())
     }
 
-    /// Takes entries as far as asked.
-    pub(crate) fn carry_through(&self, stamped: &Stamped, durability: Durability) -> Result<(), LogError> {
+    /// Takes entries as far as asked, or as far as there is time.
+    pub(crate) fn carry_through(&self, stamped: &Stamped, terms: &Terms) -> Result<(), LogError> {
+        let Terms { durability, patience, .. } = *terms;
         match durability {
-            _ if stamped.age.overdue => self.commit.wait(self, stamped.tick),
-            Durability::Durable => self.commit.wait(self, stamped.tick),
-            Durability::Written => self.write_up_to(stamped.tick),
-            Durability::Buffered if stamped.chunk_full => self.write_if_free(),
-            Durability::Buffered => Ok(()),
+            // What was overdue was waited for before.
+            _ if stamped.age.overdue && patience == Patience::Endless => self.commit.wait(self, stamped.tick),
+            Durability::Durable => self.wait_durable(stamped.tick, patience),
+            Durability::Written if self.marks.written() >= stamped.tick => Ok(()),
+            Durability::Written => self.have_done(Errand::WriteUpTo(stamped.tick), patience, "write"),
+            Durability::Buffered if !stamped.chunk_full => Ok(()),
+            Durability::Buffered if patience == Patience::Endless => self.write_if_free(),
+            Durability::Buffered => {
+                self.leave_errand(Errand::Write);
+                Ok(())
+            }
         }
     }
 

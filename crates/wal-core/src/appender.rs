@@ -11,8 +11,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use snafu::ResultExt;
 use wal_format::{
-    BodyShape, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position,
-    Predecessor, Seal, SegmentId, SegmentKey, frame_len,
+    BodyShape, ChecksumKind, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata, Opening,
+    Position, Predecessor, Seal, SegmentId, frame_len,
 };
 use wal_segment::{LoadedFrame, Segment};
 
@@ -21,6 +21,7 @@ use crate::{
     chunk::{CHUNK_LEN, Chunk},
     error::{EncodingSnafu, MetadataFullSnafu},
     marks::Tick,
+    patience::Errand,
     prepare::Prepared,
 };
 
@@ -77,9 +78,14 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// A control frame.
-    pub(crate) fn control(kind: FrameKind, body: &'a [u8], key: SegmentKey) -> Self {
+    pub(crate) fn control(kind: FrameKind, body: &'a [u8], checksum: ChecksumKind) -> Self {
         let shape = BodyShape { count: 0, columns: 0, entry_kind: 0 };
-        Self { kind, body, body_crc: key.checksum.of(body), codec: 0, shape, metadata: &[] }
+        Self { kind, body, body_crc: checksum.of(body), codec: 0, shape, metadata: &[] }
+    }
+
+    /// Finding room for it.
+    pub(crate) const fn errand(&self) -> Errand {
+        Errand::Room { body_len: self.body.len(), count: self.shape.count }
     }
 }
 
@@ -129,7 +135,9 @@ pub(crate) struct Appender {
     pub(crate) tick: Tick,
     pub(crate) tail: Option<Tail>,
     pub(crate) queue: VecDeque<Chunk>,
+    /// Bytes in the queue, and entries.
     pub(crate) queued: usize,
+    pub(crate) queued_entries: usize,
     pub(crate) in_flight: Vec<Arc<Chunk>>,
     pub(crate) spares: Vec<Vec<u8>>,
     pub(crate) closed: bool,
@@ -152,6 +160,7 @@ impl Appender {
             tail: None,
             queue: VecDeque::new(),
             queued: 0,
+            queued_entries: 0,
             in_flight: Vec::new(),
             spares: Vec::new(),
             closed: false,
@@ -250,6 +259,7 @@ impl Appender {
             chunk.tick = self.tick;
         }
         self.queued += len as usize;
+        self.queued_entries += draft.shape.count as usize;
         tail.offset += len;
         tail.prev_units = header.units();
         tail.last_crc = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -264,7 +274,7 @@ impl Appender {
     pub(crate) fn roll(&mut self, successor: Prepared, now: u64) -> Option<Arc<Segment>> {
         let seal = Seal { successor: successor.header.segment, next: self.next }.encode();
         let key = self.tail.as_ref()?.segment.key();
-        self.stamp(&Draft::control(FrameKind::Seal, &seal, key), now);
+        self.stamp(&Draft::control(FrameKind::Seal, &seal, key.checksum), now);
         let predecessor = self.tail.as_ref()?.predecessor();
         let opening = Opening {
             base: self.next,
@@ -277,7 +287,7 @@ impl Appender {
         opening.encode(&mut body).ok()?;
         let segment = Arc::new(successor.segment(self.next));
         self.tail = Some(Tail::at_start(Arc::clone(&segment), successor.capacity));
-        self.stamp(&Draft::control(FrameKind::Opening, &body, segment.key()), now);
+        self.stamp(&Draft::control(FrameKind::Opening, &body, segment.key().checksum), now);
         Some(segment)
     }
 
@@ -289,7 +299,7 @@ impl Appender {
 
     /// Takes all queued frames for writing; they stay visible to readers as `in_flight`.
     pub(crate) fn take_queue(&mut self) -> Vec<Arc<Chunk>> {
-        self.queued = 0;
+        (self.queued, self.queued_entries) = (0, 0);
         self.in_flight.extend(self.queue.drain(..).map(Arc::new));
         self.in_flight.clone()
     }
@@ -304,6 +314,8 @@ impl Appender {
             let chunk = Arc::try_unwrap(chunk).unwrap_or_else(|shared| (*shared).clone());
             if at >= written {
                 self.queued += chunk.bytes.len();
+                let entries = chunk.next.since(chunk.first).unwrap_or(0);
+                self.queued_entries = self.queued_entries.saturating_add(entries as usize);
                 back.push(chunk);
             } else if self.spares.len() < SPARES && chunk.bytes.capacity() <= 4 * CHUNK_LEN {
                 let mut spare = chunk.bytes;

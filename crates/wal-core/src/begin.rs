@@ -19,6 +19,7 @@ use crate::{
     chunk::{CHUNK_LEN, Chunk},
     engine::Engine,
     error::{DECODE, EncodingSnafu},
+    events,
     prepare::Prepared,
     stats::add,
 };
@@ -122,6 +123,7 @@ impl Engine {
         }
         let tail = copy.finish()?;
         self.publish(&tail, &opening_frame)?;
+        events::rotated(&segment, tail.capacity);
         appender.tail = Some(tail);
         self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
         add(&self.stats.segments_started, 1);
@@ -260,7 +262,7 @@ fn durable_position(segment: &Segment, predecessor: Option<Predecessor>) -> Posi
 }
 
 fn opening_frame(body: &[u8], key: SegmentKey, time: u64) -> (FrameHeader, Vec<u8>) {
-    let draft = Draft::control(FrameKind::Opening, body, key);
+    let draft = Draft::control(FrameKind::Opening, body, key.checksum);
     let header = FrameHeader {
         body_crc: draft.body_crc,
         body_len: body.len() as u32,

@@ -120,6 +120,11 @@ pub(crate) struct CommitQueue {
 }
 
 impl CommitQueue {
+    /// A queue whose leaders wait so long for company, whether it is likely to come or not.
+    pub(crate) fn with_window(window: Duration) -> Self {
+        Self { gather: Gather::with_window(window), ..Self::default() }
+    }
+
     /// Returns when `tick` is durable, leading a round if nobody does.
     pub(crate) fn wait<C: Commit>(&self, log: &C, tick: Tick) -> Result<(), C::Error> {
         loop {

@@ -21,6 +21,7 @@ use crate::{
     engine::Engine,
     error::ThreadSnafu,
     marks::Tick,
+    patience::Terms,
 };
 
 /// After a write that met a full disk, the next attempt on behalf of others waits so long.
@@ -120,6 +121,17 @@ fn spawn_both(
     Ok([sync, prepare])
 }
 
+/// Closes a log in a thread of its own, and returns where to hear how that went.
+pub(crate) fn close_elsewhere(engine: Arc<Engine>) -> Result<Receiver<Result<(), LogError>>, LogError> {
+    let (done, outcome) = bounded(1);
+    let run = move || {
+        // Whoever asked may have stopped waiting.
+        let _ = done.try_send(engine.finish());
+    };
+    thread::Builder::new().name("wal-close".to_owned()).spawn(run).context(ThreadSnafu)?;
+    Ok(outcome)
+}
+
 /// What the sync thread remembers between two looks.
 #[derive(Debug, Default)]
 struct Seen {
@@ -144,7 +156,12 @@ impl Engine {
         }
     }
 
-    /// Wakes the thread that prepares segments and writes indexes.
+    /// Whether threads of the log do what its callers leave to them.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.driver.get().is_some_and(|driver| !driver.is_stopped() && !driver.has_failed())
+    }
+
+    /// Wakes the thread that prepares segments, writes indexes and runs errands.
     pub(crate) fn ask_for_chores(&self) {
         if let Some(driver) = self.driver.get() {
             let _ = driver.prepare.try_send(());
@@ -157,6 +174,7 @@ impl Engine {
         if self.options.sync.interval().is_some() && self.has_unsynced() {
             self.commit.wait(self, self.tick())?;
         }
+        self.run_errands();
         self.mark_idle()?;
         self.prepare_ahead();
         self.index_sealed();
@@ -266,20 +284,22 @@ impl Engine {
             }
             tail.segment.key()
         };
-        let draft = Draft::control(FrameKind::Idle, &[], key);
+        let draft = Draft::control(FrameKind::Idle, &[], key.checksum);
         // At the end of a segment a mark is not worth another one.
         if self.appender.lock().room(0, 0, Reserve::Keep) != crate::appender::Room::Here {
             return Ok(());
         }
-        self.place(&draft, 0, Reserve::Keep, None)?;
+        self.place(&draft, 0, Reserve::Keep, &Terms::PLAIN)?;
         self.write_pending()
     }
 
     fn run_prepare(&self, driver: &Driver, signals: &Receiver<()>) {
         while signals.recv().is_ok() && !driver.is_stopped() {
+            self.run_errands();
             self.index_sealed();
             self.prepare_ahead();
         }
+        self.drop_errands();
     }
 
     /// Makes the next segment ready once the active one is half full. A failure is left for the append that needs the

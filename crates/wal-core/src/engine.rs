@@ -25,8 +25,10 @@ use crate::{
     cuts::Cuts,
     driver::Driver,
     error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
+    events,
     flush::Writer,
     marks::{Marks, Tick},
+    patience::Errands,
     payload::Payloads,
     prepare::{PrepareError, Preparer},
     stats::Counters,
@@ -49,6 +51,7 @@ pub(crate) struct Engine {
     pub(crate) commit: CommitQueue,
     /// Those who wait for entries to come.
     pub(crate) watch: Watch,
+    pub(crate) errands: Errands,
     pub(crate) view: RwLock<Arc<View>>,
     /// `None` when the log is open for reading only.
     pub(crate) preparer: Option<Preparer>,
@@ -85,6 +88,7 @@ pub(crate) struct Parts {
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
+        let commit = CommitQueue::with_window(parts.options.group_window);
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
         Ok(Self {
             payloads,
@@ -97,8 +101,9 @@ impl Engine {
             marks: Marks::new(parts.appender.next, parts.durable_next),
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),
             appender: Mutex::new(parts.appender),
-            commit: CommitQueue::default(),
+            commit,
             watch: Watch::default(),
+            errands: Errands::default(),
             view: RwLock::new(Arc::new(parts.view)),
             preparer: parts.preparer,
             inheritance: Mutex::new(parts.inheritance),
@@ -137,7 +142,10 @@ impl Engine {
     /// Declares that nothing more will be acknowledged, and tells everybody who waits. The first cause stays.
     pub(crate) fn poison(&self, operation: &'static str, cause: SegmentError) -> LogError {
         let error = LogError::Segment { operation, source: cause };
-        let _ = self.poison.set(chain(&error).into());
+        let cause = chain(&error);
+        if self.poison.set(Arc::from(&*cause)).is_ok() {
+            events::poisoned(&self.directory, &cause);
+        }
         // Only what is durable is shown from now on, also to readers that began earlier.
         self.cuts.stir();
         // Locks may be held here that a callback would want.
@@ -203,7 +211,7 @@ impl Commit for Engine {
 }
 
 /// An error with its causes, for those who only get to see the text.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -94,6 +94,18 @@ pub enum LogError {
         /// What failed.
         cause: Arc<str>,
     },
+    /// The time that the caller gave was over first. What was going on goes on.
+    #[snafu(display("there was no time left to {operation}"))]
+    TimedOut {
+        /// What took too long.
+        operation: &'static str,
+    },
+    /// It could not be done without waiting, and waiting was ruled out. Nothing was changed; try again a little later.
+    #[snafu(display("could not {operation} without waiting"))]
+    Busy {
+        /// What would have had to be waited for.
+        operation: &'static str,
+    },
     /// The log was closed.
     #[snafu(display("the log is closed"))]
     Closed,

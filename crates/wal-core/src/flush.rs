@@ -6,7 +6,15 @@ use parking_lot::MutexGuard;
 use wal_format::Lsn;
 use wal_segment::{Segment, SegmentError};
 
-use crate::{LogError, appender::Appender, chunk::Chunk, engine::Engine, marks::Tick, stats::add};
+use crate::{
+    LogError,
+    appender::Appender,
+    chunk::Chunk,
+    engine::Engine,
+    events::{self, Start},
+    marks::Tick,
+    stats::add,
+};
 
 /// How far the files are written. Guarded by the lock that serialises writing.
 #[derive(Clone, Debug, Default)]
@@ -151,6 +159,7 @@ impl Engine {
         chunk.segment.write(chunk.offset, &chunk.bytes).map_err(|error| self.write_failed(error))?;
         chunk.segment.mark_written(chunk.end(), &chunk.points);
         self.marks.set_written(chunk.tick, chunk.next);
+        events::written(&chunk.segment, chunk.offset, chunk.bytes.len(), chunk.next);
         add(&self.stats.writes, 1);
         add(&self.stats.written_bytes, chunk.bytes.len() as u64);
         writer.progress = Some(Progress {
@@ -174,7 +183,9 @@ impl Engine {
     }
 
     fn sync_progress(&self, progress: &Progress) -> Result<(), LogError> {
+        let start = Start::now(&*self.clock);
         progress.segment.sync().map_err(|error| self.poison("sync entries", error))?;
+        events::synced(&progress.segment, progress.end, progress.next, start.elapsed_us(&*self.clock));
         add(&self.stats.syncs, 1);
         progress.segment.mark_durable(progress.end);
         self.marks.set_durable(progress.tick, progress.next);

@@ -3,13 +3,21 @@
 use std::{
     ops::{Bound, RangeBounds},
     sync::Arc,
+    time::Duration,
 };
 
 use wal_format::{EntriesBuilder, LogId, Lsn, NewEntry};
 
 use crate::{
-    Durability, Entry, Environment, LogError, Options, RecoveryReport, Stats, Ticket, Truncation,
-    append::Stamped, driver::Driver, engine::Engine, iter::Iter, open, read::is_gone,
+    Durability, Entry, Environment, LogError, Options, RecoveryReport, Stats, Ticket, Truncation, WhenFull,
+    append::Stamped,
+    closing::Handle,
+    driver::Driver,
+    engine::Engine,
+    events::{self, Start},
+    iter::Iter,
+    open,
+    read::is_gone,
 };
 
 /// A write-ahead log. A cheap handle: clones share one log, and all methods take `&self`.
@@ -20,29 +28,6 @@ pub struct Log {
     handle: Arc<Handle>,
 }
 
-/// What the handles share; the log's threads hold only the engine.
-#[derive(Debug)]
-struct Handle {
-    engine: Arc<Engine>,
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        let _ = self.close();
-    }
-}
-
-impl Handle {
-    fn close(&self) -> Result<(), LogError> {
-        let closed = self.engine.close();
-        if let Some(driver) = self.engine.driver.get() {
-            driver.stop();
-        }
-        self.engine.unlock();
-        closed
-    }
-}
-
 /// How one append is to be carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AppendOptions {
@@ -50,6 +35,15 @@ pub struct AppendOptions {
     pub durability: Option<Durability>,
     /// Append only if the first entry gets this LSN. Default: whatever comes.
     pub expected: Option<Lsn>,
+    /// How long it may take. When that is over, it fails as [`LogError::TimedOut`], inside
+    /// [`LogError::Unconfirmed`] when its entries have their LSNs already: then what is missing is done all the same,
+    /// and only nobody waits for it. Default: as long as it takes.
+    ///
+    /// A thread of the log does the I/O, which costs a switch of threads or two; in a log
+    /// [without threads](Options::background_threads) the caller does it, and nothing can cut that short.
+    pub timeout: Option<Duration>,
+    /// What it does when the buffer is full. Default: [`Options::when_full`].
+    pub when_full: Option<WhenFull>,
 }
 
 impl Log {
@@ -64,8 +58,8 @@ impl Log {
     /// [`LogError::Inconsistent`] when acknowledged entries are damaged, and then nothing was changed; errors of the
     /// storage.
     pub fn open(environment: Environment, options: Options) -> Result<Self, LogError> {
-        let engine = Arc::new(open::for_writing(environment, options)?);
-        Ok(Self { handle: Arc::new(Handle { engine }) })
+        let engine = Arc::new(told(environment, options, false)?);
+        Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }
 
     /// Opens a log for reading, beside a writer or without one. Takes no lock and changes nothing. Sees what is
@@ -75,12 +69,16 @@ impl Log {
     ///
     /// [`LogError::MissingLog`] when there is none; otherwise as [`open`](Self::open).
     pub fn open_read_only(environment: Environment, options: Options) -> Result<Self, LogError> {
-        let engine = Arc::new(open::for_reading(environment, options)?);
-        Ok(Self { handle: Arc::new(Handle { engine }) })
+        let engine = Arc::new(told(environment, options, true)?);
+        Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.handle.engine
+        self.handle.engine()
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Appends one entry and returns its LSN, as durable as the policy says.
@@ -100,8 +98,7 @@ impl Log {
     /// Those of [`append`](Self::append); [`LogError::Conflict`] when another LSN was expected.
     pub fn append_entry(&self, entry: &NewEntry<'_>, options: &AppendOptions) -> Result<Lsn, LogError> {
         self.start_threads()?;
-        let durability = self.durability(options);
-        let stamped = self.engine().append(entry, options.expected, durability);
+        let stamped = self.engine().append(entry, &self.terms(options));
         Ok(stamped.inspect_err(|_| self.tell())?.first)
     }
 
@@ -116,8 +113,7 @@ impl Log {
         options: &AppendOptions,
     ) -> Result<(Lsn, Lsn), LogError> {
         self.start_threads()?;
-        let durability = self.durability(options);
-        let stamped = self.engine().append_batch(batch, options.expected, durability);
+        let stamped = self.engine().append_batch(batch, &self.terms(options));
         let stamped = stamped.inspect_err(|_| self.tell())?;
         Ok((stamped.first, stamped.last))
     }
@@ -129,7 +125,7 @@ impl Log {
     /// Those of [`append`](Self::append).
     pub fn submit(&self, entry: &NewEntry<'_>, expected: Option<Lsn>) -> Result<Ticket, LogError> {
         self.start_threads()?;
-        let stamped = self.engine().append(entry, expected, Durability::Buffered);
+        let stamped = self.engine().append(entry, &self.submitted(expected));
         Ok(self.ticket(stamped.inspect_err(|_| self.tell())?))
     }
 
@@ -140,11 +136,11 @@ impl Log {
     /// Those of [`append_batch`](Self::append_batch).
     pub fn submit_batch(&self, batch: &EntriesBuilder, expected: Option<Lsn>) -> Result<Ticket, LogError> {
         self.start_threads()?;
-        let stamped = self.engine().append_batch(batch, expected, Durability::Buffered);
+        let stamped = self.engine().append_batch(batch, &self.submitted(expected));
         Ok(self.ticket(stamped.inspect_err(|_| self.tell())?))
     }
 
-    fn ticket(&self, stamped: Stamped) -> Ticket {
+    pub(crate) fn ticket(&self, stamped: Stamped) -> Ticket {
         let ticket = Ticket::new(Arc::clone(self.engine()), stamped);
         // Under `Always` nobody else sees to it that the entry becomes durable.
         if self.engine().options.sync.interval().is_none() && self.engine().driver.get().is_some() {
@@ -356,24 +352,10 @@ impl Log {
         self.engine().maintain()
     }
 
-    /// Closes the log: everything appended is durable, and the next open finds a clean end. Doing it again does
-    /// nothing. Appending afterwards is an error; what was read stays valid.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`sync`](Self::sync). The log is closed all the same.
-    pub fn close(&self) -> Result<(), LogError> {
-        self.handle.close()
-    }
-
     /// Tells those who wait what a change of history decided, now that no lock is held.
     pub(crate) fn tell(&self) {
         self.engine().commit.wake(&**self.engine());
         self.engine().watch.wake();
-    }
-
-    fn durability(&self, options: &AppendOptions) -> Durability {
-        options.durability.unwrap_or_else(|| self.engine().options.sync.into())
     }
 
     pub(crate) fn start_threads(&self) -> Result<(), LogError> {
@@ -415,6 +397,17 @@ pub struct SegmentSummary {
     pub epoch: u64,
     /// What protects its frames.
     pub checksum: wal_format::ChecksumKind,
+}
+
+/// Opens a log, and tells those who listen.
+fn told(environment: Environment, options: Options, read_only: bool) -> Result<Engine, LogError> {
+    let (storage, clock) = (Arc::clone(&environment.storage), Arc::clone(&environment.clock));
+    let start = Start::now(&*clock);
+    let open = if read_only { open::for_reading } else { open::for_writing };
+    let engine =
+        open(environment, options).inspect_err(|error| events::not_opened(&storage.location(), error))?;
+    events::opened(&engine.directory, read_only, &engine.report, start.elapsed_us(&*clock));
+    Ok(engine)
 }
 
 fn summaries(engine: &Engine) -> Result<Vec<SegmentSummary>, LogError> {

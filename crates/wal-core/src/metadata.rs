@@ -9,6 +9,7 @@ use crate::{
     appender::{Appender, Draft, Reserve},
     engine::Engine,
     error::{EncodingSnafu, InvalidArgumentSnafu, MetadataUnconfirmedSnafu},
+    patience::{Patience, Terms},
 };
 
 /// Bodies of metadata frames up to this length may use the reserve of a segment.
@@ -33,15 +34,15 @@ impl Engine {
             }
             let admitted = appender.admit(&body, self.options.metadata_len_max)?;
             let reserve = if body.len() <= SMALL { Reserve::Metadata } else { Reserve::Keep };
-            if let Some(mut appender) = self.make_room(appender, body.len(), 0, reserve, now)? {
-                let Some(key) = appender.tail.as_ref().map(|tail| tail.segment.key()) else { continue };
-                let stamped =
-                    self.stamp(&mut appender, &Draft::control(FrameKind::Metadata, &body, key), now);
+            let draft = Draft::control(FrameKind::Metadata, &body, self.options.checksum);
+            if let Some(mut appender) = self.with_room(appender, &draft, reserve, Patience::Endless, now)? {
+                let stamped = self.stamp(&mut appender, &draft, now);
                 appender.change(admitted);
                 break stamped;
             }
         };
-        self.carry_through(&stamped, durability).context(MetadataUnconfirmedSnafu)
+        let terms = Terms { durability, ..Terms::PLAIN };
+        self.carry_through(&stamped, &terms).context(MetadataUnconfirmedSnafu)
     }
 
     /// Reads the metadata. After a failure, what is not durable is not certain.

@@ -84,6 +84,21 @@ impl From<SyncPolicy> for Durability {
     }
 }
 
+/// What an append does that finds the buffer full: more bytes or entries wait for the operating system than
+/// [`Options::buffer_len`] and [`Options::buffer_entries`] allow. Overridden for one append by
+/// [`AppendOptions::when_full`](crate::AppendOptions::when_full).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// It waits until there is space, or until its own timeout. The default.
+    #[default]
+    Block,
+    /// It fails at once, as [`LogError::Busy`]; nothing was appended.
+    Fail,
+    /// It waits so long at most, and then fails as [`LogError::TimedOut`]; nothing was appended.
+    BlockFor(Duration),
+}
+
 /// Settings of a log. Every field has a default that is safe; change some and take the rest from it.
 ///
 /// ```
@@ -103,8 +118,19 @@ pub struct Options {
     pub first_segment_len: u64,
     /// Greatest payload of one entry in bytes, at most 1 GiB less 1 KiB; also bounds a batch. Default: 64 MiB.
     pub entry_len_max: u32,
-    /// Bytes that may wait in memory for the operating system. An append that finds more waits. Default: 4 MiB.
+    /// Bytes that may wait in memory for the operating system, at least 1. An append that finds more does what
+    /// `when_full` says. What one write takes along no longer counts, so twice as much may be in memory. A larger
+    /// buffer rides out longer stalls of the disk and holds more that is not written. Default: 4 MiB.
     pub buffer_len: usize,
+    /// Entries that may wait in memory for the operating system, at least 1, counted like `buffer_len`. Bounds what the
+    /// end of the process costs under [`SyncPolicy::Background`], whatever the entries' size. Default: 1,000,000.
+    pub buffer_entries: usize,
+    /// What an append does that finds the buffer full. Default: [`WhenFull::Block`].
+    pub when_full: WhenFull,
+    /// Whoever syncs on behalf of several waits so long first, up to 10 s, so that more appends share the sync. Every
+    /// append that waits for durability takes so much longer, also when it is alone; syncs become fewer. Default: zero,
+    /// which waits only for threads that are likely to come, and never alone.
+    pub group_window: Duration,
     /// Under [`SyncPolicy::Background`] and [`OsCache`](SyncPolicy::OsCache), an append waits for a sync when the
     /// oldest entry without one is older than this. Default: 5 s.
     pub unsynced_age_max: Duration,
@@ -135,6 +161,9 @@ impl Default for Options {
             first_segment_len: 1 << 20,
             entry_len_max: 64 << 20,
             buffer_len: 4 << 20,
+            buffer_entries: 1_000_000,
+            when_full: WhenFull::default(),
+            group_window: Duration::ZERO,
             unsynced_age_max: Duration::from_secs(5),
             checksum: ChecksumKind::Crc32,
             compression: Compression::default(),
@@ -148,6 +177,8 @@ impl Default for Options {
     }
 }
 
+/// Longest time that a leader may wait for company.
+const GROUP_WINDOW_MAX: Duration = Duration::from_secs(10);
 /// Smallest permitted length of a segment.
 pub(crate) const SEGMENT_LEN_MIN: u64 = 64 << 10;
 
@@ -171,6 +202,8 @@ impl Options {
             "it must be at most 1 GiB less 1 KiB",
         )?;
         check(self.buffer_len > 0, "buffer_len", "it must not be zero")?;
+        check(self.buffer_entries > 0, "buffer_entries", "it must not be zero")?;
+        check(self.group_window <= GROUP_WINDOW_MAX, "group_window", "it must be at most 10 s")?;
         check(self.checksum.is_available(), "checksum", "this build lacks the feature `crc32c`")?;
         let intervals = self.sync.interval().is_none_or(|interval| !interval.is_zero());
         check(
@@ -216,6 +249,8 @@ mod tests {
         assert_eq!(name(Options { entry_len_max: 0, ..good() }), "entry_len_max");
         assert_eq!(name(Options { entry_len_max: u32::MAX, ..good() }), "entry_len_max");
         assert_eq!(name(Options { buffer_len: 0, ..good() }), "buffer_len");
+        assert_eq!(name(Options { buffer_entries: 0, ..good() }), "buffer_entries");
+        assert_eq!(name(Options { group_window: Duration::from_secs(11), ..good() }), "group_window");
         assert_eq!(name(Options { metadata_len_max: 2 << 20, ..good() }), "metadata_len_max");
         assert_eq!(name(Options { prefix: "a/b".into(), ..good() }), "prefix");
         let zero = SyncPolicy::Background { interval: Duration::ZERO };

@@ -6,7 +6,11 @@ use parking_lot::Mutex;
 use wal_format::{FileName, LogId, Lsn, SegmentHeader, SegmentId};
 use wal_segment::{Directory, Segment, SegmentError, StorageFile};
 
-use crate::{Clock, Entropy, Options, options::SEGMENT_LEN_MIN};
+use crate::{
+    Clock, Entropy, Options,
+    events::{self, Start},
+    options::SEGMENT_LEN_MIN,
+};
 
 /// Each segment is so many times as long as the one before, up to the limit.
 const GROWTH: u64 = 4;
@@ -107,7 +111,10 @@ impl Preparer {
         if self.ready.lock().as_ref().is_some_and(|ready| ready.capacity >= len_min) {
             return Ok(());
         }
+        let start = Start::now(&*self.clock);
         let prepared = self.make(&mut work, len_min)?;
+        let (segment, elapsed_us) = (prepared.header.segment, start.elapsed_us(&*self.clock));
+        events::prepared(&self.directory, segment, prepared.capacity, elapsed_us);
         // One that was too small is left to lie: an empty segment between two others is not part of the log, and the
         // next writer removes it.
         *self.ready.lock() = Some(prepared);

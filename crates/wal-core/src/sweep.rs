@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use wal_format::{FileName, SegmentId};
 use wal_segment::SegmentError;
 
-use crate::{engine::Engine, stats::add};
+use crate::{engine::Engine, events, stats::add};
 
 /// Files that were removed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +25,9 @@ impl Engine {
     pub(crate) fn sweep(&self, active: Option<SegmentId>) -> Swept {
         let Some(active) = active else { return Swept::default() };
         let (removed, swept) = self.remove_dead(active).unwrap_or_default();
+        if removed > 0 {
+            events::removed(&self.directory, removed);
+        }
         if removed > 0
             && let Err(error) = self.directory.sync_names()
         {

@@ -17,8 +17,10 @@ use crate::{
     cursor::clamp_beyond,
     engine::Engine,
     error::{CutOffSnafu, EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
+    events,
     flush::Writer,
     open::frame_before,
+    patience::Terms,
     sweep::Swept,
 };
 
@@ -79,10 +81,8 @@ impl Engine {
             before
         };
         let body = Trim { first_retained: first }.encode();
-        let body_crc = self.options.checksum.of(&body);
-        let shape = wal_format::BodyShape { count: 0, columns: 0, entry_kind: 0 };
-        let draft = Draft { kind: FrameKind::Trim, body: &body, body_crc, codec: 0, shape, metadata: &[] };
-        let placed = self.place(&draft, 0, Reserve::Control, None);
+        let draft = Draft::control(FrameKind::Trim, &body, self.options.checksum);
+        let placed = self.place(&draft, 0, Reserve::Control, &Terms::PLAIN);
         let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
         self.commit.wait(self, stamped.tick)?;
@@ -91,6 +91,7 @@ impl Engine {
             self.show_trim(&appender);
             appender.active()
         };
+        events::truncated(&self.directory, "before", first);
         let entries = self.first_retained().since(began).unwrap_or(0);
         Ok(Truncation { entries, ..Truncation::from(self.sweep(active)) })
     }
@@ -127,6 +128,7 @@ impl Engine {
         let beginning = self.cut_at(next, &appender)?;
         let (checkpoints, cursors) = self.change_history(&mut writer, &mut appender, &beginning, next)?;
         self.cuts.cut(next);
+        events::truncated(&self.directory, "from", next);
         let entries = end.since(next).unwrap_or(0);
         Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(self.sweep(appender.active())) })
     }
@@ -154,6 +156,7 @@ impl Engine {
         if next < end {
             self.cuts.cut(next);
         }
+        events::truncated(&self.directory, "all", next);
         let entries = end.since(began).unwrap_or(0);
         Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(self.sweep(appender.active())) })
     }
@@ -172,7 +175,7 @@ impl Engine {
         let prepared = self.take_prepared(begin_len(appender, beginning, 0))?;
         if let Some(key) = appender.tail.as_ref().map(|tail| tail.segment.key()) {
             let seal = Seal { successor: prepared.header.segment, next: appender.next }.encode();
-            appender.stamp(&Draft::control(FrameKind::Seal, &seal, key), self.clock.now());
+            appender.stamp(&Draft::control(FrameKind::Seal, &seal, key.checksum), self.clock.now());
             self.drain(writer, appender)?;
         }
         let end = appender.tail.as_ref().map(Tail::predecessor);
@@ -259,6 +262,7 @@ impl Engine {
         if let Some(preparer) = &self.preparer {
             preparer.close();
         }
+        events::closed(&self.directory, closed.is_ok());
         closed
     }
 
@@ -268,7 +272,7 @@ impl Engine {
         };
         self.drain(writer, appender)?;
         let body = close_body(appender)?;
-        appender.stamp(&Draft::control(FrameKind::Close, &body, key), self.clock.now());
+        appender.stamp(&Draft::control(FrameKind::Close, &body, key.checksum), self.clock.now());
         self.drain(writer, appender)?;
         if let Some(tail) = &appender.tail {
             self.directory_hint(&tail.segment, tail.offset - u64::from(tail.prev_units) * 8);

@@ -14,7 +14,7 @@ use wal_core::{
 };
 use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
 
-use crate::{Error, RepairOptions, Wal};
+use crate::{Config, Error, RepairOptions, Wal};
 
 /// Opens a log with settings, or with another storage, clock or codec than the usual one. Made by [`Wal::builder`].
 ///
@@ -61,6 +61,13 @@ impl WalBuilder {
     /// Settings, checked when the log is opened. Default: [`Options::default`].
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
+        self
+    }
+
+    /// All settings at once: in the place of [`options`](Self::options), [`read_mode`](Self::read_mode),
+    /// [`file_mode`](Self::file_mode) and [`dir_mode`](Self::dir_mode).
+    pub fn config(mut self, config: Config) -> Self {
+        (self.options, self.local) = config.into_parts();
         self
     }
 

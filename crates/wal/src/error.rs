@@ -33,6 +33,13 @@ pub enum ErrorKind {
     /// An earlier write or sync failed for good, and nothing more is acknowledged. Reopen the log; recovery finds out
     /// what is there.
     Poisoned,
+    /// The time that the caller gave was over first. After an append with the outcome [`Outcome::NotAppended`] nothing
+    /// happened; with [`Outcome::Unknown`] the entries are in the log and become durable when the disk gets there: do
+    /// not repeat it, call [`Wal::sync`](crate::Wal::sync) or look at [`Wal::durable_lsn`](crate::Wal::durable_lsn).
+    TimedOut,
+    /// It could not be done without waiting, which the caller had ruled out. Nothing was changed; try again a little
+    /// later, or with a timeout.
+    Busy,
     /// The log was closed through this handle or a clone of it. Open it again.
     Closed,
     /// A transaction was open for longer than it said. Begin it again.
@@ -243,6 +250,8 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         LogError::Locked { .. } => ErrorKind::Locked,
         LogError::Full { .. } => ErrorKind::Full,
         LogError::Poisoned { .. } => ErrorKind::Poisoned,
+        LogError::TimedOut { .. } => ErrorKind::TimedOut,
+        LogError::Busy { .. } => ErrorKind::Busy,
         LogError::Closed => ErrorKind::Closed,
         LogError::ReadOnly => ErrorKind::ReadOnly,
         LogError::Unconfirmed { source, .. }
@@ -323,7 +332,8 @@ impl From<Error> for io::Error {
         let kind = match error.kind() {
             ErrorKind::Corrupt | ErrorKind::Undecodable => io::ErrorKind::InvalidData,
             ErrorKind::Full => io::ErrorKind::StorageFull,
-            ErrorKind::Locked => io::ErrorKind::WouldBlock,
+            ErrorKind::Locked | ErrorKind::Busy => io::ErrorKind::WouldBlock,
+            ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::NotFound => io::ErrorKind::NotFound,
             ErrorKind::Invalid | ErrorKind::TooLarge => io::ErrorKind::InvalidInput,
             ErrorKind::Unsupported => io::ErrorKind::Unsupported,

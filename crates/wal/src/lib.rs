@@ -37,6 +37,8 @@
 //! - [`Wal::begin`] and [`Transaction`]: entries of several threads, committed together or not at all.
 //! - [`Wal::typed`], [`Record`] and [`Registry`]: entries of the program's own types.
 //! - [`oplog`]: puts and deletes under keys, with replay behind a snapshot: the log of an embedded database.
+//! - [`AppendOptions::timeout`], [`Wal::try_append`], [`Options::when_full`] and [`Wal::close_timeout`]: not waiting
+//!   for a disk as long as it takes.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`Wal::tail`] and [`Tail`]: follow the log, in this process or in another one. [`Wal::replay`]: every entry
@@ -44,6 +46,7 @@
 //! - [`Wal::get_many`], [`Wal::get_range`], [`Wal::lsn_at_time`], [`Wal::range_by_time`], [`Wal::headers`]: other ways
 //!   to read.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
+//! - [`Config`]: settings from files and environment variables, with sizes and durations for people ([`human`]).
 //! - [`RecoveryReport`]: what opening the log found.
 //!
 //! # What is durable when
@@ -59,17 +62,25 @@
 //!
 //! # Features
 //!
-//! None is on by default. `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
-//! `stream` makes a [`Tail`] a `futures_core::Stream`. `zstd` and `snappy` bring codecs for [`Options::compression`];
-//! `crc32c` brings [`ChecksumKind::Crc32c`]. A log that was written with one of these three is refused by a build
-//! without it, with an error of kind [`ErrorKind::Unsupported`] that names the feature.
+//! None is on by default.
+//!
+//! - `zstd` and `snappy` bring codecs for [`Options::compression`]; `crc32c` brings [`ChecksumKind::Crc32c`]. A log
+//!   that was written with one of these is refused by a build without it, with an error of kind
+//!   [`ErrorKind::Unsupported`] that names the feature.
+//! - `serde` brings settings to and from whatever serde reads and writes, and from environment variables; `toml`,
+//!   `yaml` and `json` bring them from files ([`Config`]).
+//! - `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
+//! - `stream` makes a [`Tail`] a `futures_core::Stream`.
+//! - `tracing` brings events for a subscriber.
 
 #![forbid(unsafe_code)]
 
 mod batch;
 mod builder;
 mod checkpoint;
+mod config;
 mod cursor;
+mod deadline;
 mod error;
 mod iter;
 mod meta;
@@ -89,6 +100,9 @@ mod wal;
 pub use batch::Batch;
 pub use builder::WalBuilder;
 pub use bytes::Bytes;
+pub use config::Config;
+#[cfg(feature = "serde")]
+pub use config::{ConfigError, SettingError};
 pub use cursor::Cursor;
 pub use error::{Error, ErrorKind, Outcome};
 pub use iter::Iter;
@@ -113,7 +127,7 @@ pub use wal_core::{
     Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo, Options, RecoveryMode,
     RecoveryReport, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, SalvageReport, SegmentSummary,
     Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions,
-    TransactionState, Truncation, Visibility,
+    TransactionState, Truncation, Visibility, WhenFull, human,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

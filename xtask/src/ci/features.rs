@@ -9,7 +9,11 @@ use crate::process::cargo;
 const COMBINATIONS: &[(&str, &[&str])] = &[
     ("wal-format", &["", "crc32c", "std"]),
     ("wal-compress", &["", "zstd", "snappy"]),
-    ("wal", &["", "zstd", "snappy", "crc32c", "json", "postcard"]),
+    ("wal-core", &["serde", "tracing"]),
+    (
+        "wal",
+        &["", "zstd", "snappy", "crc32c", "serde", "toml", "yaml", "json", "postcard", "stream", "tracing"],
+    ),
 ];
 
 pub(super) fn check(root: &Path) -> Result<(), String> {

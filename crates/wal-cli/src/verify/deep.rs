@@ -8,11 +8,14 @@ use super::verdict;
 use crate::{
     error::{Failure, tell},
     output::Output,
+    progress::Progress,
     size,
 };
 
 pub(super) fn run(dir: &Path, out: &mut Output) -> Result<(), Failure> {
+    let progress = Progress::unknown("reading every file");
     let found = Wal::builder(dir).read_mode(ReadMode::Pread).examine()?;
+    drop(progress);
     found.notes.iter().for_each(|note| tell(&format!("note: {}", describe(note))));
     found.damage.iter().for_each(|finding| tell(&format!("damage: {}", describe(finding))));
     let (segments, frames, entries) = (found.segments, found.frames, found.entries);

@@ -2,7 +2,7 @@
 //!
 //! Without waiting, threads settle into two cohorts that take turns, and every sync carries half of them. A leader that
 //! knows how many threads append, and waits for them a fraction of the time a sync takes, carries nearly all. A thread
-//! that appends alone never waits.
+//! that appends alone never waits, unless the log's options ask for it.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -17,13 +17,22 @@ pub(crate) struct Gather {
     population: AtomicUsize,
     /// Nanoseconds a round takes, on average.
     round: AtomicU64,
+    /// What every leader waits, whoever is there.
+    window: Duration,
 }
 
 impl Gather {
-    /// Waits until as many threads wait as are likely to come, at most a quarter of a round. Returns the time at the
-    /// end of the wait.
+    pub(super) fn with_window(window: Duration) -> Self {
+        Self { window, ..Self::default() }
+    }
+
+    /// Waits until as many threads wait as are likely to come, at most a quarter of a round; or, when there is a
+    /// window, until it ends. Returns the time at the end of the wait.
     pub(super) fn wait(&self, waiting: &AtomicUsize, now: impl Fn() -> Duration) -> Duration {
         let start = now();
+        if !self.window.is_zero() {
+            return self.sit_out(start, now);
+        }
         let expected = (self.population.load(Ordering::Relaxed) + UNIT / 4) / UNIT;
         let patience = Duration::from_nanos(self.round.load(Ordering::Relaxed) / 4);
         loop {
@@ -32,6 +41,17 @@ impl Gather {
                 return time;
             }
             thread::yield_now();
+        }
+    }
+
+    fn sit_out(&self, start: Duration, now: impl Fn() -> Duration) -> Duration {
+        loop {
+            let time = now();
+            let left = start.saturating_add(self.window).saturating_sub(time);
+            if left.is_zero() {
+                return time;
+            }
+            thread::park_timeout(left);
         }
     }
 
@@ -81,5 +101,18 @@ mod tests {
         let before = time.get();
         gather.wait(&AtomicUsize::new(7), now);
         assert_eq!(time.get(), before + 2, "all are here: no wait");
+    }
+
+    #[test]
+    fn a_window_is_kept_whoever_is_there() {
+        for waiting in [0, 50] {
+            let time = Cell::new(0);
+            let now = || {
+                time.set(time.get() + 1);
+                Duration::from_micros(time.get())
+            };
+            let ended = Gather::with_window(Duration::from_micros(20)).wait(&AtomicUsize::new(waiting), now);
+            assert_eq!(ended, Duration::from_micros(21));
+        }
     }
 }

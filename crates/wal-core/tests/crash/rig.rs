@@ -300,7 +300,7 @@ impl Rig {
 
     fn append(&mut self, len: usize, durability: Option<Durability>) -> Result<(), String> {
         let payload = self.model.payload(len);
-        let options = AppendOptions { durability, expected: None };
+        let options = AppendOptions { durability, ..AppendOptions::default() };
         let result = self.log().append_entry(&NewEntry::plain(&payload.bytes()), &options);
         self.appended(&[payload], result.map(|first| (first.get(), first.get())), durability)
     }

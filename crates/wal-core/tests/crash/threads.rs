@@ -43,7 +43,7 @@ fn write(log: &Log, writer: u64, seed: u64, told: &Told) {
         let mut batch = EntriesBuilder::default();
         payloads.iter().for_each(|payload| batch.push(&NewEntry::plain(&payload.bytes())).unwrap());
         let durability = if rng.chance(64) { Durability::Buffered } else { Durability::Durable };
-        let options = AppendOptions { durability: Some(durability), expected: None };
+        let options = AppendOptions { durability: Some(durability), ..AppendOptions::default() };
         let Ok((first, _)) = log.append_batch(&batch, &options) else { return };
         if durability == Durability::Durable {
             told.lock().unwrap().extend((first.get()..).zip(payloads));

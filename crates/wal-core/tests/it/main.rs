@@ -5,11 +5,14 @@
 mod basic;
 mod bits;
 mod damage;
+#[cfg(feature = "tracing")]
+mod events;
 mod following;
 mod health;
 mod hooked;
 mod hostile;
 mod metadata;
+mod patience;
 mod races;
 mod reading;
 mod replaying;

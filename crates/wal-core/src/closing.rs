@@ -1,0 +1,84 @@
+//! Closing a log: when the last handle goes, on demand, and on demand with a deadline.
+
+use std::{sync::Arc, time::Duration};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use parking_lot::Mutex;
+
+use crate::{Log, LogError, driver::close_elsewhere, engine::Engine, error::TimedOutSnafu};
+
+/// What the handles of a log share; its threads hold only the engine.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    engine: Arc<Engine>,
+    /// Where to hear how closing went, once a thread of its own does it.
+    closing: Mutex<Option<Receiver<Result<(), LogError>>>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Who gave closing a deadline does not want to wait for it now.
+        if self.closing.lock().is_none() {
+            let _ = self.engine.finish();
+        }
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, closing: Mutex::new(None) }
+    }
+
+    pub(crate) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+}
+
+impl Engine {
+    /// Closes the log, ends its threads and lets another writer have it.
+    pub(crate) fn finish(&self) -> Result<(), LogError> {
+        let closed = self.close();
+        if let Some(driver) = self.driver.get() {
+            driver.stop();
+        }
+        self.unlock();
+        closed
+    }
+}
+
+impl Log {
+    /// Closes the log: everything appended is durable, and the next open finds a clean end. Doing it again does
+    /// nothing. Appending afterwards is an error; what was read stays valid.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sync`](Self::sync). The log is closed all the same.
+    pub fn close(&self) -> Result<(), LogError> {
+        self.engine().finish()
+    }
+
+    /// Closes the log as [`close`](Self::close) does, and waits no longer than this. A thread of its own does it, and
+    /// goes on when the time is over: another call waits for it again, and dropping the log does not wait.
+    ///
+    /// Only the first call that hears of the end hears of an error that closing met.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::TimedOut`] when the log is not closed yet: it still has its lock, and what was appended may not be
+    /// durable. Otherwise those of [`close`](Self::close).
+    pub fn close_timeout(&self, timeout: Duration) -> Result<(), LogError> {
+        let outcome = {
+            let mut closing = self.handle().closing.lock();
+            match &*closing {
+                Some(outcome) => outcome.clone(),
+                None => closing.insert(close_elsewhere(Arc::clone(self.engine()))?).clone(),
+            }
+        };
+        match outcome.recv_timeout(timeout) {
+            Ok(closed) => closed,
+            Err(RecvTimeoutError::Timeout) => TimedOutSnafu { operation: "close the log" }.fail(),
+            // It ended, and somebody has heard how.
+            Err(RecvTimeoutError::Disconnected) => Ok(()),
+        }
+    }
+}

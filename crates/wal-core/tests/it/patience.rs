@@ -1,0 +1,278 @@
+//! Appends and closes that may not wait as long as it takes, on a disk that hangs.
+#![expect(clippy::disallowed_methods, reason = "a test of waiting has somebody else end the wait")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use wal_core::{AppendOptions, Durability, Log, LogError, Options, SyncPolicy, Ticket, WhenFull};
+use wal_format::{EntriesBuilder, Lsn, NewEntry};
+use wal_segment::{MemoryStorage, Storage};
+
+use crate::{
+    hooked::Hooked,
+    support::{environment, open, small},
+};
+
+const SOON: Duration = Duration::from_millis(30);
+const LATE: Duration = Duration::from_secs(60);
+
+/// A disk on which one kind of operation can be made to hang.
+struct Slow {
+    disk: Arc<dyn Storage>,
+    hooked: Hooked,
+    hangs: Arc<AtomicBool>,
+}
+
+impl Slow {
+    fn new() -> Self {
+        let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        Self { hooked: Hooked::new(Arc::clone(&disk)), disk, hangs: Arc::default() }
+    }
+
+    fn open(&self, options: Options) -> Log {
+        Log::open(environment(Arc::new(self.hooked.clone())), options).unwrap()
+    }
+
+    fn hang(&self, operation: &'static str) {
+        self.hangs.store(true, Ordering::SeqCst);
+        let hangs = Arc::clone(&self.hangs);
+        self.hooked.set(move |called, _| {
+            while called == operation && hangs.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        });
+    }
+
+    fn recover(&self) {
+        self.hangs.store(false, Ordering::SeqCst);
+    }
+
+    /// What the log holds once it was closed and opened anew.
+    fn payloads(&self) -> Vec<Vec<u8>> {
+        let log = open(&self.disk, &small()).unwrap();
+        log.range(..).map(|entry| entry.unwrap().payload.to_vec()).collect()
+    }
+}
+
+/// A test that fails must not hang in the destructor of its log.
+impl Drop for Slow {
+    fn drop(&mut self) {
+        self.recover();
+    }
+}
+
+fn within(timeout: Duration) -> AppendOptions {
+    AppendOptions { timeout: Some(timeout), ..AppendOptions::default() }
+}
+
+fn append(log: &Log, payload: &[u8], options: &AppendOptions) -> Result<Lsn, LogError> {
+    log.append_entry(&NewEntry::plain(payload), options)
+}
+
+fn try_append(log: &Log, payload: &[u8]) -> Result<Ticket, LogError> {
+    log.try_append(&NewEntry::plain(payload), None)
+}
+
+/// Again and again: what it found missing is seen to meanwhile.
+fn append_at_last(log: &Log, payload: &[u8]) -> Ticket {
+    for _ in 0..10_000 {
+        match try_append(log, payload) {
+            Err(LogError::Busy { .. }) => thread::sleep(Duration::from_millis(1)),
+            done => return done.unwrap(),
+        }
+    }
+    panic!("busy for ever");
+}
+
+#[track_caller]
+fn check_unknown(result: Result<Lsn, LogError>, lsn: u64) {
+    match result.unwrap_err() {
+        LogError::Unconfirmed { first, last, source } => {
+            assert_eq!((first.get(), last.get()), (lsn, lsn));
+            assert!(matches!(*source, LogError::TimedOut { .. }), "{source:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn background() -> Options {
+    Options { sync: SyncPolicy::Background { interval: LATE }, ..small() }
+}
+
+#[test]
+fn an_append_in_time_is_as_durable_as_any() {
+    let slow = Slow::new();
+    let log = slow.open(Options { group_window: Duration::from_micros(50), ..small() });
+    for n in 1..200 {
+        let lsn = append(&log, &[7; 1000], &within(LATE)).unwrap();
+        assert_eq!((lsn.get(), log.durable_lsn()), (n, Some(lsn)), "rotation included");
+    }
+    let written = AppendOptions { durability: Some(Durability::Written), ..within(LATE) };
+    append(&log, b"written", &written).unwrap();
+    let mut batch = EntriesBuilder::default();
+    batch.push(&NewEntry::plain(b"batch")).unwrap();
+    log.append_batch(&batch, &within(LATE)).unwrap();
+    assert_eq!(log.durable_lsn(), Lsn::new(201));
+}
+
+#[test]
+fn a_hanging_sync_leaves_the_outcome_open_and_is_not_lost() {
+    let slow = Slow::new();
+    let log = slow.open(small());
+    log.append(b"1").unwrap();
+    slow.hang("sync");
+    check_unknown(append(&log, b"2", &within(SOON)), 2);
+    check_unknown(append(&log, b"3", &within(Duration::ZERO)), 3);
+    assert_eq!(log.durable_lsn(), Lsn::new(1));
+    drop(log.submit(&NewEntry::plain(b"4"), None).unwrap());
+    slow.recover();
+    log.sync().unwrap();
+    assert_eq!(log.durable_lsn(), Lsn::new(4));
+    drop(log);
+    assert_eq!(slow.payloads(), [b"1", b"2", b"3", b"4"]);
+}
+
+#[test]
+fn a_hanging_write_is_given_up_by_those_who_need_it() {
+    let slow = Slow::new();
+    let log = slow.open(Options { sync: SyncPolicy::OsCache { interval: LATE }, ..small() });
+    append(&log, b"1", &within(LATE)).unwrap();
+    slow.hang("write");
+    check_unknown(append(&log, b"2", &within(SOON)), 2);
+    slow.recover();
+    append(&log, b"3", &within(LATE)).unwrap();
+    drop(log);
+    assert_eq!(slow.payloads(), [b"1", b"2", b"3"]);
+}
+
+#[test]
+fn without_a_segment_nothing_is_appended_in_time() {
+    let slow = Slow::new();
+    let log = slow.open(small());
+    slow.hang("rename");
+    let error = append(&log, b"never", &within(SOON)).unwrap_err();
+    assert!(matches!(error, LogError::TimedOut { .. }), "{error:?}");
+    assert!(matches!(try_append(&log, b"never"), Err(LogError::Busy { .. })));
+    assert_eq!(log.next_lsn(), Lsn::FIRST);
+    slow.recover();
+    append_at_last(&log, b"1").wait().unwrap();
+    // The next segments come in time, or are asked for.
+    for _ in 0..20 {
+        drop(append_at_last(&log, &[7; 30_000]));
+    }
+    log.close().unwrap();
+    assert_eq!(slow.payloads().len(), 21);
+    assert!(matches!(try_append(&log, b"late"), Err(LogError::Closed)));
+}
+
+#[test]
+fn an_error_on_the_way_reaches_the_append_that_cannot_wait() {
+    let slow = Slow::new();
+    let log = slow.open(small());
+    slow.hooked.set(|called, _| match called {
+        "create" => Err(std::io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    });
+    let error = append(&log, b"full", &within(LATE)).unwrap_err();
+    assert!(matches!(error, LogError::Full { .. }), "{error:?}");
+    slow.hooked.set(|_, _| Ok(()));
+    assert_eq!(append(&log, b"1", &within(LATE)).unwrap(), Lsn::FIRST);
+}
+
+#[test]
+fn a_full_buffer_blocks_fails_or_is_waited_for_as_was_asked() {
+    for options in [
+        Options { buffer_len: 1, ..background() },
+        Options { buffer_entries: 1, ..background() },
+        Options { buffer_entries: 1, when_full: WhenFull::BlockFor(SOON), ..background() },
+    ] {
+        let slow = Slow::new();
+        let log = slow.open(options.clone());
+        log.append(b"1").unwrap();
+        log.sync().unwrap();
+        slow.hang("write");
+        // One write takes a part of them along and hangs; the rest fills the buffer.
+        let failing = AppendOptions { when_full: Some(WhenFull::Fail), ..AppendOptions::default() };
+        let mut appended = 1;
+        let mut tries = 0;
+        while tries < 50 {
+            match append(&log, b"more", &failing) {
+                Ok(_) => appended += 1,
+                Err(LogError::Busy { .. }) => {
+                    tries += 1;
+                    thread::sleep(Duration::from_millis(1));
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(try_append(&log, b"never"), Err(LogError::Busy { .. })));
+        let timed_out = append(&log, b"never", &within(SOON));
+        assert!(matches!(timed_out, Err(LogError::TimedOut { .. })), "{timed_out:?}");
+        if options.when_full != WhenFull::Block {
+            let timed_out = log.submit(&NewEntry::plain(b"never"), None);
+            assert!(matches!(timed_out, Err(LogError::TimedOut { .. })), "{timed_out:?}");
+        }
+        slow.recover();
+        assert_eq!(log.append(b"last").unwrap().get(), appended + 1, "no LSN was spent on what failed");
+        drop(log);
+        assert_eq!(slow.payloads().len() as u64, appended + 1);
+    }
+}
+
+#[test]
+fn what_is_too_old_without_a_sync_keeps_the_impatient_out() {
+    let slow = Slow::new();
+    let log = slow.open(Options { unsynced_age_max: SOON, ..background() });
+    log.append(b"1").unwrap();
+    slow.hang("sync");
+    thread::sleep(2 * SOON);
+    let mut outcomes = [try_append(&log, b"no").map(drop), append(&log, b"no", &within(SOON)).map(drop)];
+    assert!(matches!(&mut outcomes, [Err(LogError::Busy { .. }), Err(LogError::TimedOut { .. })]));
+    slow.recover();
+    assert_eq!(append(&log, b"2", &within(LATE)).unwrap(), Lsn::new(2).unwrap());
+}
+
+#[test]
+fn a_close_with_a_deadline_goes_on_behind_it() {
+    let slow = Slow::new();
+    let log = slow.open(background());
+    log.append(b"1").unwrap();
+    slow.hang("sync");
+    for _ in 0..2 {
+        assert!(matches!(log.close_timeout(SOON), Err(LogError::TimedOut { .. })));
+    }
+    let other = log.clone();
+    slow.recover();
+    log.close_timeout(LATE).unwrap();
+    other.close_timeout(LATE).unwrap();
+    log.close().unwrap();
+    assert!(matches!(log.append(b"late"), Err(LogError::Closed)));
+    assert_eq!(slow.payloads(), [b"1"]);
+    assert!(open(&slow.disk, &small()).unwrap().recovery_report().clean);
+}
+
+#[test]
+fn dropping_a_log_that_cannot_be_closed_in_time_does_not_wait() {
+    let slow = Slow::new();
+    let log = slow.open(background());
+    log.append(b"1").unwrap();
+    slow.hang("sync");
+    assert!(log.close_timeout(SOON).is_err());
+    drop(log);
+    assert!(matches!(open(&slow.disk, &small()), Err(LogError::Locked { .. })), "it is not closed yet");
+    slow.recover();
+    for _ in 0..10_000 {
+        match open(&slow.disk, &small()) {
+            Err(LogError::Locked { .. }) => thread::sleep(Duration::from_millis(1)),
+            opened => return assert!(opened.unwrap().recovery_report().clean),
+        }
+    }
+    panic!("never closed");
+}

@@ -1,0 +1,78 @@
+//! The settings by name: those of the options and those of the files.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use wal_core::{
+    Options,
+    settings::{Setting, SettingError, Settings, deserialize, serialize},
+};
+use wal_segment::ReadMode;
+
+use super::Config;
+
+const OWN: [&str; 3] = ["file_mode", "dir_mode", "read_mode"];
+
+impl Settings for Config {
+    fn names() -> Vec<&'static str> {
+        let mut names = Options::names();
+        names.extend(OWN);
+        names
+    }
+
+    fn get(&self, name: &str) -> Option<Setting> {
+        let mode = |bits| Some(Setting::text(format!("{bits:04o}")));
+        match name {
+            "file_mode" => mode(self.file_mode),
+            "dir_mode" => mode(self.dir_mode),
+            "read_mode" => Some(Setting::text(match self.read_mode {
+                ReadMode::Mmap => "mmap",
+                ReadMode::Pread => "pread",
+            })),
+            _ => self.options.get(name),
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &Setting) -> Result<(), SettingError> {
+        let Some(own) = OWN.into_iter().find(|own| *own == name) else {
+            return self.options.set(name, value).map_err(|error| match error {
+                SettingError::Unknown { name, .. } => SettingError::Unknown { name, known: Self::names() },
+                other => other,
+            });
+        };
+        let done = match own {
+            "file_mode" => mode(value).map(|mode| self.file_mode = mode),
+            "dir_mode" => mode(value).map(|mode| self.dir_mode = mode),
+            _ => read_mode(value).map(|mode| self.read_mode = mode),
+        };
+        done.map_err(|why| SettingError::Invalid { name: own, value: value.to_string(), why })
+    }
+}
+
+/// Only as a text: a file that says 600 without quotes means 1130 in octal.
+fn mode(value: &Setting) -> Result<u32, &'static str> {
+    let bound = "write permission bits in octal and in quotes, \"0000\" to \"0777\"";
+    let digits = value.as_text().map_err(|_| bound)?;
+    let digits = digits.strip_prefix("0o").unwrap_or(digits);
+    let octal = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let bits = u32::from_str_radix(digits, 8).ok().filter(|bits| octal && *bits <= 0o777);
+    bits.ok_or(bound)
+}
+
+fn read_mode(value: &Setting) -> Result<ReadMode, &'static str> {
+    match value.as_text() {
+        Ok("mmap") => Ok(ReadMode::Mmap),
+        Ok("pread") => Ok(ReadMode::Pread),
+        _ => Err("it must be mmap or pread"),
+    }
+}
+
+impl Serialize for Config {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize(deserializer)
+    }
+}
