@@ -158,18 +158,24 @@ impl Engine {
         match appender.room(body_len, count, reserve) {
             Room::Here => return Ok(Some(appender)),
             Room::None => self.begin_first(&mut appender, body_len)?,
-            Room::Next => {
-                let len = segment_len_for(&appender, body_len);
-                match self.preparer()?.take(len) {
-                    Some(successor) => self.roll(&mut appender, successor, now)?,
-                    None => {
-                        drop(appender);
-                        self.prepare(len)?;
-                    }
-                }
-            }
+            Room::Next => self.next_segment(appender, body_len, now)?,
         }
         Ok(None)
+    }
+
+    /// Goes on in the next segment if it is ready, and otherwise makes it ready.
+    pub(crate) fn next_segment(
+        &self,
+        mut appender: MutexGuard<'_, Appender>,
+        body_len: usize,
+        now: u64,
+    ) -> Result<(), LogError> {
+        let len = segment_len_for(&appender, body_len);
+        if let Some(successor) = self.preparer()?.take(len) {
+            return self.roll(&mut appender, successor, now);
+        }
+        drop(appender);
+        self.prepare(len)
     }
 
     pub(crate) fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {

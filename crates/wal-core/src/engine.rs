@@ -1,7 +1,7 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
-//! Locks are taken in this order, any of them may be left out: `admin`, `writer`, `appender`, then one of the small
-//! ones (`view`, `cuts`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O happens under
+//! Locks are taken in this order, any of them may be left out: `admin`, `keeper`, `writer`, `appender`, then one of the
+//! small ones (`view`, `cuts`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O happens under
 //! `writer`; under `appender` only when a segment is started after an open or a truncation.
 
 use std::{
@@ -29,6 +29,7 @@ use crate::{
     marks::{Marks, Tick},
     payload::Payloads,
     prepare::{PrepareError, Preparer},
+    retention::Keeper,
     stats::Counters,
     view::View,
 };
@@ -42,6 +43,8 @@ pub(crate) struct Engine {
     pub(crate) report: RecoveryReport,
     /// Held by operations that change history: truncation, trimming, closing.
     pub(crate) admin: Mutex<()>,
+    /// Held while retention looks at the segments.
+    pub(crate) keeper: Mutex<Keeper>,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) appender: Mutex<Appender>,
     pub(crate) marks: Marks,
@@ -82,7 +85,9 @@ pub(crate) struct Parts {
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
+        let Appender { time, next, .. } = parts.appender;
         Ok(Self {
+            keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
             options: parts.options,
             directory: parts.directory,

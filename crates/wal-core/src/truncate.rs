@@ -48,10 +48,19 @@ impl Engine {
     /// Removes the entries before `first`. Durable on return; space is freed by whole segments.
     pub(crate) fn truncate_before(&self, first: Lsn) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
+        self.trim(&mut |_| Ok(first))
+    }
+
+    /// The same, before what `decide` finds under the lock. The lock `admin` is held.
+    pub(crate) fn trim(
+        &self,
+        decide: &mut dyn FnMut(&Appender) -> Result<Lsn, LogError>,
+    ) -> Result<Truncation, LogError> {
         let began = self.first_retained();
-        let before = {
+        let (first, before) = {
             let mut appender = self.appender.lock();
             self.check_writable(&appender)?;
+            let first = decide(&appender)?;
             if first > appender.next {
                 return OutOfRangeSnafu { lsn: first, next: appender.next }.fail();
             }
@@ -62,7 +71,7 @@ impl Engine {
             // whose frame waits for space may have set more, and a later frame does not take it back.
             let before = appender.first_retained;
             appender.first_retained = first.max(before);
-            before
+            (first, before)
         };
         let body = Trim { first_retained: first }.encode();
         let body_crc = self.options.checksum.of(&body);

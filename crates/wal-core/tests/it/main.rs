@@ -10,5 +10,6 @@ mod hooked;
 mod hostile;
 mod metadata;
 mod races;
+mod retention;
 mod support;
 mod threads;
