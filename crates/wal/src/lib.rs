@@ -34,6 +34,7 @@
 //! - [`Wal::submit`] and [`Ticket`]: append now, wait for durability later, or `.await` it.
 //! - [`Wal::checkpoint`], [`Cursor`] and [`Wal::set_meta`]: named places, positions of consumers, small values of
 //!   yours.
+//! - [`Retention`] and [`Wal::retain`]: what is removed from the front by itself, and what is kept for whom.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
@@ -66,6 +67,7 @@ mod error;
 mod iter;
 mod meta;
 mod repair;
+mod retention;
 mod salvage;
 pub mod storage;
 mod ticket;
@@ -85,8 +87,9 @@ pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
     AppendOptions, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Durability, Entropy, Entry,
-    EntryRef, Examination, Finding, Options, RecoveryMode, RecoveryReport, RepairReport, SalvageReport,
-    SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, Truncation,
+    EntryRef, Examination, Finding, Options, Pin, PinKind, PlannedRemoval, RecoveryMode, RecoveryReport,
+    RepairReport, Retained, Retention, RetentionPlan, RetentionReason, SalvageReport, SegmentSummary, Stats,
+    SyncPolicy, SystemClock, SystemEntropy, Truncation,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;
