@@ -22,6 +22,7 @@ mod planted;
 mod plants;
 mod random;
 mod regressions;
+mod retention;
 mod rig;
 mod slice;
 mod surroundings;

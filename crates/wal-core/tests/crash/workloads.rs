@@ -6,6 +6,7 @@ use wal_core::{Durability, Options, SyncPolicy};
 
 use crate::{
     codec::compression,
+    retention,
     rig::{Op, Setup},
     surroundings::options,
 };
@@ -226,5 +227,7 @@ pub(crate) fn workloads() -> Vec<Workload> {
                 KeepLast(2),
             ],
         ),
+        script("retention", always(), retention::held_by_a_cursor(BIG)),
+        script("retention by age", background(), retention::by_age(BIG)),
     ]
 }
