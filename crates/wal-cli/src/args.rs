@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, demo, dump, get, info, ls, repair, verify};
+use crate::{append, checkpoint, cursors, demo, dump, get, info, ls, repair, retain, truncate, verify};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -13,6 +13,7 @@ Examples:
   wal info ./log                             where the log begins and ends, and how it ended
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
+  wal retain ./log --max-age 7d              what is old enough to go; changes nothing without --apply
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
@@ -36,6 +37,10 @@ pub(crate) enum Verb {
     Info(info::InfoArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
+    Retain(retain::RetainArgs),
+    Truncate(truncate::TruncateArgs),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Cursors(cursors::CursorsArgs),
     Demo(demo::DemoArgs),
     /// The process that `demo` kills.
     #[command(hide = true)]

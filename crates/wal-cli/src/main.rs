@@ -9,6 +9,8 @@
 mod append;
 mod args;
 mod base64;
+mod checkpoint;
+mod cursors;
 mod demo;
 mod dump;
 mod error;
@@ -18,9 +20,12 @@ mod info;
 mod ls;
 mod output;
 mod repair;
+mod retain;
 mod size;
 mod table;
+mod truncate;
 mod verify;
+mod writing;
 
 use std::process::ExitCode;
 
@@ -54,6 +59,10 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Info(args) => info::run(&args, &mut out),
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
+        Verb::Retain(args) => retain::run(&args, &mut out),
+        Verb::Truncate(args) => truncate::run(&args, &mut out),
+        Verb::Checkpoint(args) => checkpoint::run(&args, &mut out),
+        Verb::Cursors(args) => cursors::run(&args, &mut out),
         Verb::Demo(args) => demo::run(&args, &mut out),
         Verb::DemoWriter(args) => demo::writer::run(&args),
     };

@@ -11,4 +11,5 @@ mod demo;
 mod processes;
 mod reading;
 mod repair;
+mod retention;
 mod support;
