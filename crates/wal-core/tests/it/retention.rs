@@ -1,7 +1,14 @@
 //! Retention: what goes, what is held, and what wrong clocks do to it.
 
+#![expect(clippy::disallowed_methods, reason = "a consumer has a thread of its own")]
+
 use std::{
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
     time::Duration,
 };
 
@@ -153,6 +160,37 @@ fn readers_keep_what_they_hold() {
         assert!(read <= 29, "it goes on as far as its files are open");
         beside.refresh().unwrap();
         assert_eq!(beside.first_lsn(), log.first_lsn());
+    });
+}
+
+#[test]
+fn a_consumer_beside_passes_of_retention_loses_nothing() {
+    on_all(|storage| {
+        let log = open(&storage, &small()).unwrap();
+        log.create_cursor("consumer", None).unwrap();
+        fill(&log, 4);
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::SeqCst) {
+                    let done = log.retain_with(&segments(1)).unwrap();
+                    assert_eq!(done.passed.len(), 0);
+                }
+            });
+            for n in 0..60 {
+                fill(&log, 2);
+                let at = log.cursor("consumer").unwrap();
+                log.get(at).unwrap();
+                if n % 2 == 0 {
+                    log.acknowledge("consumer", at.plus(3), None).unwrap();
+                }
+                let made = log.create_cursor("late", None).unwrap();
+                log.get(made).unwrap();
+                log.delete_cursor("late").unwrap();
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        assert!(log.first_lsn() > Some(lsn(1)));
     });
 }
 
