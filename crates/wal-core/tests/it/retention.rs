@@ -1,7 +1,5 @@
 //! Retention: what goes, what is held, and what wrong clocks do to it.
 
-#![expect(clippy::disallowed_methods, reason = "a consumer has a thread of its own")]
-
 use std::{
     sync::{
         Arc,
