@@ -26,6 +26,7 @@ mod protocol;
 mod random;
 mod regressions;
 mod repair;
+mod retention;
 mod rig;
 mod slice;
 mod surroundings;

@@ -101,6 +101,8 @@ const PLANTS: &[Plant] = &[
     (Bug::RemovalBeforeTrim, "removed before the trim is synced", Hunt::Crashes, 20_000),
     (Bug::RemovalBeforeOpening, "removed before what replaces it is synced", Hunt::Crashes, 5000),
     (Bug::OneTooMany, "retention removes one file too many", Hunt::Crashes, 20_000),
+    (Bug::TrimOneTooMany, "retention: a trim gives up one segment too many", Hunt::Crashes, 20_000),
+    (Bug::TrimPastCursors, "retention: a trim passes a cursor", Hunt::Crashes, 50_000),
     (Bug::SyncTriedAgain, "C5: a failed sync is tried again", Hunt::Syncs, 50),
     (Bug::PoisonForgotten, "C5: a failed sync is forgotten", Hunt::Syncs, 50),
     (Bug::FullIsWhole, "C6: what met a full disk counts as written", Hunt::Writes, 50),
