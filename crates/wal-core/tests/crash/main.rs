@@ -18,6 +18,7 @@ mod draining;
 mod exhaustive;
 mod faults;
 mod full;
+mod metadata;
 mod model;
 mod planted;
 mod plants;

@@ -71,6 +71,8 @@ pub(crate) enum Bug {
     OpeningProvesItself,
     /// The two halves of a transaction are committed one after the other. The rig does this one by itself.
     CommitInParts,
+    /// What a batch changes in the metadata is changed behind its entries. The rig does this one by itself.
+    ValueApart,
     /// Anybody may write.
     NoLock,
     /// Bodies are believed without a look at their checksums.

@@ -35,8 +35,13 @@ impl Hunt {
         // Nothing else drains.
         let drains = bug == Bug::DrainsRefused;
         for mut workload in if drains { draining::workloads() } else { workloads() } {
-            let transacts = workload.ops.iter().any(|op| matches!(op, Op::Transact(_)));
-            if bug == Bug::CommitInParts && !transacts {
+            // No other workload has a place for these.
+            let concerns = |op: &Op| match bug {
+                Bug::CommitInParts => matches!(op, Op::Transact(_)),
+                Bug::ValueApart => matches!(op, Op::RaiseWith(_)),
+                _ => true,
+            };
+            if !workload.ops.iter().any(concerns) {
                 continue;
             }
             workload.setup.bug = bug;
@@ -112,6 +117,7 @@ const PLANTS: &[Plant] = &[
     (Bug::ClaimsUnsynced, "C7: frames claim what was not synced", Hunt::Crashes, 2000),
     (Bug::OpeningProvesItself, "C7: an opening is claimed before it is there", Hunt::Crashes, 5000),
     (Bug::CommitInParts, "C3: a transaction is committed in two parts", Hunt::Crashes, 2000),
+    (Bug::ValueApart, "C3: a value is set behind the batch that it belongs to", Hunt::Crashes, 2000),
     (Bug::NoLock, "C9: two writers", Hunt::Crashes, 50),
     (Bug::BodiesUnchecked, "C2: checksums of bodies are ignored", Hunt::Crashes, 2000),
     (Bug::SaltIgnored, "C2: frames of other files are believed", Hunt::Crashes, 5000),

@@ -52,6 +52,12 @@ pub(crate) enum Op {
     /// Reads everything here and beside the writer.
     Read,
     Transact(Step),
+    /// Raises the counter in the metadata.
+    Raise,
+    /// The same, together with a batch of entries of these lengths.
+    RaiseWith(Vec<usize>),
+    /// A checkpoint at the end.
+    Checkpoint,
 }
 
 /// What a log runs with.
@@ -80,7 +86,7 @@ impl Setup {
 
     fn storage(&self, disk: &SimDisk) -> Arc<dyn Storage> {
         match self.bug {
-            Bug::None | Bug::DrainsRefused => disk.storage(),
+            Bug::None | Bug::DrainsRefused | Bug::CommitInParts | Bug::ValueApart => disk.storage(),
             bug => plant(disk.storage(), bug),
         }
     }
@@ -250,7 +256,10 @@ impl Rig {
             Op::Sync => {
                 let next = self.model.next();
                 let synced = self.log().sync();
-                self.note(synced, |model| model.acknowledged(next));
+                self.note(synced, |model| {
+                    model.acknowledged(next);
+                    model.counter_mut().acknowledged();
+                });
                 Ok(())
             }
             Op::Maintain => {
@@ -285,6 +294,9 @@ impl Rig {
             }
             Op::Read => self.read(),
             Op::Transact(step) => self.transact(step),
+            Op::Raise => self.raise(),
+            Op::RaiseWith(lens) => self.raise_with(lens),
+            Op::Checkpoint => self.checkpoint(),
         }
     }
 
@@ -389,7 +401,10 @@ impl Rig {
         let closed = self.log().close();
         // A process that wrote nothing leaves what was torn before it, and one that failed leaves what it tried.
         let was_closed = self.errors.is_empty() && closed.is_ok() && self.log().stats().segments_started > 0;
-        self.note(closed, |model| model.acknowledged(next));
+        self.note(closed, |model| {
+            model.acknowledged(next);
+            model.counter_mut().acknowledged();
+        });
         if self.is_dead() {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use wal_core::{Durability, Options, SyncPolicy};
 
 use crate::{
     codec::compression,
-    retention,
+    metadata, retention,
     rig::{Op, Setup},
     surroundings::options,
     transactions::Step,
@@ -255,6 +255,8 @@ pub(crate) fn workloads() -> Vec<Workload> {
                 Append(9),
             ],
         ),
+        script("metadata", always(), metadata::ops(BIG)),
+        script("metadata, unsynced", background(), metadata::ops(BIG)),
         script("retention", always(), retention::held_by_a_cursor(BIG)),
         script("retention by age", background(), retention::by_age(BIG)),
     ];
