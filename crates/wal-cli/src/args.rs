@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, completions, demo, dump, get, import, info, ls, repair, replay, tail, verify};
+use crate::{
+    append, backup, completions, demo, dump, export, get, import, info, ls, repair, replay, tail, verify,
+};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -15,6 +17,8 @@ Examples:
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
+  wal backup ./log /backup/log               a copy of a log that is in use
+  wal export ./log > log.jsonl               every entry, to be imported elsewhere
   wal completions bash                       a script that completes commands in your shell
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
@@ -41,6 +45,9 @@ pub(crate) enum Verb {
     Info(info::InfoArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
+    Backup(backup::BackupArgs),
+    Clone(backup::CloneArgs),
+    Export(export::ExportArgs),
     Import(import::ImportArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),

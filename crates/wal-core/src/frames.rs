@@ -99,7 +99,7 @@ impl EncodedFrame {
         self.first_lsn.plus(u64::from(self.count.saturating_sub(1)))
     }
 
-    /// Its bytes in transport: `docs/FORMAT.md`, section 8.
+    /// Its bytes in transport: `docs/FORMAT.md`, section 10.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         let mut bytes = Vec::new();

@@ -20,7 +20,7 @@ use crate::{
     le::Fields,
 };
 
-/// An entries frame in transport, borrowed. `docs/FORMAT.md` section 9 defines when one is valid.
+/// An entries frame in transport, borrowed. `docs/FORMAT.md` section 10 defines when one is valid.
 ///
 /// ```
 /// use wal_format::{ChecksumKind, Lsn, TransportFrame};

@@ -45,6 +45,8 @@ pub(crate) enum Op {
     /// Reads everything here and beside the writer.
     Read,
     Transact(Step),
+    /// Entries of these lengths in a frame of another log.
+    Receive(Vec<usize>),
 }
 
 /// What a log runs with.
@@ -73,7 +75,7 @@ impl Setup {
 
     fn storage(&self, disk: &SimDisk) -> Arc<dyn Storage> {
         match self.bug {
-            Bug::None | Bug::DrainsRefused => disk.storage(),
+            Bug::None | Bug::DrainsRefused | Bug::ReceivedUnchecked => disk.storage(),
             bug => plant(disk.storage(), bug),
         }
     }
@@ -271,6 +273,7 @@ impl Rig {
             }
             Op::Read => self.read(),
             Op::Transact(step) => self.transact(step),
+            Op::Receive(lens) => self.receive(lens),
         }
     }
 

@@ -256,5 +256,6 @@ pub(crate) fn workloads() -> Vec<Workload> {
         ),
     ];
     all.extend(crate::draining::workloads());
+    all.extend(crate::copying::workloads());
     all
 }
