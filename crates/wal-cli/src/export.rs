@@ -21,7 +21,7 @@ Examples:
 One JSON object a line. The first says which entries follow:
   {\"type\":\"log\",\"version\":1,\"first\":1,\"next\":4}
   {\"type\":\"entry\",\"lsn\":1,\"kind\":0,\"time\":1763625600000000000,\"payload\":\"text\"}
-  {\"type\":\"entry\",\"lsn\":2,\"kind\":7,\"time\":..,\"term\":3,\"timestamp\":-1,\"batch\":2,\"payload_base64\":\"//79\"}
+  {\"type\":\"entry\",\"lsn\":2,\"kind\":7,..,\"term\":3,\"timestamp\":-1,\"batch\":2,\"payload_base64\":\"//79\"}
   {\"type\":\"checkpoint\",\"name\":\"nightly\",\"lsn\":2,\"number\":1,\"time\":..,\"protected\":false}
   {\"type\":\"cursor\",\"name\":\"replica\",\"next\":2,\"time\":..}
   {\"type\":\"value\",\"name\":\"vote\",\"payload\":\"7\"}

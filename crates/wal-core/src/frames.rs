@@ -218,8 +218,8 @@ pub(crate) fn check_records(records: &[u8]) -> Result<(), DecodeError> {
     })
 }
 
-/// Some of the entries of a frame, laid out anew, with their transaction. Not with their metadata: whoever takes a frame
-/// apart has the state after its changes, and they might bring back an older one.
+/// Some of the entries of a frame, laid out anew, with their transaction. Not with their metadata: whoever takes a
+/// frame apart has the state after its changes, and they might bring back an older one.
 pub(crate) fn part_of(
     header: &FrameHeader,
     body: &[u8],
@@ -269,8 +269,8 @@ impl Log {
 
     /// Appends a frame of another log as it is: its checksum is verified, its entries are decoded to see that they can
     /// be, and its bytes are stored without being compressed again. It must come next:
-    /// [`expected`](AppendOptions::expected) is the frame's own LSN unless it says otherwise. Changes of the metadata in
-    /// it are carried out.
+    /// [`expected`](AppendOptions::expected) is the frame's own LSN unless it says otherwise. Changes of the metadata
+    /// in it are carried out.
     ///
     /// The frame keeps its time, unless this log has a later one already.
     ///

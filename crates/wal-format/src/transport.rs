@@ -1,4 +1,4 @@
-//! A frame on its way from one log to another: the stored body with what its header says, without the place that it had.
+//! A frame on its way from one log to another: the stored body with what its header says, without the place it had.
 //!
 //! ```text
 //!       0       1       2       3       4       5       6       7
@@ -86,8 +86,8 @@ impl<'a> TransportFrame<'a> {
         out.extend_from_slice(self.body);
     }
 
-    /// Reads and verifies the frame at the start of `bytes`, and says how long it is. Nothing is copied, and a length is
-    /// believed only after the header that holds it was verified.
+    /// Reads and verifies the frame at the start of `bytes`, and says how long it is. Nothing is copied, and a length
+    /// is believed only after the header that holds it was verified.
     ///
     /// # Errors
     ///

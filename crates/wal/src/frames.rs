@@ -43,7 +43,7 @@ impl Wal {
     ///
     /// - [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt): the frame does not verify; have it sent again.
     /// - [`ErrorKind::Conflict`](crate::ErrorKind::Conflict): another LSN comes next.
-    /// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported): its codec or its checksum is not part of this build.
+    /// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported): its codec or checksum is not part of this build.
     /// - Those of [`append`](Self::append).
     ///
     /// ```

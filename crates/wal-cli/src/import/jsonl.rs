@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use snafu::ResultExt;
 use wal::{AppendOptions, Durability, EncodedFrame, Lsn, Metadata, NewEntry, Options, SyncPolicy, Wal};
 
 use super::target::{ENTRY_LEN_MAX, Target};
