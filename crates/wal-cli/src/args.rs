@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
 use crate::{
-    append, backup, completions, demo, dump, export, get, import, info, ls, repair, replay, tail, verify,
+    append, backup, checkpoint, completions, cursors, demo, dump, export, get, import, info, ls, repair,
+    replay, retain, tail, truncate, verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -20,6 +21,7 @@ Examples:
   wal backup ./log /backup/log               a copy of a log that is in use
   wal export ./log > log.jsonl               every entry, to be imported elsewhere
   wal completions bash                       a script that completes commands in your shell
+  wal retain ./log --max-age 7d              what is old enough to go; changes nothing without --apply
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
@@ -49,6 +51,10 @@ pub(crate) enum Verb {
     Clone(backup::CloneArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Retain(retain::RetainArgs),
+    Truncate(truncate::TruncateArgs),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Cursors(cursors::CursorsArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     /// The process that `demo` kills.

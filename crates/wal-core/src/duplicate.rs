@@ -9,7 +9,7 @@ use wal_format::{
 use wal_segment::Storage;
 
 use crate::{
-    AppendOptions, Durability, Entropy, Environment, Log, LogError, Options, SyncPolicy,
+    AppendOptions, Durability, Entropy, Environment, Log, LogError, Options, Retention, SyncPolicy,
     appender::Appender,
     backup::check_empty,
     error::{EncodingSnafu, MissingLogSnafu, OutOfRangeSnafu},
@@ -110,6 +110,8 @@ fn options(of: &Options, first_lsn: Lsn) -> Options {
         background_threads: false,
         entry_len_max: BODY_LEN_MAX - 1024,
         metadata_len_max: METADATA_LEN_MAX,
+        // What is to go goes when the clone is used.
+        retention: Retention::default(),
         ..of.clone()
     }
 }

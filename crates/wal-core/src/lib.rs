@@ -42,6 +42,7 @@ mod recover;
 mod repair;
 mod replay;
 mod report;
+mod retention;
 mod salvage;
 #[cfg(feature = "serde")]
 pub mod settings;
@@ -74,6 +75,7 @@ pub use reading::BatchLimit;
 pub use repair::{RepairOptions, RepairReport, repair};
 pub use replay::{Direction, ReplayError, ReplayOptions, ReplayPoint, ReplayReport};
 pub use report::{Cut, Finding, RecoveryReport};
+pub use retention::{Pin, PinKind, PlannedRemoval, Retained, Retention, RetentionPlan, RetentionReason};
 pub use salvage::{SalvageReport, salvage};
 pub use stats::Stats;
 pub use tail::{Tail, TailFrom, TailOptions, Visibility};
