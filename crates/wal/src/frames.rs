@@ -26,6 +26,9 @@ impl Wal {
     /// was, with its checksum. A leader that ships only what it cannot lose ends the range at
     /// [`durable_lsn`](Self::durable_lsn).
     ///
+    /// A range that begins before [`first_lsn`](Self::first_lsn) is cut to what is there: a follower that needs more
+    /// than that needs a snapshot.
+    ///
     /// The last frame is given whole, although the range may end within it; of the first one only what lies in the
     /// range, without the changes of the metadata that came with it.
     #[must_use]

@@ -79,7 +79,8 @@ fn segments_that_are_complete_are_linked_and_outlive_the_log() {
     let local = |dir: &tempfile::TempDir| -> Arc<dyn Storage> {
         Arc::new(LocalStorage::open(dir.path(), LocalOptions::default()).unwrap())
     };
-    let log = open(&local(&from), &small()).unwrap();
+    let prefixed = Options { prefix: "jobs-".to_owned(), ..small() };
+    let log = open(&local(&from), &prefixed).unwrap();
     fill(&log, 1..2000);
     let report = log.backup(&local(&to)).unwrap();
     assert_eq!(report.linked, report.segments - 1);
@@ -87,7 +88,7 @@ fn segments_that_are_complete_are_linked_and_outlive_the_log() {
     log.clear().unwrap();
     log.close().unwrap();
     drop((log, from));
-    check(&open(&local(&to), &small()).unwrap(), 1, 2000);
+    check(&open(&local(&to), &prefixed).unwrap(), 1, 2000);
 }
 
 #[test]
