@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
 use crate::{
-    append, checkpoint, completions, cursors, demo, dump, get, import, info, ls, repair, replay, retain,
-    tail, truncate, verify,
+    append, backup, checkpoint, completions, cursors, demo, dump, export, get, import, info, ls, repair,
+    replay, retain, tail, truncate, verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -18,6 +18,8 @@ Examples:
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
+  wal backup ./log /backup/log               a copy of a log that is in use
+  wal export ./log > log.jsonl               every entry, to be imported elsewhere
   wal completions bash                       a script that completes commands in your shell
   wal retain ./log --max-age 7d              what is old enough to go; changes nothing without --apply
   wal demo                                   kill a writer in mid-stream, and look at what is left
@@ -45,6 +47,9 @@ pub(crate) enum Verb {
     Info(info::InfoArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
+    Backup(backup::BackupArgs),
+    Clone(backup::CloneArgs),
+    Export(export::ExportArgs),
     Import(import::ImportArgs),
     Retain(retain::RetainArgs),
     Truncate(truncate::TruncateArgs),

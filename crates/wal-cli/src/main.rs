@@ -8,6 +8,7 @@
 
 mod append;
 mod args;
+mod backup;
 mod base64;
 mod checkpoint;
 mod completions;
@@ -16,10 +17,12 @@ mod cursors;
 mod demo;
 mod dump;
 mod error;
+mod export;
 mod format;
 mod get;
 mod import;
 mod info;
+mod lines;
 mod ls;
 mod output;
 mod progress;
@@ -67,6 +70,9 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Info(args) => info::run(&args, &mut out),
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
+        Verb::Backup(args) => backup::backup(&args, &mut out),
+        Verb::Clone(args) => backup::clone(&args, &mut out),
+        Verb::Export(args) => export::run(&args, &mut out),
         Verb::Import(args) => import::run(&args, &mut out),
         Verb::Completions(args) => completions::run(&args, &mut out),
         Verb::Retain(args) => retain::run(&args, &mut out),

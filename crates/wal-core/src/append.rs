@@ -99,10 +99,10 @@ impl Engine {
 
     fn draft<'a>(&self, body: &'a [u8], codec: u8, shape: BodyShape, metadata: &'a [u8]) -> Draft<'a> {
         let body_crc = self.options.checksum.of(body);
-        Draft { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata }
+        Draft { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata, time: None }
     }
 
-    fn append_draft(
+    pub(crate) fn append_draft(
         &self,
         draft: &Draft<'_>,
         payload_len: usize,
@@ -125,7 +125,7 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let Terms { expected, patience, .. } = *terms;
-        let now = self.clock.now();
+        let now = draft.time.unwrap_or_else(|| self.clock.now());
         let mut until = None;
         loop {
             let appender = self.lock_appender(patience)?;
@@ -267,7 +267,7 @@ impl Engine {
         }
     }
 
-    fn check_len(&self, len: usize) -> Result<(), LogError> {
+    pub(crate) fn check_len(&self, len: usize) -> Result<(), LogError> {
         let max = u64::from(self.options.entry_len_max);
         if len as u64 > max { TooLargeSnafu { len: len as u64, max }.fail() } else { Ok(()) }
     }

@@ -74,13 +74,15 @@ pub(crate) struct Draft<'a> {
     pub(crate) shape: BodyShape,
     /// Records in the body that change the metadata.
     pub(crate) metadata: &'a [u8],
+    /// When it was appended to the log that it comes from. Default: now.
+    pub(crate) time: Option<u64>,
 }
 
 impl<'a> Draft<'a> {
     /// A control frame.
     pub(crate) fn control(kind: FrameKind, body: &'a [u8], checksum: ChecksumKind) -> Self {
         let shape = BodyShape { count: 0, columns: 0, entry_kind: 0 };
-        Self { kind, body, body_crc: checksum.of(body), codec: 0, shape, metadata: &[] }
+        Self { kind, body, body_crc: checksum.of(body), codec: 0, shape, metadata: &[], time: None }
     }
 
     /// Finding room for it.

@@ -5,11 +5,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    EntriesBuilder, EntriesRef, FIRST_FRAME, FrameHeader, FrameKind, Lsn, Metadata, NewEntry, Opening,
-    Position, Predecessor, SegmentKey,
+    FIRST_FRAME, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position, Predecessor, SegmentKey,
 };
 use wal_segment::{FrameReader, LoadedFrame, Segment};
 
@@ -18,8 +16,9 @@ use crate::{
     appender::{Appender, CONTROL_RESERVE, Draft, Tail, padded},
     chunk::{CHUNK_LEN, Chunk},
     engine::Engine,
-    error::{DECODE, EncodingSnafu},
+    error::EncodingSnafu,
     events,
+    frames::part_of,
     prepare::Prepared,
     stats::add,
 };
@@ -185,22 +184,8 @@ impl Copy<'_> {
             return Ok(());
         }
         let body = self.engine.payloads.decode(frame.header.codec, frame.body.clone())?;
-        let context = EncodingSnafu { operation: DECODE };
-        let header = &frame.header;
-        let entries =
-            EntriesRef::parse(header.count, header.columns, header.entry_kind, &body).context(context)?;
-        let mut kept = EntriesBuilder::default();
-        for entry in entries.iter().take(count as usize) {
-            let entry = entry.context(context)?;
-            let (kind, term, timestamp) = (entry.kind, entry.term, entry.timestamp);
-            kept.push(&NewEntry { payload: entry.payload, kind, term, timestamp }).context(context)?;
-        }
-        if let Some(id) = entries.transaction() {
-            kept.set_transaction(id);
-        }
         // Not its metadata: the opening has the state after all changes, and this would bring back an older one.
-        let mut body = Vec::new();
-        let shape = kept.finish(&mut body);
+        let (shape, body) = part_of(&frame.header, &body, 0..u32::try_from(count).unwrap_or(u32::MAX))?;
         let header = FrameHeader {
             count: shape.count,
             columns: shape.columns,
@@ -208,7 +193,7 @@ impl Copy<'_> {
             codec: 0,
             ..frame.header
         };
-        self.frame(&header, &Bytes::from(body))
+        self.frame(&header, &body)
     }
 
     fn frame(&mut self, from: &FrameHeader, body: &[u8]) -> Result<(), LogError> {

@@ -7,6 +7,7 @@
 
 mod append;
 mod appender;
+mod backup;
 mod begin;
 mod checkpoint;
 mod chunk;
@@ -16,12 +17,14 @@ mod commit;
 mod cursor;
 mod cuts;
 mod driver;
+mod duplicate;
 mod engine;
 mod entry;
 mod error;
 mod events;
 mod examine;
 mod flush;
+mod frames;
 pub mod human;
 mod iter;
 mod log;
@@ -53,12 +56,15 @@ mod transaction;
 mod truncate;
 mod view;
 
+pub use backup::BackupReport;
 pub use checkpoint::{Checkpoint, CheckpointOptions};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use cursor::CursorInfo;
+pub use duplicate::CloneReport;
 pub use entry::{Entry, EntryRef};
 pub use error::LogError;
 pub use examine::{Examination, examine};
+pub use frames::{EncodedFrame, Frames};
 pub use iter::Iter;
 pub use log::{AppendOptions, Log, SegmentSummary};
 pub use metadata::user_value;

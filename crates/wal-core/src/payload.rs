@@ -20,6 +20,10 @@ impl Payloads {
         Ok(Self { codecs, settings })
     }
 
+    pub(crate) const fn codecs(&self) -> &Codecs {
+        &self.codecs
+    }
+
     /// Compresses a body into `scratch` when that pays; the codec id says whether it did.
     pub(crate) fn encode<'a>(
         &self,

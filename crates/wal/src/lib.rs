@@ -46,6 +46,8 @@
 //!   through a callback, in batches, removed once accepted if asked.
 //! - [`Wal::get_many`], [`Wal::get_range`], [`Wal::lsn_at_time`], [`Wal::range_by_time`], [`Wal::headers`]: other ways
 //!   to read.
+//! - [`Wal::backup`] and [`Wal::clone_to`]: the same log elsewhere, and a new one with the same entries.
+//! - [`Wal::frames`] and [`Wal::append_frame`]: what a leader sends to its followers, verified and stored verbatim.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
 //! - [`Config`]: settings from files and environment variables, with sizes and durations for people ([`human`]).
 //! - [`RecoveryReport`]: what opening the log found.
@@ -76,6 +78,7 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod batch;
 mod builder;
 mod checkpoint;
@@ -83,6 +86,7 @@ mod config;
 mod cursor;
 mod deadline;
 mod error;
+mod frames;
 mod iter;
 mod meta;
 pub mod oplog;
@@ -107,6 +111,7 @@ pub use config::Config;
 pub use config::{ConfigError, SettingError};
 pub use cursor::Cursor;
 pub use error::{Error, ErrorKind, Outcome};
+pub use frames::Frames;
 pub use iter::Iter;
 pub use reading::Headers;
 pub use repair::RepairOptions;
@@ -125,14 +130,16 @@ pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWa
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Direction,
-    Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo, Options, Pin, PinKind,
-    PlannedRemoval, RecoveryMode, RecoveryReport, RepairReport, ReplayOptions, ReplayPoint, ReplayReport,
-    Retained, Retention, RetentionPlan, RetentionReason, SalvageReport, SegmentSummary, Stats, SyncPolicy,
-    SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState,
-    Truncation, Visibility, WhenFull, human,
+    AppendOptions, AppendTime, BackupReport, BatchLimit, Checkpoint, CheckpointOptions, Clock, CloneReport,
+    CursorInfo, Cut, Direction, Durability, EncodedFrame, Entropy, Entry, EntryRef, Examination, Finding,
+    FrameInfo, Options, Pin, PinKind, PlannedRemoval, RecoveryMode, RecoveryReport, RepairReport,
+    ReplayOptions, ReplayPoint, ReplayReport, Retained, Retention, RetentionPlan, RetentionReason,
+    SalvageReport, SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions,
+    TransactionId, TransactionOptions, TransactionState, Truncation, Visibility, WhenFull, human,
 };
-pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
+pub use wal_format::{
+    ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,
+};
 pub use wal_segment::ReadMode;
 
 /// The example in the README is compiled and run.

@@ -7,6 +7,7 @@
 
 mod append;
 mod config;
+mod copying;
 mod damage;
 mod demo;
 mod import;

@@ -52,6 +52,8 @@ pub(crate) enum Op {
     /// Reads everything here and beside the writer.
     Read,
     Transact(Step),
+    /// Entries of these lengths in a frame of another log.
+    Receive(Vec<usize>),
     /// Raises the counter in the metadata.
     Raise,
     /// The same, together with a batch of entries of these lengths.
@@ -86,7 +88,11 @@ impl Setup {
 
     fn storage(&self, disk: &SimDisk) -> Arc<dyn Storage> {
         match self.bug {
-            Bug::None | Bug::DrainsRefused | Bug::CommitInParts | Bug::ValueApart => disk.storage(),
+            Bug::None
+            | Bug::DrainsRefused
+            | Bug::CommitInParts
+            | Bug::ValueApart
+            | Bug::ReceivedUnchecked => disk.storage(),
             bug => plant(disk.storage(), bug),
         }
     }
@@ -294,6 +300,7 @@ impl Rig {
             }
             Op::Read => self.read(),
             Op::Transact(step) => self.transact(step),
+            Op::Receive(lens) => self.receive(lens),
             Op::Raise => self.raise(),
             Op::RaiseWith(lens) => self.raise_with(lens),
             Op::Checkpoint => self.checkpoint(),

@@ -4,6 +4,7 @@
 
 mod basic;
 mod bits;
+mod copying;
 mod damage;
 mod following;
 mod health;
