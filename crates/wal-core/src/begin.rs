@@ -14,14 +14,13 @@ use wal_format::{
 use wal_segment::{FrameReader, LoadedFrame, Segment};
 
 use crate::{
-    LogError,
+    DeletionReason, LogError,
     appender::{Appender, CONTROL_RESERVE, Draft, Tail, padded},
     chunk::{CHUNK_LEN, Chunk},
     engine::Engine,
     error::{DECODE, EncodingSnafu},
-    events,
+    events::Span,
     prepare::Prepared,
-    stats::add,
 };
 
 /// Frames of an inherited segment that are copied into the new one.
@@ -77,7 +76,7 @@ impl Engine {
         let prepared = self.take_prepared(begin_len(appender, &beginning, room))?;
         self.begin(appender, &beginning, &prepared)?;
         *self.inheritance.lock() = Inheritance::None;
-        self.sweep(appender.active());
+        self.sweep(appender.active(), DeletionReason::Superseded);
         Ok(())
     }
 
@@ -102,6 +101,7 @@ impl Engine {
         beginning: &Beginning,
         prepared: &Prepared,
     ) -> Result<(), LogError> {
+        let _span = Span::rotate(&self.directory);
         let segment = Arc::new(prepared.segment(beginning.base));
         let mut tail = Tail::at_start(Arc::clone(&segment), prepared.capacity);
         let opening = Opening {
@@ -123,10 +123,9 @@ impl Engine {
         }
         let tail = copy.finish()?;
         self.publish(&tail, &opening_frame)?;
-        events::rotated(&segment, tail.capacity);
+        self.rotated(&segment, tail.capacity);
         appender.tail = Some(tail);
         self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
-        add(&self.stats.segments_started, 1);
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod error;
 mod events;
 mod examine;
 mod flush;
+mod hooks;
 pub mod human;
 mod iter;
 mod log;
@@ -58,6 +59,7 @@ pub use cursor::CursorInfo;
 pub use entry::{Entry, EntryRef};
 pub use error::LogError;
 pub use examine::{Examination, examine};
+pub use hooks::{CommitEvent, Hooks, LogEvent};
 pub use iter::Iter;
 pub use log::{AppendOptions, Log, SegmentSummary};
 pub use metadata::user_value;
@@ -69,7 +71,10 @@ pub use repair::{RepairOptions, RepairReport, repair};
 pub use replay::{Direction, ReplayError, ReplayOptions, ReplayPoint, ReplayReport};
 pub use report::{Cut, Finding, RecoveryReport};
 pub use salvage::{SalvageReport, salvage};
-pub use stats::Stats;
+pub use stats::{
+    CursorLag, Deleted, DeletionReason, Family, Histogram, MetricKind, MetricValue, RecoveryStats, Sample,
+    Stats,
+};
 pub use tail::{Tail, TailFrom, TailOptions, Visibility};
 pub use ticket::Ticket;
 pub use time::AppendTime;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use wal_format::{FileName, SegmentId};
 use wal_segment::SegmentError;
 
-use crate::{engine::Engine, events, stats::add};
+use crate::{DeletionReason, LogEvent, engine::Engine, events};
 
 /// Files that were removed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,11 +22,16 @@ impl Engine {
     ///
     /// What cannot be removed now is not part of the log either: the next sweep, or the next writer, tries again. Only
     /// when the directory cannot be synced is the log in doubt, and then it is poisoned.
-    pub(crate) fn sweep(&self, active: Option<SegmentId>) -> Swept {
+    pub(crate) fn sweep(&self, active: Option<SegmentId>, reason: DeletionReason) -> Swept {
         let Some(active) = active else { return Swept::default() };
         let (removed, swept) = self.remove_dead(active).unwrap_or_default();
         if removed > 0 {
             events::removed(&self.directory, removed);
+        }
+        let Swept { segments, bytes } = swept;
+        if segments > 0 {
+            self.stats.retention_deleted(reason, segments, bytes);
+            self.tell_hooks(|| LogEvent::Removed { reason, segments, bytes });
         }
         if removed > 0
             && let Err(error) = self.directory.sync_names()
@@ -57,7 +62,6 @@ impl Engine {
             swept.segments += u64::from(segment.is_some());
             swept.bytes += len.unwrap_or(0);
         }
-        add(&self.stats.segments_removed, swept.segments);
         Ok((removed, swept))
     }
 }

@@ -10,14 +10,14 @@ use wal_format::{Close, CloseState, FrameKind, Lsn, Predecessor, Seal, Trim};
 use wal_segment::{FrameReader, SegmentError};
 
 use crate::{
-    LogError,
+    DeletionReason, LogError,
     appender::{Appender, Draft, Reserve, Tail, padded},
     begin::{Beginning, Carried, Inheritance, begin_len},
     checkpoint::drop_beyond,
     cursor::clamp_beyond,
     engine::Engine,
     error::{CutOffSnafu, EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
-    events,
+    events::Span,
     flush::Writer,
     open::frame_before,
     patience::Terms,
@@ -64,6 +64,7 @@ impl Engine {
     }
 
     fn trim(&self, first: Lsn) -> Result<Truncation, LogError> {
+        let _span = Span::retention(&self.directory);
         let began = self.first_retained();
         let before = {
             let mut appender = self.appender.lock();
@@ -91,9 +92,9 @@ impl Engine {
             self.show_trim(&appender);
             appender.active()
         };
-        events::truncated(&self.directory, "before", first);
+        self.truncated(DeletionReason::Trimmed, first);
         let entries = self.first_retained().since(began).unwrap_or(0);
-        Ok(Truncation { entries, ..Truncation::from(self.sweep(active)) })
+        Ok(Truncation { entries, ..Truncation::from(self.sweep(active, DeletionReason::Trimmed)) })
     }
 
     /// The frames of all trims so far are durable: readers learn of them, one included whose call failed because its
@@ -128,9 +129,10 @@ impl Engine {
         let beginning = self.cut_at(next, &appender)?;
         let (checkpoints, cursors) = self.change_history(&mut writer, &mut appender, &beginning, next)?;
         self.cuts.cut(next);
-        events::truncated(&self.directory, "from", next);
+        self.truncated(DeletionReason::Cut, next);
         let entries = end.since(next).unwrap_or(0);
-        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(self.sweep(appender.active())) })
+        let swept = self.sweep(appender.active(), DeletionReason::Cut);
+        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(swept) })
     }
 
     /// Removes all entries; the next append gets the LSN `next`, or the one it would have got. Durable on return.
@@ -156,9 +158,10 @@ impl Engine {
         if next < end {
             self.cuts.cut(next);
         }
-        events::truncated(&self.directory, "all", next);
+        self.truncated(DeletionReason::Cleared, next);
         let entries = end.since(began).unwrap_or(0);
-        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(self.sweep(appender.active())) })
+        let swept = self.sweep(appender.active(), DeletionReason::Cleared);
+        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(swept) })
     }
 
     /// Goes on in a new segment that begins as given. Everything appended so far must be durable. Returns the names of
@@ -262,7 +265,7 @@ impl Engine {
         if let Some(preparer) = &self.preparer {
             preparer.close();
         }
-        events::closed(&self.directory, closed.is_ok());
+        self.told_closed(closed.is_ok());
         closed
     }
 

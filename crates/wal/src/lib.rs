@@ -47,7 +47,8 @@
 //!   to read.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
 //! - [`Config`]: settings from files and environment variables, with sizes and durations for people ([`human`]).
-//! - [`RecoveryReport`]: what opening the log found.
+//! - [`RecoveryReport`]: what opening the log found. [`Wal::stats`], [`WalBuilder::on_commit`] and
+//!   [`WalBuilder::on_event`]: what it does since.
 //!
 //! # What is durable when
 //!
@@ -71,7 +72,9 @@
 //!   `yaml` and `json` bring them from files ([`Config`]).
 //! - `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
 //! - `stream` makes a [`Tail`] a `futures_core::Stream`.
-//! - `tracing` brings events for a subscriber.
+//! - `tracing` brings events and spans for a subscriber.
+//! - `metrics`, `opentelemetry` and `prometheus` publish what a log counts ([`metrics`]); [`Stats::to_openmetrics`]
+//!   does so without any of them.
 
 #![forbid(unsafe_code)]
 
@@ -84,6 +87,7 @@ mod deadline;
 mod error;
 mod iter;
 mod meta;
+pub mod metrics;
 pub mod oplog;
 mod reading;
 mod repair;
@@ -123,11 +127,12 @@ pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWa
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Direction,
-    Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo, Options, RecoveryMode,
-    RecoveryReport, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, SalvageReport, SegmentSummary,
-    Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions,
-    TransactionState, Truncation, Visibility, WhenFull, human,
+    AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CommitEvent, CursorInfo,
+    CursorLag, Cut, Deleted, DeletionReason, Direction, Durability, Entropy, Entry, EntryRef, Examination,
+    Family, Finding, FrameInfo, Histogram, LogEvent, MetricKind, MetricValue, Options, RecoveryMode,
+    RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, SalvageReport,
+    Sample, SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions,
+    TransactionId, TransactionOptions, TransactionState, Truncation, Visibility, WhenFull, human,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;
