@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, completions, demo, dump, get, import, info, ls, repair, replay, tail, verify};
+use crate::{
+    append, bench, completions, demo, dump, get, import, info, ls, repair, replay, stats, tail, top, verify,
+};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -12,6 +14,9 @@ Examples:
   wal get ./log 42                           the bytes of one entry
   wal tail ./log -f                          the last entries, and those that come
   wal info ./log                             where the log begins and ends, and how it ended
+  wal top ./log                              watch it grow
+  wal stats ./log --openmetrics              numbers for Prometheus
+  wal bench .                                how fast a log is on this disk
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
@@ -39,9 +44,12 @@ pub(crate) enum Verb {
     Replay(replay::ReplayArgs),
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
+    Stats(stats::StatsArgs),
+    Top(top::TopArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
     Import(import::ImportArgs),
+    Bench(bench::BenchArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     /// The process that `demo` kills.

@@ -9,6 +9,7 @@
 mod append;
 mod args;
 mod base64;
+mod bench;
 mod completions;
 mod config;
 mod demo;
@@ -24,8 +25,10 @@ mod progress;
 mod repair;
 mod replay;
 mod size;
+mod stats;
 mod table;
 mod tail;
+mod top;
 mod verify;
 
 use std::process::ExitCode;
@@ -60,6 +63,9 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Replay(args) => replay::run(&args, &mut out),
         Verb::Ls(args) => ls::run(&args, &mut out),
         Verb::Info(args) => info::run(&args, &mut out),
+        Verb::Stats(args) => stats::run(&args, &mut out),
+        Verb::Top(args) => top::run(&args, &mut out),
+        Verb::Bench(args) => bench::run(&args, &mut out),
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
         Verb::Import(args) => import::run(&args, &mut out),

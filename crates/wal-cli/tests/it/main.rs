@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod append;
+mod bench;
 mod config;
 mod damage;
 mod demo;
@@ -14,5 +15,6 @@ mod processes;
 mod reading;
 mod repair;
 mod replay;
+mod stats;
 mod support;
 mod tail;

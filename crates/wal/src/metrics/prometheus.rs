@@ -84,15 +84,10 @@ fn value(metric: &mut MetricEncoder<'_>, kind: MetricKind, value: &MetricValue) 
         MetricValue::Integer(value) => metric.encode_gauge(value),
         MetricValue::Real(value) => metric.encode_gauge(value),
         MetricValue::Distribution { buckets, sum } => {
-            // Not cumulative here, and the last bound is the greatest number there is.
+            // Not cumulative here.
             let mut below = 0;
-            let counts: Vec<(f64, u64)> = buckets
-                .iter()
-                .map(|(bound, count)| {
-                    let bound = if bound.is_finite() { *bound } else { f64::MAX };
-                    (bound, count - std::mem::replace(&mut below, *count))
-                })
-                .collect();
+            let own = |(bound, count): &(f64, u64)| (*bound, count - std::mem::replace(&mut below, *count));
+            let counts: Vec<(f64, u64)> = buckets.iter().map(own).collect();
             metric.encode_histogram::<NoLabels>(*sum, below, &counts, None)
         }
         _ => Ok(()),

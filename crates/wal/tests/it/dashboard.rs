@@ -18,7 +18,7 @@ fn strings<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
 }
 
 #[test]
-fn the_dashboard_asks_only_for_series_that_exist_and_for_most_of_them() {
+fn the_dashboard_asks_only_for_series_that_exist() {
     let dashboard: Value = serde_json::from_str(include_str!("../../../../docs/grafana.json")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let wal = Wal::open(dir.path()).unwrap();
@@ -40,8 +40,6 @@ fn the_dashboard_asks_only_for_series_that_exist_and_for_most_of_them() {
     let asked: BTreeSet<String> = words.filter(|word| word.starts_with("wal_")).map(str::to_owned).collect();
     let unknown: Vec<_> = asked.difference(&exist).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
-    let left: Vec<_> = exist.difference(&asked).filter(|name| !name.contains("replay")).collect();
-    assert!(left.len() < 16, "not on the dashboard: {left:?}");
     for text in expressions {
         let balanced = |open, close| text.matches(open).count() == text.matches(close).count();
         assert!(balanced('(', ')') && balanced('{', '}') && balanced('[', ']'), "{text}");
