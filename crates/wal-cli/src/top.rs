@@ -19,9 +19,8 @@ Examples:
   wal top ./log                              until interrupted
   wal top ./log --interval 5s | tee top.txt  one line each time, where there is no terminal
 
-Looks at the files, takes no lock and changes nothing: the writer does not notice. `durable` is what the files prove, and
-a writer proves the durability of its last sync with its next write: while it writes, the lag shown is greater than its
-own.";
+Looks at the files, takes no lock and changes nothing: the writer does not notice. `unproven` are entries that the files
+do not prove durable. A writer proves its last sync with its next write, so most of them are durable already.";
 
 /// Watch a log that another process writes: rates, segments, consumers
 #[derive(Debug, clap::Args)]

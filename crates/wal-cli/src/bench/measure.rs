@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -36,6 +36,15 @@ impl Measured {
         Self { count: times.len() as u64, elapsed, times, per_sync: None }
     }
 
+    /// The two together.
+    pub(super) fn join(&mut self, mut other: Self) {
+        self.count += other.count;
+        self.elapsed += other.elapsed;
+        self.times.append(&mut other.times);
+        self.times.sort_unstable();
+        self.per_sync = other.per_sync.or(self.per_sync);
+    }
+
     pub(super) fn per_second(&self) -> f64 {
         self.count as f64 / self.elapsed.as_secs_f64().max(1e-9)
     }
@@ -48,29 +57,45 @@ impl Measured {
 }
 
 /// The floor: each record is written behind the one before and synced, into space that is initialised.
-pub(super) fn raw(path: &Path, payload: &[u8], time: Duration) -> Result<Measured, Failure> {
-    let mut record = payload.to_vec();
-    record.resize((payload.len() + HEADER).next_multiple_of(8), 1);
-    let measure = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        let zeros = vec![0; 1 << 20];
-        (0..RAW_LEN / zeros.len() as u64).try_for_each(|_| file.write_all(&zeros))?;
-        file.sync_all()?;
-        let mut offset = 0;
+#[derive(Debug)]
+pub(super) struct Raw {
+    path: PathBuf,
+    file: File,
+    record: Vec<u8>,
+    offset: u64,
+}
+
+impl Raw {
+    pub(super) fn create(path: &Path, payload: &[u8]) -> Result<Self, Failure> {
+        let mut record = payload.to_vec();
+        record.resize((payload.len() + HEADER).next_multiple_of(8), 1);
+        let create = || {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+            let zeros = vec![0; 1 << 20];
+            (0..RAW_LEN / zeros.len() as u64).try_for_each(|_| file.write_all(&zeros))?;
+            file.sync_all()?;
+            Ok::<_, io::Error>(file)
+        };
+        let file = create().context(FileSnafu { operation: "create", path })?;
+        Ok(Self { path: path.to_owned(), file, record, offset: 0 })
+    }
+
+    pub(super) fn run(&mut self, time: Duration) -> Result<Measured, Failure> {
         let (start, mut times) = (Instant::now(), Vec::new());
         while times.is_empty() || start.elapsed() < time {
             let begun = Instant::now();
-            write_at(&mut file, offset, &record)?;
-            file.sync_data()?;
+            let written = write_at(&mut self.file, self.offset, &self.record);
+            let synced = written.and_then(|()| self.file.sync_data());
+            synced.context(FileSnafu { operation: "write to", path: &self.path })?;
             times.push(begun.elapsed());
-            offset += record.len() as u64;
-            if offset + record.len() as u64 > RAW_LEN {
-                offset = 0;
+            let len = self.record.len() as u64;
+            self.offset += len;
+            if self.offset + len > RAW_LEN {
+                self.offset = 0;
             }
         }
-        Ok::<_, io::Error>(Measured::of(times, start.elapsed()))
-    };
-    measure().context(FileSnafu { operation: "measure writes to", path })
+        Ok(Measured::of(times, start.elapsed()))
+    }
 }
 
 fn write_at(file: &mut File, offset: u64, bytes: &[u8]) -> io::Result<()> {
