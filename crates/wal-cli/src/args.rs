@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
 use crate::{
-    append, bench, completions, demo, dump, get, import, info, ls, repair, replay, stats, tail, top, verify,
+    append, bench, checkpoint, completions, cursors, demo, dump, get, import, info, ls, repair, replay,
+    retain, stats, tail, top, truncate, verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -21,6 +22,7 @@ Examples:
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
   wal completions bash                       a script that completes commands in your shell
+  wal retain ./log --max-age 7d              what is old enough to go; changes nothing without --apply
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
@@ -50,6 +52,10 @@ pub(crate) enum Verb {
     Repair(repair::RepairArgs),
     Import(import::ImportArgs),
     Bench(bench::BenchArgs),
+    Retain(retain::RetainArgs),
+    Truncate(truncate::TruncateArgs),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Cursors(cursors::CursorsArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     /// The process that `demo` kills.

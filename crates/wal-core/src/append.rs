@@ -25,18 +25,34 @@ pub(crate) struct Stamped {
     pub(crate) first: Lsn,
     pub(crate) last: Lsn,
     pub(crate) tick: Tick,
-    /// Whether enough waits in memory that it should be written now.
-    chunk_full: bool,
-    age: Age,
+    due: Due,
 }
 
-/// How things stand with the entries that no sync has covered.
-#[derive(Clone, Copy, Debug, Default)]
-struct Age {
-    /// This is the first of them: an interval begins.
-    first: bool,
-    /// The oldest is too old.
-    overdue: bool,
+/// What an append found to be due. A whole word: what is handed on by every append is copied faster in words than in
+/// bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Due(u64);
+
+impl Due {
+    const NOTHING: Self = Self(0);
+    /// The first entry that no sync has covered: an interval begins.
+    const INTERVAL: Self = Self(1);
+    /// The oldest of them is too old.
+    const SYNC: Self = Self(1 << 1);
+    /// Enough waits in memory that it should be written now.
+    const WRITE: Self = Self(1 << 2);
+
+    const fn when(self, is_due: bool) -> Self {
+        if is_due { self } else { Self::NOTHING }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 impl Engine {
@@ -122,7 +138,7 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let stamped = self.place(draft, payload_len, Reserve::Keep, terms)?;
-        self.wake_driver(stamped.age.first);
+        self.wake_driver(stamped.due.has(Due::INTERVAL));
         self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
@@ -191,46 +207,57 @@ impl Engine {
                 self.have_done(draft.errand(), patience, "start a segment")?;
             }
             Room::Next => {
-                let len = segment_len_for(&appender, draft.body.len());
-                match self.preparer()?.take(len) {
-                    Some(successor) => self.roll(&mut appender, successor, now)?,
-                    None => {
-                        drop(appender);
-                        self.have_done(draft.errand(), patience, "prepare a segment")?;
-                    }
+                if self.next_segment(appender, draft.body.len(), now)?.is_some() {
+                    self.have_done(draft.errand(), patience, "prepare a segment")?;
                 }
             }
         }
         Ok(None)
     }
 
+    /// Goes on in the next segment if it is ready. Otherwise says how long it must be, and lets go of the lock.
+    pub(crate) fn next_segment(
+        &self,
+        mut appender: MutexGuard<'_, Appender>,
+        body_len: usize,
+        now: u64,
+    ) -> Result<Option<u64>, LogError> {
+        let len = segment_len_for(&appender, body_len);
+        match self.preparer()?.take(len) {
+            Some(successor) => self.roll(&mut appender, successor, now).map(|()| None),
+            None => Ok(Some(len)),
+        }
+    }
+
+    #[inline]
     pub(crate) fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {
         let first = appender.stamp(draft, now);
         let last = first.plus(u64::from(draft.shape.count.saturating_sub(1)));
         self.marks.set_next(appender.next);
-        let mut age = Age::default();
+        let mut due = Due::WRITE.when(appender.queued >= CHUNK_LEN);
         if self.options.sync.interval().is_some() && draft.shape.count > 0 {
-            age = self.note_unsynced(appender);
+            due = due.and(self.note_unsynced(appender));
         }
         if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.offset >= tail.prepare_at) {
             tail.prepare_at = u64::MAX;
             self.ask_for_chores();
         }
-        Stamped { first, last, tick: appender.tick, chunk_full: appender.queued >= CHUNK_LEN, age }
+        Stamped { first, last, tick: appender.tick, due }
     }
 
     /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then, unless a sync
     /// is under way: it may hang.
-    fn note_unsynced(&self, appender: &mut Appender) -> Age {
+    fn note_unsynced(&self, appender: &mut Appender) -> Due {
         let oldest = appender.oldest_unsynced();
         if oldest.is_some() && appender.syncing_since.is_none() && !appender.tick.is_multiple_of(64) {
-            return Age::default();
+            return Due::NOTHING;
         }
         let now = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
         let first = appender.unsynced_since.is_none();
         appender.unsynced_since.get_or_insert(now);
         let age = u128::from(now.saturating_sub(oldest.unwrap_or(now)));
-        Age { first, overdue: age > self.options.unsynced_age_max.as_nanos() }
+        let is_overdue = age > self.options.unsynced_age_max.as_nanos();
+        Due::INTERVAL.when(first).and(Due::SYNC.when(is_overdue))
     }
 
     fn roll(
@@ -253,11 +280,13 @@ impl Engine {
         let Terms { durability, patience, .. } = *terms;
         match durability {
             // What was overdue was waited for before.
-            _ if stamped.age.overdue && patience == Patience::Endless => self.commit.wait(self, stamped.tick),
+            _ if stamped.due.has(Due::SYNC) && patience == Patience::Endless => {
+                self.commit.wait(self, stamped.tick)
+            }
             Durability::Durable => self.wait_durable(stamped.tick, patience),
             Durability::Written if self.marks.written() >= stamped.tick => Ok(()),
             Durability::Written => self.have_done(Errand::WriteUpTo(stamped.tick), patience, "write"),
-            Durability::Buffered if !stamped.chunk_full => Ok(()),
+            Durability::Buffered if !stamped.due.has(Due::WRITE) => Ok(()),
             Durability::Buffered if patience == Patience::Endless => {
                 add(&self.stats.flushes_full, 1);
                 self.write_if_free()

@@ -76,7 +76,7 @@ impl Engine {
         let prepared = self.take_prepared(begin_len(appender, &beginning, room))?;
         self.begin(appender, &beginning, &prepared)?;
         *self.inheritance.lock() = Inheritance::None;
-        self.sweep(appender.active(), DeletionReason::Superseded);
+        self.sweep(appender.active(), &|_| DeletionReason::Superseded);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
-//! Locks are taken in this order, any of them may be left out: `admin`, `writer`, `appender`, then one of the small
-//! ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O
-//! happens under `writer`; under `appender` only when a segment is started after an open or a truncation.
+//! Locks are taken in this order, any of them may be left out: `admin`, `keeper`, `writer`, `appender`, then one of the
+//! small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File
+//! I/O happens under `writer`; under `appender` only when a segment is started after an open or a truncation.
 
 use std::{
     sync::{
@@ -31,6 +31,7 @@ use crate::{
     patience::Errands,
     payload::Payloads,
     prepare::{PrepareError, Preparer},
+    retention::Keeper,
     stats::Counters,
     transaction::Registry,
     view::View,
@@ -45,6 +46,8 @@ pub(crate) struct Engine {
     pub(crate) report: RecoveryReport,
     /// Held by operations that change history: truncation, trimming, closing.
     pub(crate) admin: Mutex<()>,
+    /// Held while retention looks at the segments.
+    pub(crate) keeper: Mutex<Keeper>,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) appender: Mutex<Appender>,
     pub(crate) marks: Marks,
@@ -93,7 +96,9 @@ impl Engine {
     pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
         let commit = CommitQueue::with_window(parts.options.group_window);
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
+        let Appender { time, next, .. } = parts.appender;
         Ok(Self {
+            keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
             options: parts.options,
             directory: parts.directory,

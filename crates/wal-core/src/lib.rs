@@ -40,6 +40,7 @@ mod recover;
 mod repair;
 mod replay;
 mod report;
+mod retention;
 mod salvage;
 #[cfg(feature = "serde")]
 pub mod settings;
@@ -70,6 +71,7 @@ pub use reading::BatchLimit;
 pub use repair::{RepairOptions, RepairReport, repair};
 pub use replay::{Direction, ReplayError, ReplayOptions, ReplayPoint, ReplayReport};
 pub use report::{Cut, Finding, RecoveryReport};
+pub use retention::{Pin, PinKind, PlannedRemoval, Retained, Retention, RetentionPlan, RetentionReason};
 pub use salvage::{SalvageReport, salvage};
 pub use stats::{
     CursorLag, Deleted, DeletionReason, Family, Histogram, MetricKind, MetricValue, RecoveryStats, Sample,

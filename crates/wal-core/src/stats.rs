@@ -156,6 +156,8 @@ pub enum DeletionReason {
     Cleared,
     /// A newer segment has what they held.
     Superseded,
+    /// Retention: their entries were not to be kept.
+    KeepFrom,
     /// Retention: their entries were too old.
     Age,
     /// Retention: the log was too large.
@@ -166,8 +168,16 @@ pub enum DeletionReason {
 
 impl DeletionReason {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Trimmed, Self::Cut, Self::Cleared, Self::Superseded, Self::Age, Self::Size, Self::Count];
+    pub const ALL: [Self; 8] = [
+        Self::Trimmed,
+        Self::Cut,
+        Self::Cleared,
+        Self::Superseded,
+        Self::KeepFrom,
+        Self::Age,
+        Self::Size,
+        Self::Count,
+    ];
 
     /// As a label.
     #[must_use]
@@ -177,6 +187,7 @@ impl DeletionReason {
             Self::Cut => "cut",
             Self::Cleared => "cleared",
             Self::Superseded => "superseded",
+            Self::KeepFrom => "keep_from",
             Self::Age => "age",
             Self::Size => "size",
             Self::Count => "count",

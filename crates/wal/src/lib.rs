@@ -39,6 +39,7 @@
 //! - [`oplog`]: puts and deletes under keys, with replay behind a snapshot: the log of an embedded database.
 //! - [`AppendOptions::timeout`], [`Wal::try_append`], [`Options::when_full`] and [`Wal::close_timeout`]: not waiting
 //!   for a disk as long as it takes.
+//! - [`Retention`] and [`Wal::retain`]: what is removed from the front by itself, and what is kept for whom.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`Wal::tail`] and [`Tail`]: follow the log, in this process or in another one. [`Wal::replay`]: every entry
@@ -92,6 +93,7 @@ pub mod oplog;
 mod reading;
 mod repair;
 mod replay;
+mod retention;
 mod salvage;
 pub mod storage;
 mod tail;
@@ -129,10 +131,11 @@ pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
     AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CommitEvent, CursorInfo,
     CursorLag, Cut, Deleted, DeletionReason, Direction, Durability, Entropy, Entry, EntryRef, Examination,
-    Family, Finding, FrameInfo, Histogram, LogEvent, MetricKind, MetricValue, Options, RecoveryMode,
-    RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, SalvageReport,
-    Sample, SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions,
-    TransactionId, TransactionOptions, TransactionState, Truncation, Visibility, WhenFull, human,
+    Family, Finding, FrameInfo, Histogram, LogEvent, MetricKind, MetricValue, Options, Pin, PinKind,
+    PlannedRemoval, RecoveryMode, RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint,
+    ReplayReport, Retained, Retention, RetentionPlan, RetentionReason, SalvageReport, Sample, SegmentSummary,
+    Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions,
+    TransactionState, Truncation, Visibility, WhenFull, human,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

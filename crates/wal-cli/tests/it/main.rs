@@ -15,6 +15,7 @@ mod processes;
 mod reading;
 mod repair;
 mod replay;
+mod retention;
 mod stats;
 mod support;
 mod tail;

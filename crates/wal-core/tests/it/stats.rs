@@ -9,7 +9,7 @@ use std::{
 use wal_compress::Compression;
 use wal_core::{
     AppendOptions, CheckpointOptions, DeletionReason, Durability, Log, MetricKind, MetricValue, Options,
-    RecoveryMode, ReplayOptions, Stats, SyncPolicy,
+    RecoveryMode, ReplayOptions, Retention, Stats, SyncPolicy,
 };
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
@@ -101,6 +101,18 @@ fn removed_segments_are_counted_by_what_removed_them() {
     assert_eq!(deleted(&stats, DeletionReason::Cleared), cleared.segments);
     assert_eq!(stats.segments_removed, trimmed.segments + cut.segments + cleared.segments);
     assert_eq!(stats.segments, 1);
+}
+
+#[test]
+fn what_retention_removes_is_counted_by_its_reason() {
+    let retention = Retention { max_segments: Some(2), ..Retention::default() };
+    let log = open(&memory(), &Options { retention, ..quiet() }).unwrap();
+    (0..40).for_each(|_| assert!(log.append(&[b'S'; 9000]).is_ok()));
+    log.maintain().unwrap();
+    let stats = log.stats();
+    assert!(deleted(&stats, DeletionReason::Count) >= 3, "{:?}", stats.deleted);
+    assert_eq!(stats.segments_removed, deleted(&stats, DeletionReason::Count));
+    assert!(stats.segments <= 2);
 }
 
 #[test]
