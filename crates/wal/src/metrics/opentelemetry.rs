@@ -62,19 +62,19 @@ fn build(
     match (grows, is_real) {
         (true, false) => {
             let instrument = meter.u64_observable_counter(name).with_description(help).with_unit(unit);
-            drop(instrument.with_callback(move |observer| look.whole(observer)).build());
+            let _ = instrument.with_callback(move |observer| look.whole(observer)).build();
         }
         (true, true) => {
             let instrument = meter.f64_observable_counter(name).with_description(help).with_unit(unit);
-            drop(instrument.with_callback(move |observer| look.real(observer)).build());
+            let _ = instrument.with_callback(move |observer| look.real(observer)).build();
         }
         (false, false) => {
             let instrument = meter.u64_observable_gauge(name).with_description(help).with_unit(unit);
-            drop(instrument.with_callback(move |observer| look.whole(observer)).build());
+            let _ = instrument.with_callback(move |observer| look.whole(observer)).build();
         }
         (false, true) => {
             let instrument = meter.f64_observable_gauge(name).with_description(help).with_unit(unit);
-            drop(instrument.with_callback(move |observer| look.real(observer)).build());
+            let _ = instrument.with_callback(move |observer| look.real(observer)).build();
         }
     }
 }
