@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
 use crate::{
-    append, backup, checkpoint, completions, cursors, demo, dump, export, get, import, info, ls, repair,
-    replay, retain, tail, truncate, verify,
+    append, backup, bench, checkpoint, completions, cursors, demo, dump, export, get, import, info, ls,
+    repair, replay, retain, stats, tail, top, truncate, verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -15,6 +15,9 @@ Examples:
   wal get ./log 42                           the bytes of one entry
   wal tail ./log -f                          the last entries, and those that come
   wal info ./log                             where the log begins and ends, and how it ended
+  wal top ./log                              watch it grow
+  wal stats ./log --openmetrics              numbers for Prometheus
+  wal bench .                                how fast a log is on this disk
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
@@ -45,12 +48,15 @@ pub(crate) enum Verb {
     Replay(replay::ReplayArgs),
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
+    Stats(stats::StatsArgs),
+    Top(top::TopArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
     Backup(backup::BackupArgs),
     Clone(backup::CloneArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Bench(bench::BenchArgs),
     Retain(retain::RetainArgs),
     Truncate(truncate::TruncateArgs),
     Checkpoint(checkpoint::CheckpointArgs),

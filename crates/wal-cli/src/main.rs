@@ -10,6 +10,7 @@ mod append;
 mod args;
 mod backup;
 mod base64;
+mod bench;
 mod checkpoint;
 mod completions;
 mod config;
@@ -30,8 +31,10 @@ mod repair;
 mod replay;
 mod retain;
 mod size;
+mod stats;
 mod table;
 mod tail;
+mod top;
 mod truncate;
 mod verify;
 mod writing;
@@ -68,6 +71,9 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Replay(args) => replay::run(&args, &mut out),
         Verb::Ls(args) => ls::run(&args, &mut out),
         Verb::Info(args) => info::run(&args, &mut out),
+        Verb::Stats(args) => stats::run(&args, &mut out),
+        Verb::Top(args) => top::run(&args, &mut out),
+        Verb::Bench(args) => bench::run(&args, &mut out),
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
         Verb::Backup(args) => backup::backup(&args, &mut out),

@@ -13,7 +13,7 @@ use crate::{
     chunk::CHUNK_LEN,
     engine::Engine,
     error::{ConflictSnafu, EncodingSnafu, InvalidArgumentSnafu, TooLargeSnafu, UnconfirmedSnafu},
-    events,
+    events::Start,
     marks::Tick,
     patience::{Errand, Patience, Terms},
     stats::add,
@@ -92,7 +92,7 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let mut scratch = Vec::new();
-        let (body, codec) = self.payloads.encode(raw, &mut scratch)?;
+        let (body, codec) = self.payloads.encode(raw, &mut scratch, &self.stats)?;
         let draft = self.draft(body, codec, shape, &[]);
         self.append_draft(&draft, payload_len, terms)
     }
@@ -103,6 +103,35 @@ impl Engine {
     }
 
     pub(crate) fn append_draft(
+        &self,
+        draft: &Draft<'_>,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError> {
+        // A look at the clock is much for an append to memory, and nothing beside a write or a sync.
+        match terms.durability {
+            Durability::Buffered => self.append_untimed(draft, payload_len, terms),
+            Durability::Written | Durability::Durable => self.append_timed(draft, payload_len, terms),
+        }
+    }
+
+    #[inline(never)]
+    fn append_timed(
+        &self,
+        draft: &Draft<'_>,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError> {
+        let start = Start::now(&*self.clock);
+        let appended = self.append_untimed(draft, payload_len, terms);
+        if appended.is_ok() {
+            self.stats.append_duration.record(start.elapsed_ns(&*self.clock));
+        }
+        appended
+    }
+
+    #[inline(always)]
+    fn append_untimed(
         &self,
         draft: &Draft<'_>,
         payload_len: usize,
@@ -241,9 +270,8 @@ impl Engine {
         let segment = appender
             .roll(successor, now)
             .ok_or(LogError::InvalidArgument { why: "the metadata does not fit an opening frame" })?;
-        events::rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
+        self.rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
         self.show(after, segment);
-        add(&self.stats.segments_started, 1);
         Ok(())
     }
 
@@ -259,8 +287,12 @@ impl Engine {
             Durability::Written if self.marks.written() >= stamped.tick => Ok(()),
             Durability::Written => self.have_done(Errand::WriteUpTo(stamped.tick), patience, "write"),
             Durability::Buffered if !stamped.due.has(Due::WRITE) => Ok(()),
-            Durability::Buffered if patience == Patience::Endless => self.write_if_free(),
+            Durability::Buffered if patience == Patience::Endless => {
+                add(&self.stats.flushes_full, 1);
+                self.write_if_free()
+            }
             Durability::Buffered => {
+                add(&self.stats.flushes_full, 1);
                 self.leave_errand(Errand::Write);
                 Ok(())
             }

@@ -172,6 +172,14 @@ impl Appender {
         }
     }
 
+    /// Entries and bytes that are not with the operating system, when everything up to a tick is.
+    pub(crate) fn unwritten(&self, written: Tick) -> (u64, u64) {
+        let of = |chunk: &Chunk| (chunk.next.since(chunk.first).unwrap_or(0), chunk.bytes.len() as u64);
+        let in_flight = self.in_flight.iter().filter(|chunk| chunk.tick > written).map(|chunk| of(chunk));
+        let queued = (self.queued_entries as u64, self.queued as u64);
+        in_flight.fold(queued, |sum, (entries, bytes)| (sum.0 + entries, sum.1 + bytes))
+    }
+
     /// The segment that takes appends.
     pub(crate) fn active(&self) -> Option<SegmentId> {
         self.tail.as_ref().map(|tail| tail.segment.id())

@@ -12,15 +12,14 @@ use wal_format::{
 use wal_segment::{FrameReader, LoadedFrame, Segment};
 
 use crate::{
-    LogError,
+    DeletionReason, LogError,
     appender::{Appender, CONTROL_RESERVE, Draft, Tail, padded},
     chunk::{CHUNK_LEN, Chunk},
     engine::Engine,
     error::EncodingSnafu,
-    events,
+    events::Span,
     frames::part_of,
     prepare::Prepared,
-    stats::add,
 };
 
 /// Frames of an inherited segment that are copied into the new one.
@@ -76,7 +75,7 @@ impl Engine {
         let prepared = self.take_prepared(begin_len(appender, &beginning, room))?;
         self.begin(appender, &beginning, &prepared)?;
         *self.inheritance.lock() = Inheritance::None;
-        self.sweep(appender.active());
+        self.sweep(appender.active(), &|_| DeletionReason::Superseded);
         Ok(())
     }
 
@@ -101,6 +100,7 @@ impl Engine {
         beginning: &Beginning,
         prepared: &Prepared,
     ) -> Result<(), LogError> {
+        let _span = Span::rotate(&self.directory);
         let segment = Arc::new(prepared.segment(beginning.base));
         let mut tail = Tail::at_start(Arc::clone(&segment), prepared.capacity);
         let opening = Opening {
@@ -122,10 +122,9 @@ impl Engine {
         }
         let tail = copy.finish()?;
         self.publish(&tail, &opening_frame)?;
-        events::rotated(&segment, tail.capacity);
+        self.rotated(&segment, tail.capacity);
         appender.tail = Some(tail);
         self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
-        add(&self.stats.segments_started, 1);
         Ok(())
     }
 

@@ -83,7 +83,8 @@ impl Log {
         let state = |appender: &Appender| (appender.metadata.clone(), appender.first_retained, appender.next);
         let (metadata, first, next) = engine.read_metadata(state)?;
         let codecs = engine.payloads.codecs().clone();
-        let environment = Environment { storage: target, clock: Arc::clone(&engine.clock), entropy, codecs };
+        let environment =
+            Environment { clock: Arc::clone(&engine.clock), entropy, codecs, ..Environment::new(target) };
         let clone = Self::open(environment, options(&engine.options, first))?;
         let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
         let mut frames = 0;

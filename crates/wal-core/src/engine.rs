@@ -25,8 +25,8 @@ use crate::{
     cuts::Cuts,
     driver::Driver,
     error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
-    events,
     flush::Writer,
+    hooks::{Caller, Hooks},
     marks::{Marks, Tick},
     patience::Errands,
     payload::Payloads,
@@ -64,7 +64,9 @@ pub(crate) struct Engine {
     pub(crate) sealed: Mutex<Vec<(Arc<Segment>, u64)>>,
     pub(crate) cuts: Cuts,
     pub(crate) transactions: Registry,
-    pub(crate) stats: Counters,
+    /// Apart, so that its alignment is not that of everything here.
+    pub(crate) stats: Box<Counters>,
+    pub(crate) hooks: Caller,
     pub(crate) driver: OnceLock<Arc<Driver>>,
     /// Set once closing is over, however it went: who still waits then waits in vain.
     pub(crate) ended: AtomicBool,
@@ -87,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) view: View,
     pub(crate) inheritance: Inheritance,
     pub(crate) report: RecoveryReport,
+    pub(crate) hooks: Hooks,
 }
 
 impl Engine {
@@ -103,6 +106,7 @@ impl Engine {
             report: parts.report,
             admin: Mutex::new(()),
             writer: Mutex::new(Writer::default()),
+            hooks: Caller::new(parts.hooks, parts.appender.next),
             marks: Marks::new(parts.appender.next, parts.durable_next),
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),
             appender: Mutex::new(parts.appender),
@@ -115,7 +119,7 @@ impl Engine {
             sealed: Mutex::new(Vec::new()),
             cuts: Cuts::default(),
             transactions: Registry::default(),
-            stats: Counters::default(),
+            stats: Box::default(),
             driver: OnceLock::new(),
             ended: AtomicBool::new(false),
             poison: OnceLock::new(),
@@ -149,7 +153,7 @@ impl Engine {
         let error = LogError::Segment { operation, source: cause };
         let cause = chain(&error);
         if self.poison.set(Arc::from(&*cause)).is_ok() {
-            events::poisoned(&self.directory, &cause);
+            self.told_poisoned(&error);
         }
         // Only what is durable is shown from now on, also to readers that began earlier.
         self.cuts.stir();

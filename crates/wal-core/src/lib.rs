@@ -25,6 +25,7 @@ mod events;
 mod examine;
 mod flush;
 mod frames;
+mod hooks;
 pub mod human;
 mod iter;
 mod log;
@@ -65,6 +66,7 @@ pub use entry::{Entry, EntryRef};
 pub use error::LogError;
 pub use examine::{Examination, examine};
 pub use frames::{EncodedFrame, Frames};
+pub use hooks::{CommitEvent, Hooks, LogEvent};
 pub use iter::Iter;
 pub use log::{AppendOptions, Log, SegmentSummary};
 pub use metadata::user_value;
@@ -77,7 +79,10 @@ pub use replay::{Direction, ReplayError, ReplayOptions, ReplayPoint, ReplayRepor
 pub use report::{Cut, Finding, RecoveryReport};
 pub use retention::{Pin, PinKind, PlannedRemoval, Retained, Retention, RetentionPlan, RetentionReason};
 pub use salvage::{SalvageReport, salvage};
-pub use stats::Stats;
+pub use stats::{
+    CursorLag, Deleted, DeletionReason, Family, Histogram, MetricKind, MetricValue, RecoveryStats, Sample,
+    Stats,
+};
 pub use tail::{Tail, TailFrom, TailOptions, Visibility};
 pub use ticket::Ticket;
 pub use time::AppendTime;

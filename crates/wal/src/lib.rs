@@ -50,7 +50,8 @@
 //! - [`Wal::frames`] and [`Wal::append_frame`]: what a leader sends to its followers, verified and stored verbatim.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
 //! - [`Config`]: settings from files and environment variables, with sizes and durations for people ([`human`]).
-//! - [`RecoveryReport`]: what opening the log found.
+//! - [`RecoveryReport`]: what opening the log found. [`Wal::stats`], [`WalBuilder::on_commit`] and
+//!   [`WalBuilder::on_event`]: what it does since.
 //!
 //! # What is durable when
 //!
@@ -74,7 +75,9 @@
 //!   `yaml` and `json` bring them from files ([`Config`]).
 //! - `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
 //! - `stream` makes a [`Tail`] a `futures_core::Stream`.
-//! - `tracing` brings events for a subscriber.
+//! - `tracing` brings events and spans for a subscriber.
+//! - `metrics`, `opentelemetry` and `prometheus` publish what a log counts ([`metrics`]); [`Stats::to_openmetrics`]
+//!   does so without any of them.
 
 #![forbid(unsafe_code)]
 
@@ -89,6 +92,7 @@ mod error;
 mod frames;
 mod iter;
 mod meta;
+pub mod metrics;
 pub mod oplog;
 mod reading;
 mod repair;
@@ -131,11 +135,13 @@ pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
     AppendOptions, AppendTime, BackupReport, BatchLimit, Checkpoint, CheckpointOptions, Clock, CloneReport,
-    CursorInfo, Cut, Direction, Durability, EncodedFrame, Entropy, Entry, EntryRef, Examination, Finding,
-    FrameInfo, Options, Pin, PinKind, PlannedRemoval, RecoveryMode, RecoveryReport, RepairReport,
-    ReplayOptions, ReplayPoint, ReplayReport, Retained, Retention, RetentionPlan, RetentionReason,
-    SalvageReport, SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions,
-    TransactionId, TransactionOptions, TransactionState, Truncation, Visibility, WhenFull, human,
+    CommitEvent, CursorInfo, CursorLag, Cut, Deleted, DeletionReason, Direction, Durability, EncodedFrame,
+    Entropy, Entry, EntryRef, Examination, Family, Finding, FrameInfo, Histogram, LogEvent, MetricKind,
+    MetricValue, Options, Pin, PinKind, PlannedRemoval, RecoveryMode, RecoveryReport, RecoveryStats,
+    RepairReport, ReplayOptions, ReplayPoint, ReplayReport, Retained, Retention, RetentionPlan,
+    RetentionReason, SalvageReport, Sample, SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy,
+    TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState, Truncation, Visibility,
+    WhenFull, human,
 };
 pub use wal_format::{
     ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod append;
+mod bench;
 mod config;
 mod copying;
 mod damage;
@@ -16,5 +17,6 @@ mod reading;
 mod repair;
 mod replay;
 mod retention;
+mod stats;
 mod support;
 mod tail;
