@@ -19,8 +19,8 @@ pub(crate) const SMALL: usize = 512;
 const NAME_LEN_MAX: usize = 255;
 
 impl Engine {
-    /// Changes the metadata by the records that `decide` makes of the state under the lock. None change nothing: then the
-    /// changes before are what is to be as durable as asked.
+    /// Changes the metadata by the records that `decide` makes of the state under the lock. None change nothing: then
+    /// the changes before are what is to be as durable as asked.
     pub(crate) fn change_metadata(
         &self,
         durability: Durability,
