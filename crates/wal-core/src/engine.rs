@@ -1,6 +1,6 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
-//! Locks are taken in this order, any of them may be left out: `admin`, `writer`, `appender`, then one of the small
+//! Locks are taken in this order, any of them may be left out: `admin`, `writer`, `packer`, `appender`, then one of the small
 //! ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O
 //! happens under `writer`; under `appender` only when a segment is started after an open or a truncation.
 
@@ -27,7 +27,9 @@ use crate::{
     error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
     events,
     flush::Writer,
+    frame_cache::FrameCache,
     marks::{Marks, Tick},
+    packing::Packer,
     patience::Errands,
     payload::Payloads,
     prepare::{PrepareError, Preparer},
@@ -42,10 +44,13 @@ pub(crate) struct Engine {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) payloads: Payloads,
+    pub(crate) frame_cache: FrameCache,
     pub(crate) report: RecoveryReport,
     /// Held by operations that change history: truncation, trimming, closing.
     pub(crate) admin: Mutex<()>,
     pub(crate) writer: Mutex<Writer>,
+    /// Held by the one thread that compresses packs.
+    pub(crate) packer: Mutex<Packer>,
     pub(crate) appender: Mutex<Appender>,
     pub(crate) marks: Marks,
     pub(crate) commit: CommitQueue,
@@ -90,14 +95,17 @@ impl Engine {
     pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
         let commit = CommitQueue::with_window(parts.options.group_window);
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
+        payloads.learn(&parts.appender.metadata);
         Ok(Self {
             payloads,
+            frame_cache: FrameCache::new(parts.options.frame_cache_len),
             options: parts.options,
             directory: parts.directory,
             clock: parts.clock,
             report: parts.report,
             admin: Mutex::new(()),
             writer: Mutex::new(Writer::default()),
+            packer: Mutex::default(),
             marks: Marks::new(parts.appender.next, parts.durable_next),
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),
             appender: Mutex::new(parts.appender),

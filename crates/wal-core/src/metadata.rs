@@ -26,7 +26,7 @@ impl Engine {
     ) -> Result<(), LogError> {
         let now = self.clock.now();
         let stamped = loop {
-            let appender = self.appender.lock();
+            let appender = self.lock_settled(Patience::Endless)?;
             self.check_writable(&appender)?;
             let body = decide(&appender)?;
             if body.is_empty() {
@@ -35,7 +35,8 @@ impl Engine {
             let admitted = appender.admit(&body, self.options.metadata_len_max)?;
             let reserve = if body.len() <= SMALL { Reserve::Metadata } else { Reserve::Keep };
             let draft = Draft::control(FrameKind::Metadata, &body, self.options.checksum);
-            if let Some(mut appender) = self.with_room(appender, &draft, reserve, Patience::Endless, now)? {
+            let room = self.with_room(appender, (body.len(), 0), reserve, Patience::Endless, now)?;
+            if let Some(mut appender) = room {
                 let stamped = self.stamp(&mut appender, &draft, now);
                 appender.change(admitted);
                 break stamped;

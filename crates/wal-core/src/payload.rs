@@ -1,23 +1,66 @@
 //! Compressing and decompressing the bodies of entries frames.
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use snafu::ResultExt;
-use wal_compress::{CodecId, Codecs, Compression, worth_storing};
-use wal_format::{BODY_LEN_MAX, split_compressed};
+use wal_compress::{Codec, CodecId, Codecs, Compression, worth_storing};
+use wal_format::{BODY_LEN_MAX, Metadata, Namespace, split_compressed};
 
-use crate::error::{CompressionSnafu, DECODE, EncodingSnafu, LogError};
+use crate::{
+    chunk::CHUNK_LEN,
+    error::{CompressionSnafu, DECODE, EncodingSnafu, LogError},
+};
+
+/// Longer packs gain nothing and cost readers much.
+const PACK_LEN_MAX: usize = 16 << 20;
+/// So many buffers are kept for the next appends.
+const SPARES: usize = 8;
 
 /// The codecs of a log, and when to use which.
 #[derive(Debug)]
 pub(crate) struct Payloads {
     codecs: Codecs,
     settings: Compression,
+    spares: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Payloads {
     pub(crate) fn new(codecs: Codecs, settings: Compression) -> Result<Self, LogError> {
+        // Another log's dictionaries are none of this one's.
+        let codecs = codecs.unshared();
         codecs.get(settings.codec).context(CompressionSnafu)?;
-        Ok(Self { codecs, settings })
+        Ok(Self { codecs, settings, spares: Mutex::default() })
+    }
+
+    /// Whether single entries are packed with others.
+    pub(crate) fn packs(&self) -> bool {
+        self.settings.packs(0)
+    }
+
+    /// The greatest length of a pack's body, in bytes.
+    pub(crate) fn pack_len(&self) -> usize {
+        self.settings.pack_len.min(self.settings.raw_len_max as usize).min(PACK_LEN_MAX)
+    }
+
+    /// The codec for new bodies.
+    pub(crate) fn codec(&self) -> Result<&dyn Codec, LogError> {
+        self.codecs.get(self.settings.codec).map(|codec| &**codec).context(CompressionSnafu)
+    }
+
+    /// A buffer for a body, which may have been one before.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        self.spares.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for the next body.
+    pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
+        if (1..=4 * CHUNK_LEN).contains(&buffer.capacity()) {
+            let mut spares = self.spares.lock();
+            if spares.len() < SPARES {
+                buffer.clear();
+                spares.push(buffer);
+            }
+        }
     }
 
     /// Compresses a body into `scratch` when that pays; the codec id says whether it did.
@@ -31,8 +74,7 @@ impl Payloads {
         }
         scratch.clear();
         scratch.extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_le_bytes());
-        let codec = self.codecs.get(self.settings.codec).context(CompressionSnafu)?;
-        codec.compress(raw, scratch).context(CompressionSnafu)?;
+        self.codec()?.compress(raw, scratch).context(CompressionSnafu)?;
         if worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent) {
             Ok((scratch, self.settings.codec.0))
         } else {
@@ -43,16 +85,42 @@ impl Payloads {
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the
     /// limits of the format and of the options before anything is allocated.
     pub(crate) fn decode(&self, codec: u8, body: Bytes) -> Result<Bytes, LogError> {
+        self.decode_into(codec, body, Vec::new())
+    }
+
+    /// The same, into memory that is there, if it is needed at all.
+    pub(crate) fn decode_into(&self, codec: u8, body: Bytes, mut raw: Vec<u8>) -> Result<Bytes, LogError> {
         if codec == CodecId::IDENTITY.0 {
             return Ok(body);
         }
         let split = split_compressed(&body, BODY_LEN_MAX);
         let (raw_len, stored) = split.context(EncodingSnafu { operation: DECODE })?;
         self.settings.check_raw_len(raw_len).context(CompressionSnafu)?;
-        let mut raw = Vec::new();
+        raw.clear();
         self.codecs
             .decompress(CodecId(codec), stored, raw_len as usize, &mut raw)
             .context(CompressionSnafu)?;
         Ok(raw.into())
+    }
+
+    /// Makes the dictionaries known that some metadata holds; the newest of the log's codec compresses from now on.
+    ///
+    /// One that cannot be used is passed over: it is missed by the frames that need it, and they say so.
+    pub(crate) fn learn(&self, metadata: &Metadata) {
+        let mut newest = None;
+        for (_, value) in metadata.iter(Namespace::DICTIONARY) {
+            let Some((codec, dictionary)) = value.split_first() else { continue };
+            let Ok(known) = self.codecs.get(CodecId(*codec)) else { continue };
+            if let Ok(id) = known.add_dictionary(dictionary)
+                && self.settings.codec == CodecId(*codec)
+            {
+                newest = Some(id);
+            }
+        }
+        if let Some(id) = newest
+            && let Ok(codec) = self.codec()
+        {
+            codec.use_dictionary(Some(id));
+        }
     }
 }

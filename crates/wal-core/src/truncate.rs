@@ -20,7 +20,7 @@ use crate::{
     events,
     flush::Writer,
     open::frame_before,
-    patience::Terms,
+    patience::{Patience, Terms},
     sweep::Swept,
 };
 
@@ -111,7 +111,7 @@ impl Engine {
     pub(crate) fn truncate_from(&self, next: Lsn) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
         let mut writer = self.writer.lock();
-        let mut appender = self.appender.lock();
+        let mut appender = self.lock_settled(Patience::Endless)?;
         self.check_writable(&appender)?;
         if next > appender.next {
             return OutOfRangeSnafu { lsn: next, next: appender.next }.fail();
@@ -137,7 +137,7 @@ impl Engine {
     pub(crate) fn clear(&self, next: Option<Lsn>) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
         let mut writer = self.writer.lock();
-        let mut appender = self.appender.lock();
+        let mut appender = self.lock_settled(Patience::Endless)?;
         self.check_writable(&appender)?;
         let end = appender.next;
         let next = next.unwrap_or(end);
@@ -246,7 +246,7 @@ impl Engine {
     pub(crate) fn close(&self) -> Result<(), LogError> {
         let _admin = self.admin.lock();
         let mut writer = self.writer.lock();
-        let mut appender = self.appender.lock();
+        let mut appender = self.lock_settled(Patience::Endless)?;
         if appender.closed {
             return Ok(());
         }

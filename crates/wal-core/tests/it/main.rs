@@ -12,6 +12,7 @@ mod health;
 mod hooked;
 mod hostile;
 mod metadata;
+mod packing;
 mod patience;
 mod races;
 mod reading;
