@@ -3,7 +3,10 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, completions, demo, dump, get, import, info, ls, repair, replay, tail, verify};
+use crate::{
+    append, checkpoint, completions, cursors, demo, dump, get, import, info, ls, repair, replay, retain,
+    tail, truncate, verify,
+};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -16,6 +19,7 @@ Examples:
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
   wal completions bash                       a script that completes commands in your shell
+  wal retain ./log --max-age 7d              what is old enough to go; changes nothing without --apply
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
@@ -42,6 +46,10 @@ pub(crate) enum Verb {
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
     Import(import::ImportArgs),
+    Retain(retain::RetainArgs),
+    Truncate(truncate::TruncateArgs),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Cursors(cursors::CursorsArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     /// The process that `demo` kills.

@@ -51,6 +51,8 @@ pub(crate) enum Failure {
     /// The demo found that the log broke a promise, or could not play.
     #[snafu(display("the demo failed: {what}"))]
     Demo { what: String },
+    #[snafu(display("there is no {what} named {name:?}"))]
+    NoName { what: &'static str, name: String },
     /// Arguments that contradict each other.
     #[snafu(display("{what}"))]
     Usage { what: &'static str },

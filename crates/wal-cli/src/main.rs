@@ -9,8 +9,10 @@
 mod append;
 mod args;
 mod base64;
+mod checkpoint;
 mod completions;
 mod config;
+mod cursors;
 mod demo;
 mod dump;
 mod error;
@@ -23,10 +25,13 @@ mod output;
 mod progress;
 mod repair;
 mod replay;
+mod retain;
 mod size;
 mod table;
 mod tail;
+mod truncate;
 mod verify;
+mod writing;
 
 use std::process::ExitCode;
 
@@ -64,6 +69,10 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Repair(args) => repair::run(&args, &mut out),
         Verb::Import(args) => import::run(&args, &mut out),
         Verb::Completions(args) => completions::run(&args, &mut out),
+        Verb::Retain(args) => retain::run(&args, &mut out),
+        Verb::Truncate(args) => truncate::run(&args, &mut out),
+        Verb::Checkpoint(args) => checkpoint::run(&args, &mut out),
+        Verb::Cursors(args) => cursors::run(&args, &mut out),
         Verb::Demo(args) => demo::run(&args, &mut out),
         Verb::DemoWriter(args) => demo::writer::run(&args),
     };

@@ -189,17 +189,26 @@ impl Engine {
                 drop(self.lock_settled(patience)?);
             }
             Room::Next => {
-                let len = segment_len_for(&appender, body_len);
-                match self.preparer()?.take(len) {
-                    Some(successor) => self.roll(&mut appender, successor, now)?,
-                    None => {
-                        drop(appender);
-                        self.have_done(errand, patience, "prepare a segment")?;
-                    }
+                if self.next_segment(appender, body_len, now)?.is_some() {
+                    self.have_done(errand, patience, "prepare a segment")?;
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Goes on in the next segment if it is ready. Otherwise says how long it must be, and lets go of the lock.
+    pub(crate) fn next_segment(
+        &self,
+        mut appender: MutexGuard<'_, Appender>,
+        body_len: usize,
+        now: u64,
+    ) -> Result<Option<u64>, LogError> {
+        let len = segment_len_for(&appender, body_len);
+        match self.preparer()?.take(len) {
+            Some(successor) => self.roll(&mut appender, successor, now).map(|()| None),
+            None => Ok(Some(len)),
+        }
     }
 
     pub(crate) fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {

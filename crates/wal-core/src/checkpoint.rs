@@ -101,7 +101,7 @@ impl Log {
     }
 }
 
-const fn record<'a>(name: &'a [u8], value: Option<&'a [u8]>) -> MetadataRecord<'a> {
+pub(crate) const fn record<'a>(name: &'a [u8], value: Option<&'a [u8]>) -> MetadataRecord<'a> {
     MetadataRecord { namespace: Namespace::CHECKPOINT, name, value }
 }
 

@@ -1,5 +1,5 @@
-//! The log's own threads: one syncs on behalf of those who do not wait and marks idleness, one prepares segments and
-//! writes indexes. Both are started by the first append. The only file that starts threads.
+//! The log's own threads: one syncs on behalf of those who do not wait and marks idleness, one prepares segments,
+//! writes indexes and carries out retention. Both are started by the first append. The only file that starts threads.
 
 use std::{
     sync::{
@@ -178,6 +178,7 @@ impl Engine {
         self.mark_idle()?;
         self.prepare_ahead();
         self.index_sealed();
+        self.retain_by_itself();
         Ok(())
     }
 
@@ -294,10 +295,19 @@ impl Engine {
     }
 
     fn run_prepare(&self, driver: &Driver, signals: &Receiver<()>) {
-        while signals.recv().is_ok() && !driver.is_stopped() {
+        loop {
+            match self.retention_interval() {
+                Some(interval) => drop(signals.recv_timeout(interval)),
+                None => drop(signals.recv()),
+            }
+            if driver.is_stopped() {
+                break;
+            }
             self.run_errands();
             self.index_sealed();
             self.prepare_ahead();
+            // A pass after every rotation, which is when the thread is woken, and in intervals.
+            self.retain_by_itself();
         }
         self.drop_errands();
     }

@@ -1,8 +1,8 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
-//! Locks are taken in this order, any of them may be left out: `admin`, `writer`, `packer`, `appender`, then one of the small
-//! ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O
-//! happens under `writer`; under `appender` only when a segment is started after an open or a truncation.
+//! Locks are taken in this order, any of them may be left out: `admin`, `keeper`, `writer`, `packer`, `appender`, then
+//! one of the small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are
+//! leaves. File I/O happens under `writer`; under `appender` only when a segment is started after an open or a cut.
 
 use std::{
     sync::{
@@ -33,6 +33,7 @@ use crate::{
     patience::Errands,
     payload::Payloads,
     prepare::{PrepareError, Preparer},
+    retention::Keeper,
     stats::Counters,
     transaction::Registry,
     view::View,
@@ -48,6 +49,8 @@ pub(crate) struct Engine {
     pub(crate) report: RecoveryReport,
     /// Held by operations that change history: truncation, trimming, closing.
     pub(crate) admin: Mutex<()>,
+    /// Held while retention looks at the segments.
+    pub(crate) keeper: Mutex<Keeper>,
     pub(crate) writer: Mutex<Writer>,
     /// Held by the one thread that compresses packs.
     pub(crate) packer: Mutex<Packer>,
@@ -96,7 +99,9 @@ impl Engine {
         let commit = CommitQueue::with_window(parts.options.group_window);
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
         payloads.learn(&parts.appender.metadata);
+        let Appender { time, next, .. } = parts.appender;
         Ok(Self {
+            keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
             frame_cache: FrameCache::new(parts.options.frame_cache_len),
             options: parts.options,

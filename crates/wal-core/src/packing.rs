@@ -86,9 +86,10 @@ impl Engine {
 
     /// Makes frames of everything that was appended before the call.
     pub(crate) fn settle(&self) {
-        if self.payloads.packs() {
+        if self.payloads.may_pack() {
             let mut packer = self.packer.lock();
             let upto = self.appender.lock().tick;
+            // Without a deadline nothing can fail.
             let _ = self.settle_with(&mut packer, upto, Patience::Endless);
         }
     }
@@ -107,9 +108,11 @@ impl Engine {
 
     /// The short lock when there are no packs: a frame can be stamped, or the segment changed.
     pub(crate) fn lock_settled(&self, patience: Patience) -> Result<MutexGuard<'_, Appender>, LogError> {
-        if !self.payloads.packs() {
-            return self.lock_appender(patience);
+        let appender = self.lock_appender(patience)?;
+        if appender.packs.is_empty() {
+            return Ok(appender);
         }
+        drop(appender);
         let mut packer = self.lock_for(&self.packer, patience)?;
         for _ in 0..ROUNDS {
             let upto = self.lock_appender(patience)?.tick;

@@ -9,6 +9,7 @@ use wal_format::{BODY_LEN_MAX, Metadata, Namespace, split_compressed};
 use crate::{
     chunk::CHUNK_LEN,
     error::{CompressionSnafu, DECODE, EncodingSnafu, LogError},
+    gain::Gain,
 };
 
 /// Longer packs gain nothing and cost readers much.
@@ -21,6 +22,7 @@ const SPARES: usize = 8;
 pub(crate) struct Payloads {
     codecs: Codecs,
     settings: Compression,
+    gain: Gain,
     spares: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -29,11 +31,16 @@ impl Payloads {
         // Another log's dictionaries are none of this one's.
         let codecs = codecs.unshared();
         codecs.get(settings.codec).context(CompressionSnafu)?;
-        Ok(Self { codecs, settings, spares: Mutex::default() })
+        Ok(Self { codecs, settings, gain: Gain::default(), spares: Mutex::default() })
     }
 
-    /// Whether single entries are packed with others.
+    /// Whether single entries are packed with others at present: they are not where that gained nothing lately.
     pub(crate) fn packs(&self) -> bool {
+        self.may_pack() && !self.gain.pauses()
+    }
+
+    /// Whether there may be packs.
+    pub(crate) fn may_pack(&self) -> bool {
         self.settings.packs(0)
     }
 
@@ -69,17 +76,19 @@ impl Payloads {
         raw: &'a [u8],
         scratch: &'a mut Vec<u8>,
     ) -> Result<(&'a [u8], u8), LogError> {
+        if self.gain.pauses() {
+            self.gain.passed(raw.len());
+            return Ok((raw, CodecId::IDENTITY.0));
+        }
         if !self.settings.applies_to(raw.len()) {
             return Ok((raw, CodecId::IDENTITY.0));
         }
         scratch.clear();
         scratch.extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_le_bytes());
         self.codec()?.compress(raw, scratch).context(CompressionSnafu)?;
-        if worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent) {
-            Ok((scratch, self.settings.codec.0))
-        } else {
-            Ok((raw, CodecId::IDENTITY.0))
-        }
+        let gains = worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent);
+        self.gain.tried(raw.len(), gains);
+        if gains { Ok((scratch, self.settings.codec.0)) } else { Ok((raw, CodecId::IDENTITY.0)) }
     }
 
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the

@@ -50,7 +50,7 @@ impl Engine {
     /// Removes the entries before `first`. Durable on return; space is freed by whole segments.
     pub(crate) fn truncate_before(&self, first: Lsn) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
-        self.trim(first)
+        self.trim(&mut |_| Ok(first))
     }
 
     /// The same, unless the log was cut before `first` since `generation`: then other entries may stand there than
@@ -59,15 +59,20 @@ impl Engine {
         let _admin = self.admin.lock();
         match self.cuts.since(generation).filter(|next| *next < first) {
             Some(next) => CutOffSnafu { lsn: first, next }.fail(),
-            None => self.trim(first),
+            None => self.trim(&mut |_| Ok(first)),
         }
     }
 
-    fn trim(&self, first: Lsn) -> Result<Truncation, LogError> {
+    /// The same, before what `decide` finds under the lock. The lock `admin` is held.
+    pub(crate) fn trim(
+        &self,
+        decide: &mut dyn FnMut(&Appender) -> Result<Lsn, LogError>,
+    ) -> Result<Truncation, LogError> {
         let began = self.first_retained();
-        let before = {
+        let (first, before) = {
             let mut appender = self.appender.lock();
             self.check_writable(&appender)?;
+            let first = decide(&appender)?;
             if first > appender.next {
                 return OutOfRangeSnafu { lsn: first, next: appender.next }.fail();
             }
@@ -78,7 +83,7 @@ impl Engine {
             // whose frame waits for space may have set more, and a later frame does not take it back.
             let before = appender.first_retained;
             appender.first_retained = first.max(before);
-            before
+            (first, before)
         };
         let body = Trim { first_retained: first }.encode();
         let draft = Draft::control(FrameKind::Trim, &body, self.options.checksum);

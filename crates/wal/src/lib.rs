@@ -39,6 +39,7 @@
 //! - [`oplog`]: puts and deletes under keys, with replay behind a snapshot: the log of an embedded database.
 //! - [`AppendOptions::timeout`], [`Wal::try_append`], [`Options::when_full`] and [`Wal::close_timeout`]: not waiting
 //!   for a disk as long as it takes.
+//! - [`Retention`] and [`Wal::retain`]: what is removed from the front by itself, and what is kept for whom.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`Wal::tail`] and [`Tail`]: follow the log, in this process or in another one. [`Wal::replay`]: every entry
@@ -88,6 +89,7 @@ pub mod oplog;
 mod reading;
 mod repair;
 mod replay;
+mod retention;
 mod salvage;
 pub mod storage;
 mod tail;
@@ -124,10 +126,11 @@ pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
     AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Direction,
-    Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo, Options, RecoveryMode,
-    RecoveryReport, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, SalvageReport, SegmentSummary,
-    Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions,
-    TransactionState, Truncation, Visibility, WhenFull, human,
+    Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo, Options, Pin, PinKind,
+    PlannedRemoval, RecoveryMode, RecoveryReport, RepairReport, ReplayOptions, ReplayPoint, ReplayReport,
+    Retained, Retention, RetentionPlan, RetentionReason, SalvageReport, SegmentSummary, Stats, SyncPolicy,
+    SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState,
+    Truncation, Visibility, WhenFull, human,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

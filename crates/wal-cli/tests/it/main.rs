@@ -14,5 +14,6 @@ mod processes;
 mod reading;
 mod repair;
 mod replay;
+mod retention;
 mod support;
 mod tail;

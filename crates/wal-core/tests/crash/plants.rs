@@ -35,8 +35,14 @@ impl Hunt {
         // Nothing else drains.
         let drains = bug == Bug::DrainsRefused;
         for mut workload in if drains { draining::workloads() } else { workloads() } {
-            let transacts = workload.ops.iter().any(|op| matches!(op, Op::Transact(_)));
-            if bug == Bug::CommitInParts && !transacts {
+            // No other workload has a place for these.
+            let concerns = |op: &Op| match bug {
+                Bug::CommitInParts => matches!(op, Op::Transact(_)),
+                Bug::ValueApart => matches!(op, Op::RaiseWith(_)),
+                _ => true,
+            };
+            let packs = workload.setup.options.compression.packs(0);
+            if !workload.ops.iter().any(concerns) || bug == Bug::PackAcknowledged && !packs {
                 continue;
             }
             workload.setup.bug = bug;
@@ -101,6 +107,8 @@ const PLANTS: &[Plant] = &[
     (Bug::RemovalBeforeTrim, "removed before the trim is synced", Hunt::Crashes, 20_000),
     (Bug::RemovalBeforeOpening, "removed before what replaces it is synced", Hunt::Crashes, 5000),
     (Bug::OneTooMany, "retention removes one file too many", Hunt::Crashes, 20_000),
+    (Bug::TrimOneTooMany, "retention: a trim gives up one segment too many", Hunt::Crashes, 20_000),
+    (Bug::TrimPastCursors, "retention: a trim passes a cursor", Hunt::Crashes, 50_000),
     (Bug::SyncTriedAgain, "C5: a failed sync is tried again", Hunt::Syncs, 50),
     (Bug::PoisonForgotten, "C5: a failed sync is forgotten", Hunt::Syncs, 50),
     (Bug::FullIsWhole, "C6: what met a full disk counts as written", Hunt::Writes, 50),
@@ -110,6 +118,8 @@ const PLANTS: &[Plant] = &[
     (Bug::ClaimsUnsynced, "C7: frames claim what was not synced", Hunt::Crashes, 2000),
     (Bug::OpeningProvesItself, "C7: an opening is claimed before it is there", Hunt::Crashes, 5000),
     (Bug::CommitInParts, "C3: a transaction is committed in two parts", Hunt::Crashes, 2000),
+    (Bug::ValueApart, "C3: a value is set behind the batch that it belongs to", Hunt::Crashes, 2000),
+    (Bug::PackAcknowledged, "C1: acknowledged once it is in a pack", Hunt::Crashes, 2000),
     (Bug::NoLock, "C9: two writers", Hunt::Crashes, 50),
     (Bug::BodiesUnchecked, "C2: checksums of bodies are ignored", Hunt::Crashes, 2000),
     (Bug::SaltIgnored, "C2: frames of other files are believed", Hunt::Crashes, 5000),

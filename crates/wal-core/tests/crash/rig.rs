@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
-use wal_core::{AppendOptions, Durability, Log, LogError, Options, Ticket};
+use wal_core::{AppendOptions, DictionaryOptions, Durability, Log, LogError, Options, Retention, Ticket};
 use wal_format::{EntriesBuilder, NewEntry};
 use wal_segment::Storage;
 use wal_sim::{DiskOptions, SimDisk, VirtualTime};
@@ -14,6 +14,9 @@ use crate::{
     tally,
     transactions::{Open, Step},
 };
+
+/// Some day in 2026, in nanoseconds since 1970: no clock is believed that was never set.
+const BOOT: u64 = 20_500 * 86_400 * 1_000_000_000;
 
 /// One step of a workload.
 #[derive(Clone, Debug)]
@@ -38,13 +41,25 @@ pub(crate) enum Op {
     /// Cuts the last so many entries off.
     CutLast(u64),
     Clear,
+    /// A cursor that stands before the last so many entries; made or moved.
+    Cursor(u64),
+    /// A pass of retention: see `retention`.
+    Retain(Retention),
     /// Closes the log and opens it again.
     Reopen,
     /// Drops the log and opens it again without a power cut in between.
     Kill,
     /// Reads everything here and beside the writer.
     Read,
+    /// Trains a dictionary.
+    Train,
     Transact(Step),
+    /// Raises the counter in the metadata.
+    Raise,
+    /// The same, together with a batch of entries of these lengths.
+    RaiseWith(Vec<usize>),
+    /// A checkpoint at the end.
+    Checkpoint,
 }
 
 /// What a log runs with.
@@ -67,13 +82,15 @@ impl Setup {
     }
 
     pub(crate) fn open(&self, disk: &SimDisk) -> Result<Log, LogError> {
-        let time = Arc::new(VirtualTime::new(disk.operations() << 20));
+        let time = Arc::new(VirtualTime::new(BOOT + (disk.operations() << 20)));
         self.open_at(disk, &time).map(|(log, _)| log)
     }
 
     fn storage(&self, disk: &SimDisk) -> Arc<dyn Storage> {
         match self.bug {
-            Bug::None | Bug::DrainsRefused => disk.storage(),
+            Bug::None | Bug::DrainsRefused | Bug::CommitInParts | Bug::PackAcknowledged | Bug::ValueApart => {
+                disk.storage()
+            }
             bug => plant(disk.storage(), bug),
         }
     }
@@ -101,7 +118,7 @@ pub(crate) struct Rig {
     pub(crate) reverts: bool,
     /// What failed without ending the process.
     pub(crate) errors: Vec<LogError>,
-    time: Arc<VirtualTime>,
+    pub(crate) time: Arc<VirtualTime>,
     process: Option<Process>,
     /// Faults that fired before this process.
     fired: u64,
@@ -132,7 +149,7 @@ impl Rig {
 
     /// Goes on with a disk that no process uses.
     pub(crate) fn on(setup: &Setup, disk: SimDisk, model: Model) -> Self {
-        let time = Arc::new(VirtualTime::new(disk.operations() << 20));
+        let time = Arc::new(VirtualTime::new(BOOT + (disk.operations() << 20)));
         let fired_before = disk.faults_fired();
         Self {
             setup: setup.clone(),
@@ -215,6 +232,11 @@ impl Rig {
         list.is_none_or(|list| list.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
     }
 
+    /// Whether nothing has failed since the log was opened.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.errors.is_empty() && self.disk.faults_fired() == self.fired
+    }
+
     /// Does the steps in order, until the process dies or something is wrong.
     pub(crate) fn run(&mut self, ops: &[Op]) -> Result<(), String> {
         for (at, op) in ops.iter().enumerate() {
@@ -238,7 +260,10 @@ impl Rig {
             Op::Sync => {
                 let next = self.model.next();
                 let synced = self.log().sync();
-                self.note(synced, |model| model.acknowledged(next));
+                self.note(synced, |model| {
+                    model.acknowledged(next);
+                    model.counter_mut().acknowledged();
+                });
                 Ok(())
             }
             Op::Maintain => {
@@ -264,17 +289,29 @@ impl Rig {
                 self.change(None, |log| log.clear().map(drop));
                 Ok(())
             }
+            Op::Cursor(back) => self.cursor(*back),
+            Op::Retain(policy) => self.retain(policy),
             Op::Reopen => self.reopen(),
             Op::Kill => {
                 self.kill();
                 self.reopened(End::Process)
             }
             Op::Read => self.read(),
+            Op::Train => {
+                let next = self.model.next();
+                let options = DictionaryOptions { len: 256, ..DictionaryOptions::default() };
+                let trained = self.log().train_dictionary(&options);
+                self.note(trained.map(drop), |model| model.acknowledged(next));
+                Ok(())
+            }
             Op::Transact(step) => self.transact(step),
+            Op::Raise => self.raise(),
+            Op::RaiseWith(lens) => self.raise_with(lens),
+            Op::Checkpoint => self.checkpoint(),
         }
     }
 
-    fn note(&mut self, result: Result<(), LogError>, acknowledge: impl FnOnce(&mut Model)) {
+    pub(crate) fn note(&mut self, result: Result<(), LogError>, acknowledge: impl FnOnce(&mut Model)) {
         match result {
             Ok(()) => acknowledge(&mut self.model),
             Err(error) => self.errors.push(error),
@@ -300,7 +337,11 @@ impl Rig {
 
     fn append(&mut self, len: usize, durability: Option<Durability>) -> Result<(), String> {
         let payload = self.model.payload(len);
-        let options = AppendOptions { durability, ..AppendOptions::default() };
+        let early = self.setup.bug == Bug::PackAcknowledged;
+        let options = AppendOptions {
+            durability: if early { Some(Durability::Buffered) } else { durability },
+            ..AppendOptions::default()
+        };
         let result = self.log().append_entry(&NewEntry::plain(&payload.bytes()), &options);
         self.appended(&[payload], result.map(|first| (first.get(), first.get())), durability)
     }
@@ -375,7 +416,10 @@ impl Rig {
         let closed = self.log().close();
         // A process that wrote nothing leaves what was torn before it, and one that failed leaves what it tried.
         let was_closed = self.errors.is_empty() && closed.is_ok() && self.log().stats().segments_started > 0;
-        self.note(closed, |model| model.acknowledged(next));
+        self.note(closed, |model| {
+            model.acknowledged(next);
+            model.counter_mut().acknowledged();
+        });
         if self.is_dead() {
             return Ok(());
         }
@@ -404,7 +448,7 @@ impl Rig {
     }
 
     fn read(&self) -> Result<(), String> {
-        let is_sound = self.errors.is_empty() && self.disk.faults_fired() == self.fired;
+        let is_sound = self.is_sound();
         match Seen::of(self.log()) {
             // After a failure the log may show only what is durable.
             Ok(seen) if is_sound => self.model.check_live(&seen)?,

@@ -5,8 +5,6 @@
 mod basic;
 mod bits;
 mod damage;
-#[cfg(feature = "tracing")]
-mod events;
 mod following;
 mod health;
 mod hooked;
@@ -17,6 +15,7 @@ mod patience;
 mod races;
 mod reading;
 mod replaying;
+mod retention;
 mod support;
 mod threads;
 mod transactions;

@@ -1,8 +1,18 @@
-//! What a subscriber of `tracing` hears.
+//! What a subscriber of `tracing` hears. In a process of its own: whether anybody listens to an event is remembered for
+//! all threads, and those of other tests have no subscriber.
+
+#![cfg(feature = "tracing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
+#![allow(dead_code, reason = "the helpers are shared with the tests in `it`")]
+
+#[path = "../it/hooked.rs"]
+mod hooked;
+#[path = "../it/support.rs"]
+mod support;
 
 use std::{
     fmt::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tracing::{
@@ -56,8 +66,10 @@ impl Visit for Line {
     }
 }
 
-/// What is heard while `run` runs, in this thread.
+/// What is heard while `run` runs, in this thread. One at a time.
 fn listen(run: impl FnOnce()) -> Vec<(&'static str, Level, String)> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let heard = Heard::default();
     tracing::subscriber::with_default(Listener(Arc::clone(&heard)), run);
     let mut heard = heard.lock().unwrap();
