@@ -115,7 +115,12 @@ impl Codec for Zstd {
     }
 
     fn train_dictionary(&self, samples: &[u8], lens: &[usize], len: usize) -> Result<Vec<u8>, CompressError> {
-        Self::train(samples, lens, len)
+        let mut trained = Self::train(samples, lens, len)?;
+        // Magic number, id, what was learned.
+        if let Some(id) = trained.get_mut(4..8) {
+            id.copy_from_slice(&self.dictionaries.free_id().to_le_bytes());
+        }
+        Ok(trained)
     }
 
     fn unshared(&self) -> Option<Arc<dyn Codec>> {

@@ -81,7 +81,7 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let mut scratch = self.payloads.buffer();
-        let (body, codec) = self.payloads.encode(raw, &mut scratch)?;
+        let (body, codec) = self.payloads.encode(raw, shape, &mut scratch)?;
         let draft = self.draft(body, codec, shape, &[]);
         let stamped = self.append_draft(&draft, payload_len, terms);
         self.payloads.give_back(scratch);

@@ -184,7 +184,7 @@ impl Copy<'_> {
         if count == 0 {
             return Ok(());
         }
-        let body = self.engine.payloads.decode(frame.header.codec, frame.body.clone())?;
+        let body = self.engine.payloads.decode(&frame.header, frame.body.clone())?;
         let context = EncodingSnafu { operation: DECODE };
         let header = &frame.header;
         let entries =

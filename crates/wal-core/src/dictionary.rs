@@ -117,12 +117,9 @@ impl Log {
     }
 }
 
-/// The record that adds a dictionary as the newest, unless it is that already.
+/// The record that adds a dictionary as the newest.
 fn record(appender: &Appender, value: &[u8]) -> Result<Vec<u8>, LogError> {
     let newest = appender.metadata.iter(Namespace::DICTIONARY).last();
-    if newest.is_some_and(|(_, newest)| newest == value) {
-        return Ok(Vec::new());
-    }
     let number = |name: &[u8]| name.first_chunk().map_or(0, |name| u32::from_be_bytes(*name));
     let number = newest.map_or(0, |(name, _)| number(name).saturating_add(1));
     let name = number.to_be_bytes();

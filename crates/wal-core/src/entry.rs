@@ -73,7 +73,7 @@ impl OpenFrame {
         body: Bytes,
         payloads: &Payloads,
     ) -> Result<Self, LogError> {
-        Ok(Self { header, lsn, body: payloads.decode_into(header.codec, body, memory)? })
+        Ok(Self { header, lsn, body: payloads.decode_into(&header, body, memory)? })
     }
 
     /// A frame whose body is decompressed already.

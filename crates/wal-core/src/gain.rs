@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// After so many failures in a row, the pause does not grow any more: 64 times what was tried.
-const FAILURES_MAX: u32 = 6;
+/// After so many failures in a row, the pause does not grow any more: 256 times what was tried.
+const FAILURES_MAX: u32 = 8;
 /// The longest pause, in raw bytes.
 const PAUSE_MAX: u64 = 4 << 20;
 
@@ -20,6 +20,11 @@ impl Gain {
     #[inline]
     pub(crate) fn pauses(&self) -> bool {
         self.pause.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether the last try gained nothing: the next should be a small one.
+    pub(crate) fn is_wary(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) > 0
     }
 
     /// Data of this length was stored without being tried.
@@ -59,7 +64,9 @@ mod tests {
     fn what_gains_nothing_is_tried_less_and_less() {
         let gain = Gain::default();
         assert_eq!(tried(&gain, 1000, true), 1000);
-        assert!((15..30).contains(&tried(&gain, 1000, false)));
-        assert!((900..1000).contains(&tried(&gain, 1000, true)), "one success is enough");
+        assert!(!gain.is_wary());
+        assert!((8..12).contains(&tried(&gain, 1000, false)));
+        assert!(gain.is_wary());
+        assert!((700..1000).contains(&tried(&gain, 1000, true)), "one success is enough");
     }
 }

@@ -31,7 +31,7 @@ impl Packer {
     fn draft(&mut self, payloads: &Payloads, checksum: ChecksumKind, pack: &Pack) -> Draft<'_> {
         self.raw.clear();
         let shape = pack.entries.finish(&mut self.raw);
-        let (body, codec) = match payloads.encode(&self.raw, &mut self.stored) {
+        let (body, codec) = match payloads.encode(&self.raw, shape, &mut self.stored) {
             Ok(encoded) => encoded,
             // The entries have their LSNs: they are stored without the gain.
             Err(_) => (&self.raw[..], 0),
@@ -43,7 +43,7 @@ impl Packer {
 impl Engine {
     /// Whether an entry is packed with others instead of being a frame of its own.
     pub(crate) fn packs(&self, payload_len: usize) -> bool {
-        self.payloads.packs() && body_len_for(payload_len) < self.payloads.pack_len()
+        self.payloads.packs() && payload_len < self.payloads.pack_len()
     }
 
     /// Appends one entry to the pack that is open, or begins another, and returns when it is as durable as asked.

@@ -10,6 +10,8 @@ use crate::{appender::padded, marks::Tick};
 
 /// A pack takes no entry that comes so much later than its first, in nanoseconds: all have the time of the first.
 const SPAN: u64 = 100_000_000;
+/// What an entry counts at least, in bytes of a pack: its columns are not free.
+const ENTRY: usize = 8;
 /// So many packs are kept for reuse.
 const SPARES: usize = 4;
 /// Where a frame is that has no place yet. No frame starts here.
@@ -89,8 +91,9 @@ impl Packs {
     /// Whether the last pack takes an entry like this.
     pub(crate) fn takes(&mut self, payload_len: usize, time: u64, len_max: usize) -> bool {
         self.list.back_mut().and_then(Arc::get_mut).is_some_and(|last| {
-            let len = last.entries.body_len().saturating_add(body_len_for(payload_len));
-            len <= len_max && time.saturating_sub(last.time) <= SPAN
+            let len = last.entries.payload_len().saturating_add(payload_len);
+            let is_short = len <= len_max && last.entries.len() < len_max / ENTRY;
+            is_short && time.saturating_sub(last.time) <= SPAN
         })
     }
 

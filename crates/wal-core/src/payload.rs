@@ -4,7 +4,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_compress::{Codec, CodecId, Codecs, Compression, worth_storing};
-use wal_format::{BODY_LEN_MAX, Metadata, Namespace, split_compressed};
+use wal_format::{
+    BODY_LEN_MAX, BodyShape, FrameHeader, Metadata, Namespace, fold_ends, split_compressed, unfold_ends,
+};
 
 use crate::{
     chunk::CHUNK_LEN,
@@ -14,6 +16,8 @@ use crate::{
 
 /// Longer packs gain nothing and cost readers much.
 const PACK_LEN_MAX: usize = 16 << 20;
+/// The part of a pack that is enough to see whether anything can be gained.
+const TRIAL: usize = 8;
 /// So many buffers are kept for the next appends.
 const SPARES: usize = 8;
 
@@ -44,9 +48,10 @@ impl Payloads {
         self.settings.packs(0)
     }
 
-    /// The greatest length of a pack's body, in bytes.
+    /// The greatest length of a pack's payloads, in bytes. Where the last pack gained nothing, the next is a trial.
     pub(crate) fn pack_len(&self) -> usize {
-        self.settings.pack_len.min(self.settings.raw_len_max as usize).min(PACK_LEN_MAX)
+        let len = self.settings.pack_len.min(self.settings.raw_len_max as usize / 2).min(PACK_LEN_MAX);
+        if self.gain.is_wary() { len / TRIAL } else { len }
     }
 
     /// The codec for new bodies.
@@ -74,6 +79,7 @@ impl Payloads {
     pub(crate) fn encode<'a>(
         &self,
         raw: &'a [u8],
+        shape: BodyShape,
         scratch: &'a mut Vec<u8>,
     ) -> Result<(&'a [u8], u8), LogError> {
         if self.gain.pauses() {
@@ -85,7 +91,15 @@ impl Payloads {
         }
         scratch.clear();
         scratch.extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_le_bytes());
-        self.codec()?.compress(raw, scratch).context(CompressionSnafu)?;
+        if shape.count > 1 {
+            let mut folded = self.buffer();
+            fold_ends(shape.count, shape.columns, raw, &mut folded);
+            let compressed = self.codec()?.compress(&folded, scratch);
+            self.give_back(folded);
+            compressed.context(CompressionSnafu)?;
+        } else {
+            self.codec()?.compress(raw, scratch).context(CompressionSnafu)?;
+        }
         let gains = worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent);
         self.gain.tried(raw.len(), gains);
         if gains { Ok((scratch, self.settings.codec.0)) } else { Ok((raw, CodecId::IDENTITY.0)) }
@@ -93,13 +107,18 @@ impl Payloads {
 
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the
     /// limits of the format and of the options before anything is allocated.
-    pub(crate) fn decode(&self, codec: u8, body: Bytes) -> Result<Bytes, LogError> {
-        self.decode_into(codec, body, Vec::new())
+    pub(crate) fn decode(&self, header: &FrameHeader, body: Bytes) -> Result<Bytes, LogError> {
+        self.decode_into(header, body, Vec::new())
     }
 
     /// The same, into memory that is there, if it is needed at all.
-    pub(crate) fn decode_into(&self, codec: u8, body: Bytes, mut raw: Vec<u8>) -> Result<Bytes, LogError> {
-        if codec == CodecId::IDENTITY.0 {
+    pub(crate) fn decode_into(
+        &self,
+        header: &FrameHeader,
+        body: Bytes,
+        mut raw: Vec<u8>,
+    ) -> Result<Bytes, LogError> {
+        if header.codec == CodecId::IDENTITY.0 {
             return Ok(body);
         }
         let split = split_compressed(&body, BODY_LEN_MAX);
@@ -107,8 +126,13 @@ impl Payloads {
         self.settings.check_raw_len(raw_len).context(CompressionSnafu)?;
         raw.clear();
         self.codecs
-            .decompress(CodecId(codec), stored, raw_len as usize, &mut raw)
+            .decompress(CodecId(header.codec), stored, raw_len as usize, &mut raw)
             .context(CompressionSnafu)?;
+        if header.count > 1 {
+            let mut scratch = self.buffer();
+            unfold_ends(header.count, header.columns, &mut raw, &mut scratch);
+            self.give_back(scratch);
+        }
         Ok(raw.into())
     }
 

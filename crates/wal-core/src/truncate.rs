@@ -236,7 +236,7 @@ impl Engine {
         }
         // The cut goes through a frame: the part that stays is written anew, and the cut is made before it.
         let predecessor = frame_before(segment, frame.offset, frame.header.prev_units)?;
-        let body = self.payloads.decode(frame.header.codec, frame.body.clone())?;
+        let body = self.payloads.decode(&frame.header, frame.body.clone())?;
         let carried = Carried {
             source: Arc::clone(segment),
             from: frame.offset,

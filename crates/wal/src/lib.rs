@@ -82,6 +82,7 @@ mod checkpoint;
 mod config;
 mod cursor;
 mod deadline;
+mod dictionary;
 mod error;
 mod iter;
 mod meta;
@@ -125,12 +126,12 @@ pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWa
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Direction,
-    Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo, Options, Pin, PinKind,
-    PlannedRemoval, RecoveryMode, RecoveryReport, RepairReport, ReplayOptions, ReplayPoint, ReplayReport,
-    Retained, Retention, RetentionPlan, RetentionReason, SalvageReport, SegmentSummary, Stats, SyncPolicy,
-    SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState,
-    Truncation, Visibility, WhenFull, human,
+    AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Dictionary,
+    DictionaryOptions, Direction, Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo,
+    Options, Pin, PinKind, PlannedRemoval, RecoveryMode, RecoveryReport, RepairReport, ReplayOptions,
+    ReplayPoint, ReplayReport, Retained, Retention, RetentionPlan, RetentionReason, SalvageReport,
+    SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId,
+    TransactionOptions, TransactionState, Truncation, Visibility, WhenFull, human,
 };
 pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
 pub use wal_segment::ReadMode;

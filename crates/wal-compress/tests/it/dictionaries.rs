@@ -47,6 +47,21 @@ fn what_a_dictionary_compressed_needs_it() {
 }
 
 #[test]
+fn a_codec_gives_ids_that_take_little_room() {
+    let codecs = Codecs::new();
+    let zstd = codecs.get(CodecId::ZSTD).unwrap();
+    let records: Vec<_> = (0..2000).map(record).collect();
+    let lens: Vec<_> = records.iter().map(Vec::len).collect();
+    for id in 1..4 {
+        let dictionary = zstd.train_dictionary(&records.concat(), &lens, 4096).unwrap();
+        assert_eq!(zstd.add_dictionary(&dictionary).unwrap(), id);
+        zstd.use_dictionary(Some(id));
+        let stored = compressed(&codecs, &record(77));
+        assert_eq!(decompressed(&codecs, &stored, record(77).len()).unwrap(), record(77));
+    }
+}
+
+#[test]
 fn a_copy_of_its_own_has_no_dictionaries() {
     let codecs = Codecs::new();
     let zstd = codecs.get(CodecId::ZSTD).unwrap();

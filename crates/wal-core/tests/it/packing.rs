@@ -149,7 +149,7 @@ fn a_segment_is_filled_by_what_the_packs_turn_out_to_be() {
     log.close().unwrap();
     let segments = log.segments().unwrap();
     let len: u64 = segments.iter().map(|segment| segment.end).sum();
-    assert!((600_000..680_000).contains(&len), "half of it can be compressed: {len}");
+    assert!((600_000..800_000).contains(&len), "half of it can be compressed, less the pauses: {len}");
     assert!(segments.iter().rev().skip(1).all(|segment| segment.end > 50_000), "{segments:?}");
     same(&open(&storage, &packed()).unwrap());
 }
