@@ -28,7 +28,13 @@ enum Input {
     /// Bytes as they come.
     Raw { declared: u32, stored: Vec<u8> },
     /// Bytes that zstd made with a dictionary, or bytes as they come, with that dictionary or another, damaged perhaps.
-    Dictionary { text: Vec<u8>, stored: Option<Vec<u8>>, flips: Vec<(u16, u8)>, other: Vec<u8>, learned: Vec<(u16, u8)> },
+    Dictionary {
+        text: Vec<u8>,
+        stored: Option<Vec<u8>>,
+        flips: Vec<(u16, u8)>,
+        other: Vec<u8>,
+        learned: Vec<(u16, u8)>,
+    },
     /// Bytes that a codec made, damaged, with a length that may be wrong.
     Made { run: u32, text: Vec<u8>, by: i8, flips: Vec<(u16, u8)> },
 }

@@ -91,8 +91,8 @@ pub trait Codec: fmt::Debug + Send + Sync {
     }
 
     /// Trains a dictionary of at most `len` bytes from samples that lie back to back in `samples`, each as long as
-    /// `lens` says. It is not used before it is [added](Self::add_dictionary), and has an id that none of those has that
-    /// were.
+    /// `lens` says. It is not used before it is [added](Self::add_dictionary), and has an id that no other one has that
+    /// was.
     ///
     /// # Errors
     ///

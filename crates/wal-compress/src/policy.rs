@@ -31,8 +31,8 @@ pub struct Compression {
     /// [`worth_storing`]. Default: 10. A greater value spares readers more work, at the price of space.
     pub min_gain_percent: u8,
     /// Records that are written together are compressed together, up to so many bytes, because small ones gain little
-    /// one by one; see [`packs`](Self::packs). In bytes, any value, of which a log uses 16 MiB; 0 compresses each alone. Default: 64 KiB. What
-    /// is read is decompressed by the pack.
+    /// one by one; see [`packs`](Self::packs). In bytes, any value, of which a log uses at most 16 MiB; 0 compresses
+    /// each alone. Default: 64 KiB. What is read is decompressed by the pack.
     pub pack_len: usize,
     /// Longer data is stored as it is, and stored data that declares a greater raw length is not decompressed: see
     /// [`check_raw_len`](Self::check_raw_len). It bounds the memory that a few hostile bytes can ask for. In bytes, any

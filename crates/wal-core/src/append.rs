@@ -25,20 +25,43 @@ pub(crate) struct Stamped {
     pub(crate) first: Lsn,
     pub(crate) last: Lsn,
     pub(crate) tick: Tick,
-    /// Whether enough waits in memory that it should be written now.
-    chunk_full: bool,
-    /// Whether packs wait to be compressed.
-    pub(crate) packs_wait: bool,
-    age: Age,
+    due: Due,
 }
 
-/// How things stand with the entries that no sync has covered.
-#[derive(Clone, Copy, Debug, Default)]
-struct Age {
-    /// This is the first of them: an interval begins.
-    first: bool,
-    /// The oldest is too old.
-    overdue: bool,
+/// What an append found to be due. A whole word: what is handed on by every append is copied faster in words than in
+/// bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Due(u64);
+
+impl Due {
+    const NOTHING: Self = Self(0);
+    /// The first entry that no sync has covered: an interval begins.
+    const INTERVAL: Self = Self(1);
+    /// The oldest of them is too old.
+    const SYNC: Self = Self(1 << 1);
+    /// Enough waits in memory that it should be written now.
+    const WRITE: Self = Self(1 << 2);
+    /// Packs wait to be compressed.
+    const SETTLE: Self = Self(1 << 3);
+
+    const fn when(self, is_due: bool) -> Self {
+        if is_due { self } else { Self::NOTHING }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl Stamped {
+    /// Whether packs wait to be compressed.
+    pub(crate) const fn packs_wait(&self) -> bool {
+        self.due.has(Due::SETTLE)
+    }
 }
 
 impl Engine {
@@ -105,7 +128,7 @@ impl Engine {
 
     /// What remains to be done for entries that have their LSNs.
     pub(crate) fn conclude(&self, stamped: Stamped, terms: &Terms) -> Result<Stamped, LogError> {
-        self.wake_driver(stamped.age.first);
+        self.wake_driver(stamped.due.has(Due::INTERVAL));
         self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
@@ -136,8 +159,8 @@ impl Engine {
         }
     }
 
-    /// Gives the lock back when the log takes appends on these terms. Otherwise waits until it may, and everything under
-    /// the lock must be looked at anew.
+    /// Gives the lock back when the log takes appends on these terms. Otherwise waits until it may, and everything
+    /// under the lock must be looked at anew.
     pub(crate) fn admitted<'a>(
         &self,
         appender: MutexGuard<'a, Appender>,
@@ -211,32 +234,29 @@ impl Engine {
         }
     }
 
+    #[inline]
     pub(crate) fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {
-        appender.stamp(draft, now);
+        let first = appender.stamp(draft, now);
+        let stamped = self.stamped(appender, first, draft.shape.count);
         self.look_ahead(appender);
-        self.stamped(appender, draft.shape.count)
+        stamped
     }
 
     /// What became of the last so many entries, which were just added.
-    pub(crate) fn stamped(&self, appender: &mut Appender, count: u32) -> Stamped {
-        let next = appender.next;
-        self.marks.set_next(next);
-        let mut age = Age::default();
+    #[inline]
+    pub(crate) fn stamped(&self, appender: &mut Appender, first: Lsn, count: u32) -> Stamped {
+        let last = first.plus(u64::from(count.saturating_sub(1)));
+        self.marks.set_next(appender.next);
+        let mut due = Due::WRITE.when(appender.queued >= CHUNK_LEN);
+        due = due.and(Due::SETTLE.when(appender.packs.has_full()));
         if self.options.sync.interval().is_some() && count > 0 {
-            age = self.note_unsynced(appender);
+            due = due.and(self.note_unsynced(appender));
         }
-        let back = |by: u32| next.get().checked_sub(u64::from(by)).and_then(Lsn::new).unwrap_or(next);
-        Stamped {
-            first: back(count),
-            last: back(count.min(1)),
-            tick: appender.tick,
-            chunk_full: appender.queued >= CHUNK_LEN,
-            packs_wait: appender.packs.has_full(),
-            age,
-        }
+        Stamped { first, last, tick: appender.tick, due }
     }
 
     /// Has the successor prepared in time.
+    #[inline]
     pub(crate) fn look_ahead(&self, appender: &mut Appender) {
         if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.offset >= tail.prepare_at) {
             tail.prepare_at = u64::MAX;
@@ -246,16 +266,17 @@ impl Engine {
 
     /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then, unless a sync
     /// is under way: it may hang.
-    fn note_unsynced(&self, appender: &mut Appender) -> Age {
+    fn note_unsynced(&self, appender: &mut Appender) -> Due {
         let oldest = appender.oldest_unsynced();
         if oldest.is_some() && appender.syncing_since.is_none() && !is_64th(appender) {
-            return Age::default();
+            return Due::NOTHING;
         }
         let now = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
         let first = appender.unsynced_since.is_none();
         appender.unsynced_since.get_or_insert(now);
         let age = u128::from(now.saturating_sub(oldest.unwrap_or(now)));
-        Age { first, overdue: age > self.options.unsynced_age_max.as_nanos() }
+        let is_overdue = age > self.options.unsynced_age_max.as_nanos();
+        Due::INTERVAL.when(first).and(Due::SYNC.when(is_overdue))
     }
 
     fn roll(
@@ -279,11 +300,13 @@ impl Engine {
         let Terms { durability, patience, .. } = *terms;
         match durability {
             // What was overdue was waited for before.
-            _ if stamped.age.overdue && patience == Patience::Endless => self.commit.wait(self, stamped.tick),
+            _ if stamped.due.has(Due::SYNC) && patience == Patience::Endless => {
+                self.commit.wait(self, stamped.tick)
+            }
             Durability::Durable => self.wait_durable(stamped.tick, patience),
             Durability::Written if self.marks.written() >= stamped.tick => Ok(()),
             Durability::Written => self.have_done(Errand::WriteUpTo(stamped.tick), patience, "write"),
-            Durability::Buffered if !stamped.chunk_full => Ok(()),
+            Durability::Buffered if !stamped.due.has(Due::WRITE) => Ok(()),
             Durability::Buffered if patience == Patience::Endless => self.write_if_free(),
             Durability::Buffered => {
                 self.leave_errand(Errand::Write);

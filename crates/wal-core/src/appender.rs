@@ -218,7 +218,8 @@ impl Appender {
         if end <= tail.capacity && delta < u64::from(u32::MAX) { Room::Here } else { Room::Next }
     }
 
-    /// Gives a frame its place, its LSN and its header, and queues it. There must be [`Room::Here`] for it, and no pack.
+    /// Gives a frame its place, its LSN and its header, and queues it. There must be [`Room::Here`] for it, and no
+    /// packs.
     ///
     /// Returns the LSN of its first entry (the next LSN, for a control frame).
     #[inline]

@@ -1,7 +1,7 @@
 //! Dictionaries: what the entries of a log have in common, learned from them, so that small ones compress well.
 //!
-//! They are metadata, under numbers that grow: every opening carries all of them, so every segment can be decoded alone.
-//! The newest compresses; none is removed, because frames may need it.
+//! They are metadata, under numbers that grow: every opening carries all of them, so every segment can be decoded
+//! alone. The newest compresses; none is removed, because frames may need it.
 
 use snafu::ResultExt;
 use wal_format::{MetadataRecord, Namespace};

@@ -50,7 +50,7 @@ impl Engine {
     pub(crate) fn append_packed(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         entry.check().context(EncodingSnafu { operation: "encode the entry" })?;
         let stamped = self.pack(entry, terms)?;
-        if stamped.packs_wait && terms.durability == Durability::Buffered {
+        if stamped.packs_wait() && terms.durability == Durability::Buffered {
             match terms.patience {
                 Patience::Endless => self.settle_full(),
                 Patience::Until(_) | Patience::None => self.leave_errand(Errand::Settle),
@@ -68,9 +68,10 @@ impl Engine {
             let need = (body_len_for(entry.payload.len()), 1);
             let room = self.with_room(appender, need, Reserve::Keep, terms.patience, now)?;
             if let Some(mut appender) = room {
+                let first = appender.next;
                 let begun = appender.pack(entry, self.payloads.pack_len(), now);
                 appender.count(u32::from(begun), 1, entry.payload.len());
-                return Ok(self.stamped(&mut appender, 1));
+                return Ok(self.stamped(&mut appender, first, 1));
             }
         }
     }

@@ -146,12 +146,12 @@ impl Engine {
         self.check_writable(&appender)?;
         let end = appender.next;
         let next = next.unwrap_or(end);
+        self.drain(&mut writer, &mut appender)?;
+        self.show_trim(&appender);
         // What a trim has promised, not what one has only tried.
         if self.first_retained() == next && end == next {
             return Ok(Truncation::default());
         }
-        self.drain(&mut writer, &mut appender)?;
-        self.show_trim(&appender);
         let began = self.first_retained();
         let before = std::mem::replace(&mut appender.first_retained, next);
         let beginning = Beginning { base: next, predecessor: None, carried: None };

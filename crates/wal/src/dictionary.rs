@@ -4,16 +4,17 @@ use wal_core::{Dictionary, DictionaryOptions};
 
 use crate::{Error, Wal};
 
-/// A dictionary holds what entries have in common, so that each compresses well alone. Entries that are written together
-/// are packed and compressed together without one, see [`Compression::pack_len`](crate::Compression::pack_len).
+/// A dictionary holds what entries have in common, so that each compresses well alone. Entries that are written
+/// together are packed and compressed together without one, see
+/// [`Compression::pack_len`](crate::Compression::pack_len).
 impl Wal {
     /// Trains a dictionary from the newest entries, makes it durable with the log, and compresses with it from now on,
     /// also after the log is opened again. Older dictionaries stay, for the entries that need them.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when the log's codec has no dictionaries: of ours, zstd
-    /// has; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when nothing can be learned from the entries;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when the log's codec has no dictionaries: of ours,
+    /// zstd has; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when nothing can be learned from the entries;
     /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) when
     /// [`Options::metadata_len_max`](crate::Options::metadata_len_max) has no room for it; those of
     /// [`append`](Self::append).
