@@ -12,8 +12,8 @@ fn ends_at(count: u32, columns: u8, body_len: usize) -> Option<Range<usize>> {
         return None;
     }
     let count = usize::try_from(count).ok()?;
-    let transaction = if columns & column::TRANSACTION != 0 { 16 } else { 0 };
-    let start = transaction + if columns & column::KINDS != 0 { count } else { 0 };
+    let transaction: usize = if columns & column::TRANSACTION != 0 { 16 } else { 0 };
+    let start = transaction.checked_add(if columns & column::KINDS != 0 { count } else { 0 })?;
     let end = start.checked_add(count.checked_mul(4)?)?;
     (end <= body_len).then_some(start..end)
 }
@@ -27,13 +27,14 @@ pub fn fold_ends(count: u32, columns: u8, body: &[u8], out: &mut Vec<u8>) {
     let ends = ends.as_chunks::<4>().0;
     out.reserve(body.len());
     out.extend_from_slice(before);
-    for plane in 0..4 {
+    for shift in [0, 8, 16, 24] {
         let mut start = 0;
         out.extend(ends.iter().map(|end| {
             let end = u32::from_le_bytes(*end);
-            let len = end.wrapping_sub(start).to_le_bytes();
+            let len = end.wrapping_sub(start);
             start = end;
-            len[plane]
+            let [byte, ..] = len.wrapping_shr(shift).to_le_bytes();
+            byte
         }));
     }
     out.extend_from_slice(after);
@@ -48,11 +49,13 @@ pub fn unfold_ends(count: u32, columns: u8, folded: &mut [u8], scratch: &mut Vec
     };
     scratch.clear();
     scratch.extend_from_slice(column);
-    let count = column.len() / 4;
+    let (low, high) = scratch.split_at(column.len() / 2);
+    let (planes, others) = (low.split_at(low.len() / 2), high.split_at(high.len() / 2));
+    let lows = planes.0.iter().zip(planes.1);
+    let lens = lows.zip(others.0.iter().zip(others.1));
     let mut end = 0_u32;
-    for (index, bytes) in column.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        let plane = |plane: usize| scratch.get(plane * count + index).copied().unwrap_or(0);
-        end = end.wrapping_add(u32::from_le_bytes([plane(0), plane(1), plane(2), plane(3)]));
+    for (bytes, ((first, second), (third, fourth))) in column.as_chunks_mut::<4>().0.iter_mut().zip(lens) {
+        end = end.wrapping_add(u32::from_le_bytes([*first, *second, *third, *fourth]));
         *bytes = end.to_le_bytes();
     }
 }
