@@ -13,7 +13,7 @@ use crate::{
     chunk::CHUNK_LEN,
     engine::Engine,
     error::{ConflictSnafu, EncodingSnafu, InvalidArgumentSnafu, TooLargeSnafu, UnconfirmedSnafu},
-    events,
+    events::Start,
     marks::Tick,
     patience::{Errand, Patience, Terms},
     stats::add,
@@ -104,19 +104,55 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let mut scratch = self.payloads.buffer();
-        let (body, codec) = self.payloads.encode(raw, shape, &mut scratch)?;
+        let (body, codec) = self.payloads.encode(raw, shape, &mut scratch, &self.stats)?;
         let draft = self.draft(body, codec, shape, &[]);
         let stamped = self.append_draft(&draft, payload_len, terms);
         self.payloads.give_back(scratch);
         stamped
     }
 
-    fn draft<'a>(&self, body: &'a [u8], codec: u8, shape: BodyShape, metadata: &'a [u8]) -> Draft<'a> {
+    pub(crate) fn draft<'a>(
+        &self,
+        body: &'a [u8],
+        codec: u8,
+        shape: BodyShape,
+        metadata: &'a [u8],
+    ) -> Draft<'a> {
         let body_crc = self.options.checksum.of(body);
-        Draft { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata }
+        Draft { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata, time: None }
     }
 
-    fn append_draft(
+    pub(crate) fn append_draft(
+        &self,
+        draft: &Draft<'_>,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError> {
+        // A look at the clock is much for an append to memory, and nothing beside a write or a sync.
+        match terms.durability {
+            Durability::Buffered => self.append_untimed(draft, payload_len, terms),
+            Durability::Written | Durability::Durable => {
+                self.timed(|| self.append_untimed(draft, payload_len, terms))
+            }
+        }
+    }
+
+    /// Counts how long an append takes that waits for a write or a sync.
+    #[inline(never)]
+    pub(crate) fn timed(
+        &self,
+        append: impl FnOnce() -> Result<Stamped, LogError>,
+    ) -> Result<Stamped, LogError> {
+        let start = Start::now(&*self.clock);
+        let appended = append();
+        if appended.is_ok() {
+            self.stats.append_duration.record(start.elapsed_ns(&*self.clock));
+        }
+        appended
+    }
+
+    #[inline(always)]
+    fn append_untimed(
         &self,
         draft: &Draft<'_>,
         payload_len: usize,
@@ -143,7 +179,7 @@ impl Engine {
         reserve: Reserve,
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
-        let now = self.clock.now();
+        let now = draft.time.unwrap_or_else(|| self.clock.now());
         let mut until = None;
         loop {
             let appender = self.lock_settled(terms.patience)?;
@@ -153,7 +189,7 @@ impl Engine {
             if let Some(mut appender) = self.with_room(appender, need, reserve, terms.patience, now)? {
                 appender.count(1, draft.shape.count, payload_len);
                 let stamped = self.stamp(&mut appender, draft, now);
-                appender.change(admitted);
+                self.change(&mut appender, admitted);
                 return Ok(stamped);
             }
         }
@@ -289,9 +325,8 @@ impl Engine {
         let segment = appender
             .roll(successor, now)
             .ok_or(LogError::InvalidArgument { why: "the metadata does not fit an opening frame" })?;
-        events::rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
+        self.rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
         self.show(after, segment);
-        add(&self.stats.segments_started, 1);
         Ok(())
     }
 
@@ -307,15 +342,19 @@ impl Engine {
             Durability::Written if self.marks.written() >= stamped.tick => Ok(()),
             Durability::Written => self.have_done(Errand::WriteUpTo(stamped.tick), patience, "write"),
             Durability::Buffered if !stamped.due.has(Due::WRITE) => Ok(()),
-            Durability::Buffered if patience == Patience::Endless => self.write_if_free(),
+            Durability::Buffered if patience == Patience::Endless => {
+                add(&self.stats.flushes_full, 1);
+                self.write_if_free()
+            }
             Durability::Buffered => {
+                add(&self.stats.flushes_full, 1);
                 self.leave_errand(Errand::Write);
                 Ok(())
             }
         }
     }
 
-    fn check_len(&self, len: usize) -> Result<(), LogError> {
+    pub(crate) fn check_len(&self, len: usize) -> Result<(), LogError> {
         let max = u64::from(self.options.entry_len_max);
         if len as u64 > max { TooLargeSnafu { len: len as u64, max }.fail() } else { Ok(()) }
     }

@@ -11,8 +11,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use snafu::ResultExt;
 use wal_format::{
-    BodyShape, ChecksumKind, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata, NewEntry,
-    Opening, Position, Predecessor, Seal, SegmentId, frame_len,
+    BodyShape, ChecksumKind, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata,
+    MetadataRecords, Namespace, NewEntry, Opening, Position, Predecessor, Seal, SegmentId, frame_len,
 };
 use wal_segment::{LoadedFrame, Segment};
 
@@ -74,13 +74,15 @@ pub(crate) struct Draft<'a> {
     pub(crate) shape: BodyShape,
     /// Records in the body that change the metadata.
     pub(crate) metadata: &'a [u8],
+    /// When it was appended to the log that it comes from. Default: now.
+    pub(crate) time: Option<u64>,
 }
 
 impl<'a> Draft<'a> {
     /// A control frame.
     pub(crate) fn control(kind: FrameKind, body: &'a [u8], checksum: ChecksumKind) -> Self {
         let shape = BodyShape { count: 0, columns: 0, entry_kind: 0 };
-        Self { kind, body, body_crc: checksum.of(body), codec: 0, shape, metadata: &[] }
+        Self { kind, body, body_crc: checksum.of(body), codec: 0, shape, metadata: &[], time: None }
     }
 }
 
@@ -117,6 +119,13 @@ pub(crate) struct Appended {
 /// Records that the metadata may be changed by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Admitted<'a>(&'a [u8]);
+
+impl Admitted<'_> {
+    /// Whether there are records of this part.
+    pub(crate) fn has(&self, namespace: Namespace) -> bool {
+        MetadataRecords::new(self.0).any(|record| record.is_ok_and(|record| record.namespace == namespace))
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Appender {
@@ -166,6 +175,16 @@ impl Appender {
             unsynced_since: None,
             syncing_since: None,
         }
+    }
+
+    /// Entries and bytes that are not with the operating system, when everything up to a tick is. What waits to be
+    /// compressed counts as long as it is.
+    pub(crate) fn unwritten(&self, written: Tick) -> (u64, u64) {
+        let of = |chunk: &Chunk| (chunk.next.since(chunk.first).unwrap_or(0), chunk.bytes.len() as u64);
+        let in_flight = self.in_flight.iter().filter(|chunk| chunk.tick > written).map(|chunk| of(chunk));
+        let packed = (self.packs.entries as u64, self.packs.reserved);
+        let queued = (self.queued_entries as u64 + packed.0, self.queued as u64 + packed.1);
+        in_flight.fold(queued, |sum, (entries, bytes)| (sum.0 + entries, sum.1 + bytes))
     }
 
     /// The segment that takes appends.

@@ -5,23 +5,21 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    EntriesBuilder, EntriesRef, FIRST_FRAME, FrameHeader, FrameKind, Lsn, Metadata, NewEntry, Opening,
-    Position, Predecessor, SegmentKey,
+    FIRST_FRAME, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position, Predecessor, SegmentKey,
 };
 use wal_segment::{FrameReader, LoadedFrame, Segment};
 
 use crate::{
-    LogError,
+    DeletionReason, LogError,
     appender::{Appender, CONTROL_RESERVE, Draft, Tail, padded},
     chunk::{CHUNK_LEN, Chunk},
     engine::Engine,
-    error::{DECODE, EncodingSnafu},
-    events,
+    error::EncodingSnafu,
+    events::Span,
+    frames::part_of,
     prepare::Prepared,
-    stats::add,
 };
 
 /// Frames of an inherited segment that are copied into the new one.
@@ -77,7 +75,7 @@ impl Engine {
         let prepared = self.take_prepared(begin_len(appender, &beginning, room))?;
         self.begin(appender, &beginning, &prepared)?;
         *self.inheritance.lock() = Inheritance::None;
-        self.sweep(appender.active());
+        self.sweep(appender.active(), &|_| DeletionReason::Superseded);
         Ok(())
     }
 
@@ -102,6 +100,7 @@ impl Engine {
         beginning: &Beginning,
         prepared: &Prepared,
     ) -> Result<(), LogError> {
+        let _span = Span::rotate(&self.directory);
         let segment = Arc::new(prepared.segment(beginning.base));
         let mut tail = Tail::at_start(Arc::clone(&segment), prepared.capacity);
         let opening = Opening {
@@ -123,10 +122,9 @@ impl Engine {
         }
         let tail = copy.finish()?;
         self.publish(&tail, &opening_frame)?;
-        events::rotated(&segment, tail.capacity);
+        self.rotated(&segment, tail.capacity);
         appender.tail = Some(tail);
         self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
-        add(&self.stats.segments_started, 1);
         Ok(())
     }
 
@@ -185,22 +183,8 @@ impl Copy<'_> {
             return Ok(());
         }
         let body = self.engine.payloads.decode(&frame.header, frame.body.clone())?;
-        let context = EncodingSnafu { operation: DECODE };
-        let header = &frame.header;
-        let entries =
-            EntriesRef::parse(header.count, header.columns, header.entry_kind, &body).context(context)?;
-        let mut kept = EntriesBuilder::default();
-        for entry in entries.iter().take(count as usize) {
-            let entry = entry.context(context)?;
-            let (kind, term, timestamp) = (entry.kind, entry.term, entry.timestamp);
-            kept.push(&NewEntry { payload: entry.payload, kind, term, timestamp }).context(context)?;
-        }
-        if let Some(id) = entries.transaction() {
-            kept.set_transaction(id);
-        }
         // Not its metadata: the opening has the state after all changes, and this would bring back an older one.
-        let mut body = Vec::new();
-        let shape = kept.finish(&mut body);
+        let (shape, body) = part_of(&frame.header, &body, 0..u32::try_from(count).unwrap_or(u32::MAX))?;
         let header = FrameHeader {
             count: shape.count,
             columns: shape.columns,
@@ -208,7 +192,7 @@ impl Copy<'_> {
             codec: 0,
             ..frame.header
         };
-        self.frame(&header, &Bytes::from(body))
+        self.frame(&header, &body)
     }
 
     fn frame(&mut self, from: &FrameHeader, body: &[u8]) -> Result<(), LogError> {

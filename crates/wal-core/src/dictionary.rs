@@ -4,13 +4,13 @@
 //! alone. The newest compresses; none is removed, because frames may need it.
 
 use snafu::ResultExt;
-use wal_format::{MetadataRecord, Namespace};
+use wal_format::{Metadata, MetadataRecord, Namespace};
 
 use crate::{
     Durability, Log, LogError,
-    appender::Appender,
     error::{CompressionSnafu, InvalidArgumentSnafu},
     metadata::encode,
+    payload::Payloads,
 };
 
 /// Greatest length of a dictionary in bytes.
@@ -92,7 +92,7 @@ impl Log {
         let id = codec.add_dictionary(&trained).context(CompressionSnafu)?;
         let mut value = vec![codec.id().0];
         value.extend_from_slice(&trained);
-        self.change(Some(Durability::Durable), &mut |appender| record(appender, &value))?;
+        self.change(Some(Durability::Durable), &mut |appender| record(&appender.metadata, &value))?;
         // Only now: the frames that need it come after it, and it is durable before them.
         codec.use_dictionary(Some(id));
         Ok(Dictionary { id, len: trained.len(), samples: samples.lens.len() })
@@ -118,10 +118,32 @@ impl Log {
 }
 
 /// The record that adds a dictionary as the newest.
-fn record(appender: &Appender, value: &[u8]) -> Result<Vec<u8>, LogError> {
-    let newest = appender.metadata.iter(Namespace::DICTIONARY).last();
+fn record(metadata: &Metadata, value: &[u8]) -> Result<Vec<u8>, LogError> {
+    numbered(next_number(metadata), value)
+}
+
+/// The records that add those dictionaries of another log that are not here. None that is here goes: frames need them.
+///
+/// A dictionary of the other log that has the id of another one here is an error: no frame would say which it means.
+pub(crate) fn adopt(payloads: &Payloads, here: &Metadata, there: &Metadata) -> Result<Vec<u8>, LogError> {
+    let is_here = |value: &[u8]| here.iter(Namespace::DICTIONARY).any(|(_, known)| known == value);
+    let mut records = Vec::new();
+    let mut number = next_number(here);
+    for (_, value) in there.iter(Namespace::DICTIONARY).filter(|(_, value)| !is_here(value)) {
+        payloads.know(value)?;
+        records.extend(numbered(number, value)?);
+        number = number.saturating_add(1);
+    }
+    Ok(records)
+}
+
+fn next_number(metadata: &Metadata) -> u32 {
     let number = |name: &[u8]| name.first_chunk().map_or(0, |name| u32::from_be_bytes(*name));
-    let number = newest.map_or(0, |(name, _)| number(name).saturating_add(1));
+    let newest = metadata.iter(Namespace::DICTIONARY).last();
+    newest.map_or(0, |(name, _)| number(name).saturating_add(1))
+}
+
+fn numbered(number: u32, value: &[u8]) -> Result<Vec<u8>, LogError> {
     let name = number.to_be_bytes();
     encode(&MetadataRecord { namespace: Namespace::DICTIONARY, name: &name, value: Some(value) })
 }

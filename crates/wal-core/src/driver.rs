@@ -22,6 +22,7 @@ use crate::{
     error::ThreadSnafu,
     marks::Tick,
     patience::Terms,
+    stats::add,
 };
 
 /// After a write that met a full disk, the next attempt on behalf of others waits so long.
@@ -121,6 +122,21 @@ fn spawn_both(
     Ok([sync, prepare])
 }
 
+/// Starts the thread that calls the hooks, if there are any. Nobody waits for it: it ends after the last event.
+///
+/// A log without threads calls them when it is maintained.
+pub(crate) fn start_hooks(engine: &Arc<Engine>) -> Result<(), LogError> {
+    if engine.hooks.is_empty() || !engine.options.background_threads {
+        return Ok(());
+    }
+    let engine = Arc::clone(engine);
+    thread::Builder::new()
+        .name("wal-hooks".to_owned())
+        .spawn(move || engine.run_hooks())
+        .context(ThreadSnafu)?;
+    Ok(())
+}
+
 /// Closes a log in a thread of its own, and returns where to hear how that went.
 pub(crate) fn close_elsewhere(engine: Arc<Engine>) -> Result<Receiver<Result<(), LogError>>, LogError> {
     let (done, outcome) = bounded(1);
@@ -172,6 +188,7 @@ impl Engine {
     pub(crate) fn maintain(&self) -> Result<(), LogError> {
         self.expire_transactions();
         if self.options.sync.interval().is_some() && self.has_unsynced() {
+            add(&self.stats.flushes_interval, 1);
             self.commit.wait(self, self.tick())?;
         }
         self.run_errands();
@@ -179,6 +196,7 @@ impl Engine {
         self.prepare_ahead();
         self.index_sealed();
         self.retain_by_itself();
+        self.call_hooks();
         Ok(())
     }
 
@@ -242,6 +260,9 @@ impl Engine {
         let now = self.clock.monotonic();
         let asked = driver.sync_asked.swap(false, Ordering::SeqCst);
         if asked || self.is_sync_due(now) {
+            if !asked {
+                add(&self.stats.flushes_interval, 1);
+            }
             // A failure poisons the log and reaches everybody who waits; want of space is tried again a little later.
             let failed = self.commit.wait(self, self.tick()).is_err();
             seen.retry = failed.then(|| now.saturating_add(RETRY));

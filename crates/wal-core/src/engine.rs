@@ -25,9 +25,9 @@ use crate::{
     cuts::Cuts,
     driver::Driver,
     error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
-    events,
     flush::Writer,
     frame_cache::FrameCache,
+    hooks::{Caller, Hooks},
     marks::{Marks, Tick},
     packing::Packer,
     patience::Errands,
@@ -69,7 +69,9 @@ pub(crate) struct Engine {
     pub(crate) sealed: Mutex<Vec<(Arc<Segment>, u64)>>,
     pub(crate) cuts: Cuts,
     pub(crate) transactions: Registry,
-    pub(crate) stats: Counters,
+    /// Apart, so that its alignment is not that of everything here.
+    pub(crate) stats: Box<Counters>,
+    pub(crate) hooks: Caller,
     pub(crate) driver: OnceLock<Arc<Driver>>,
     /// Set once closing is over, however it went: who still waits then waits in vain.
     pub(crate) ended: AtomicBool,
@@ -92,6 +94,7 @@ pub(crate) struct Parts {
     pub(crate) view: View,
     pub(crate) inheritance: Inheritance,
     pub(crate) report: RecoveryReport,
+    pub(crate) hooks: Hooks,
 }
 
 impl Engine {
@@ -111,6 +114,7 @@ impl Engine {
             admin: Mutex::new(()),
             writer: Mutex::new(Writer::default()),
             packer: Mutex::default(),
+            hooks: Caller::new(parts.hooks, parts.appender.next),
             marks: Marks::new(parts.appender.next, parts.durable_next),
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),
             appender: Mutex::new(parts.appender),
@@ -123,7 +127,7 @@ impl Engine {
             sealed: Mutex::new(Vec::new()),
             cuts: Cuts::default(),
             transactions: Registry::default(),
-            stats: Counters::default(),
+            stats: Box::default(),
             driver: OnceLock::new(),
             ended: AtomicBool::new(false),
             poison: OnceLock::new(),
@@ -157,7 +161,7 @@ impl Engine {
         let error = LogError::Segment { operation, source: cause };
         let cause = chain(&error);
         if self.poison.set(Arc::from(&*cause)).is_ok() {
-            events::poisoned(&self.directory, &cause);
+            self.told_poisoned(&error);
         }
         // Only what is durable is shown from now on, also to readers that began earlier.
         self.cuts.stir();

@@ -7,6 +7,7 @@
 
 mod append;
 mod appender;
+mod backup;
 mod begin;
 mod checkpoint;
 mod chunk;
@@ -17,6 +18,7 @@ mod cursor;
 mod cuts;
 mod dictionary;
 mod driver;
+mod duplicate;
 mod engine;
 mod entry;
 mod error;
@@ -24,7 +26,9 @@ mod events;
 mod examine;
 mod flush;
 mod frame_cache;
+mod frames;
 mod gain;
+mod hooks;
 pub mod human;
 mod iter;
 mod log;
@@ -58,13 +62,17 @@ mod transaction;
 mod truncate;
 mod view;
 
+pub use backup::BackupReport;
 pub use checkpoint::{Checkpoint, CheckpointOptions};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use cursor::CursorInfo;
 pub use dictionary::{Dictionary, DictionaryOptions};
+pub use duplicate::CloneReport;
 pub use entry::{Entry, EntryRef};
 pub use error::LogError;
 pub use examine::{Examination, examine};
+pub use frames::{EncodedFrame, Frames};
+pub use hooks::{CommitEvent, Hooks, LogEvent};
 pub use iter::Iter;
 pub use log::{AppendOptions, Log, SegmentSummary};
 pub use metadata::user_value;
@@ -77,7 +85,10 @@ pub use replay::{Direction, ReplayError, ReplayOptions, ReplayPoint, ReplayRepor
 pub use report::{Cut, Finding, RecoveryReport};
 pub use retention::{Pin, PinKind, PlannedRemoval, Retained, Retention, RetentionPlan, RetentionReason};
 pub use salvage::{SalvageReport, salvage};
-pub use stats::Stats;
+pub use stats::{
+    CursorLag, Deleted, DeletionReason, Family, Histogram, MetricKind, MetricValue, RecoveryStats, Sample,
+    Stats,
+};
 pub use tail::{Tail, TailFrom, TailOptions, Visibility};
 pub use ticket::Ticket;
 pub use time::AppendTime;

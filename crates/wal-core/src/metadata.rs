@@ -6,7 +6,7 @@ use wal_format::{FrameKind, MetadataRecord, Namespace};
 
 use crate::{
     Durability, Log, LogError,
-    appender::{Appender, Draft, Reserve},
+    appender::{Admitted, Appender, Draft, Reserve},
     engine::Engine,
     error::{EncodingSnafu, InvalidArgumentSnafu, MetadataUnconfirmedSnafu},
     patience::{Patience, Terms},
@@ -38,12 +38,20 @@ impl Engine {
             let room = self.with_room(appender, (body.len(), 0), reserve, Patience::Endless, now)?;
             if let Some(mut appender) = room {
                 let stamped = self.stamp(&mut appender, &draft, now);
-                appender.change(admitted);
+                self.change(&mut appender, admitted);
                 break stamped;
             }
         };
         let terms = Terms { durability, ..Terms::PLAIN };
         self.carry_through(&stamped, &terms).context(MetadataUnconfirmedSnafu)
+    }
+
+    /// Carries out a change whose frame has just been stamped. Frames that come later may need a dictionary in it.
+    pub(crate) fn change(&self, appender: &mut Appender, admitted: Admitted<'_>) {
+        appender.change(admitted);
+        if admitted.has(Namespace::DICTIONARY) {
+            self.payloads.learn(&appender.metadata);
+        }
     }
 
     /// Reads the metadata. After a failure, what is not durable is not certain.

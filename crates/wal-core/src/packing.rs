@@ -2,7 +2,7 @@
 
 use parking_lot::MutexGuard;
 use snafu::ResultExt;
-use wal_format::{ChecksumKind, FrameKind, NewEntry};
+use wal_format::NewEntry;
 
 use crate::{
     Durability, LogError,
@@ -13,7 +13,6 @@ use crate::{
     marks::Tick,
     packs::{Pack, body_len_for},
     patience::{Errand, Patience, Terms},
-    payload::Payloads,
 };
 
 /// So often what came in meanwhile is compressed without the short lock, before the rest is compressed under it.
@@ -28,15 +27,16 @@ pub(crate) struct Packer {
 
 impl Packer {
     /// The frame that a pack becomes.
-    fn draft(&mut self, payloads: &Payloads, checksum: ChecksumKind, pack: &Pack) -> Draft<'_> {
+    fn draft(&mut self, engine: &Engine, pack: &Pack) -> Draft<'_> {
         self.raw.clear();
         let shape = pack.entries.finish(&mut self.raw);
-        let (body, codec) = match payloads.encode(&self.raw, shape, &mut self.stored) {
+        let encoded = engine.payloads.encode(&self.raw, shape, &mut self.stored, &engine.stats);
+        let (body, codec) = match encoded {
             Ok(encoded) => encoded,
             // The entries have their LSNs: they are stored without the gain.
             Err(_) => (&self.raw[..], 0),
         };
-        Draft { kind: FrameKind::Entries, body, body_crc: checksum.of(body), codec, shape, metadata: &[] }
+        engine.draft(body, codec, shape, &[])
     }
 }
 
@@ -49,6 +49,15 @@ impl Engine {
     /// Appends one entry to the pack that is open, or begins another, and returns when it is as durable as asked.
     pub(crate) fn append_packed(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         entry.check().context(EncodingSnafu { operation: "encode the entry" })?;
+        match terms.durability {
+            Durability::Buffered => self.append_packed_untimed(entry, terms),
+            Durability::Written | Durability::Durable => {
+                self.timed(|| self.append_packed_untimed(entry, terms))
+            }
+        }
+    }
+
+    fn append_packed_untimed(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         let stamped = self.pack(entry, terms)?;
         if stamped.packs_wait() && terms.durability == Durability::Buffered {
             match terms.patience {
@@ -98,7 +107,7 @@ impl Engine {
     fn settle_with(&self, packer: &mut Packer, upto: Tick, patience: Patience) -> Result<(), LogError> {
         let mut next = self.lock_appender(patience)?.packs.front(upto);
         while let Some(pack) = next {
-            let draft = packer.draft(&self.payloads, self.options.checksum, &pack);
+            let draft = packer.draft(self, &pack);
             let mut appender = self.lock_appender(patience)?;
             appender.settle(&draft, pack);
             self.look_ahead(&mut appender);
@@ -121,7 +130,7 @@ impl Engine {
         }
         let mut appender = self.lock_appender(patience)?;
         while let Some(pack) = appender.packs.front(Tick::MAX) {
-            let draft = packer.draft(&self.payloads, self.options.checksum, &pack);
+            let draft = packer.draft(self, &pack);
             appender.settle(&draft, pack);
         }
         Ok(appender)

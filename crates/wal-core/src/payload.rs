@@ -12,6 +12,7 @@ use crate::{
     chunk::CHUNK_LEN,
     error::{CompressionSnafu, DECODE, EncodingSnafu, LogError},
     gain::Gain,
+    stats::Counters,
 };
 
 /// Longer packs gain nothing and cost readers much.
@@ -20,6 +21,21 @@ const PACK_LEN_MAX: usize = 16 << 20;
 const TRIAL: usize = 8;
 /// So many buffers are kept for the next appends.
 const SPARES: usize = 8;
+
+/// What must be known of a frame to make its body what it was before compression.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Coded {
+    pub(crate) codec: u8,
+    pub(crate) count: u32,
+    pub(crate) columns: u8,
+}
+
+impl From<&FrameHeader> for Coded {
+    fn from(header: &FrameHeader) -> Self {
+        let FrameHeader { codec, count, columns, .. } = *header;
+        Self { codec, count, columns }
+    }
+}
 
 /// The codecs of a log, and when to use which.
 #[derive(Debug)]
@@ -75,12 +91,17 @@ impl Payloads {
         }
     }
 
+    pub(crate) const fn codecs(&self) -> &Codecs {
+        &self.codecs
+    }
+
     /// Compresses a body into `scratch` when that pays; the codec id says whether it did.
     pub(crate) fn encode<'a>(
         &self,
         raw: &'a [u8],
         shape: BodyShape,
         scratch: &'a mut Vec<u8>,
+        stats: &Counters,
     ) -> Result<(&'a [u8], u8), LogError> {
         if self.gain.pauses() {
             self.gain.passed(raw.len());
@@ -102,23 +123,25 @@ impl Payloads {
         }
         let gains = worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent);
         self.gain.tried(raw.len(), gains);
+        stats.compressed(raw.len(), if gains { scratch.len() } else { raw.len() });
         if gains { Ok((scratch, self.settings.codec.0)) } else { Ok((raw, CodecId::IDENTITY.0)) }
     }
 
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the
     /// limits of the format and of the options before anything is allocated.
-    pub(crate) fn decode(&self, header: &FrameHeader, body: Bytes) -> Result<Bytes, LogError> {
-        self.decode_into(header, body, Vec::new())
+    pub(crate) fn decode(&self, coded: impl Into<Coded>, body: Bytes) -> Result<Bytes, LogError> {
+        self.decode_into(coded, body, Vec::new())
     }
 
     /// The same, into memory that is there, if it is needed at all.
     pub(crate) fn decode_into(
         &self,
-        header: &FrameHeader,
+        coded: impl Into<Coded>,
         body: Bytes,
         mut raw: Vec<u8>,
     ) -> Result<Bytes, LogError> {
-        if header.codec == CodecId::IDENTITY.0 {
+        let Coded { codec, count, columns } = coded.into();
+        if codec == CodecId::IDENTITY.0 {
             return Ok(body);
         }
         let split = split_compressed(&body, BODY_LEN_MAX);
@@ -126,14 +149,24 @@ impl Payloads {
         self.settings.check_raw_len(raw_len).context(CompressionSnafu)?;
         raw.clear();
         self.codecs
-            .decompress(CodecId(header.codec), stored, raw_len as usize, &mut raw)
+            .decompress(CodecId(codec), stored, raw_len as usize, &mut raw)
             .context(CompressionSnafu)?;
-        if header.count > 1 {
+        if count > 1 {
             let mut scratch = self.buffer();
-            unfold_ends(header.count, header.columns, &mut raw, &mut scratch);
+            unfold_ends(count, columns, &mut raw, &mut scratch);
             self.give_back(scratch);
         }
         Ok(raw.into())
+    }
+
+    /// Makes a dictionary of another log known, for decompression, if its codec is there.
+    pub(crate) fn know(&self, value: &[u8]) -> Result<(), LogError> {
+        if let Some((codec, dictionary)) = value.split_first()
+            && let Ok(codec) = self.codecs.get(CodecId(*codec))
+        {
+            codec.add_dictionary(dictionary).context(CompressionSnafu)?;
+        }
+        Ok(())
     }
 
     /// Makes the dictionaries known that some metadata holds; the newest of the log's codec compresses from now on.
@@ -154,6 +187,8 @@ impl Payloads {
             && let Ok(codec) = self.codec()
         {
             codec.use_dictionary(Some(id));
+            // What gained nothing without it may gain now.
+            self.gain.tried(0, true);
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     error::{OutOfRangeSnafu, TruncatedSnafu},
     frame_cache::FramePlace,
     open::READ_ATTEMPTS,
+    stats::add,
     view::View,
 };
 
@@ -51,8 +52,10 @@ impl Engine {
         };
         let place = FramePlace::of(segment.id(), offset, &header);
         if let Some(body) = self.frame_cache.get(place) {
+            add(&self.stats.cache_hits, 1);
             return Ok(OpenFrame::decoded(header, lsn, body));
         }
+        add(&self.stats.cache_misses, 1);
         let open = OpenFrame::new(header, lsn, body, &self.payloads)?;
         self.frame_cache.put(place, open.body());
         Ok(open)

@@ -10,16 +10,16 @@ mod facts;
 mod plan;
 mod policy;
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
-use wal_format::Lsn;
+use wal_format::{Lsn, SegmentId};
 
 pub(crate) use facts::Keeper;
 pub use plan::{Pin, PinKind, PlannedRemoval, RetentionPlan, RetentionReason};
 pub use policy::Retention;
 
 use crate::{
-    Durability, Log, LogError,
+    DeletionReason, Durability, Log, LogError,
     appender::Appender,
     checkpoint,
     engine::Engine,
@@ -105,21 +105,22 @@ impl Engine {
     /// The lock `admin` is held.
     fn trim_by(&self, policy: &Retention, done: &mut Retained) -> Result<Option<Lsn>, LogError> {
         let facts = self.retention_facts(policy)?;
-        let mut decided = None;
-        let trimmed = self.trim(&mut |appender| {
+        let decided: RefCell<Option<RetentionPlan>> = RefCell::new(None);
+        let decide = &mut |appender: &Appender| {
             // Cursors and checkpoints count as they are at the trim's place in the log.
             let plan = plan::plan(&facts.renewed(appender)?, policy);
             let view = self.view();
             let active = view.segments.last().map_or(appender.next, |active| active.base());
             let first = plan.first_retained.min(active);
-            decided = Some(plan);
+            decided.replace(Some(plan));
             Ok(first)
-        })?;
+        };
+        let trimmed = self.trim(decide, &|id| reason(decided.borrow().as_ref(), id))?;
         done.entries += trimmed.entries;
         done.segments += trimmed.segments;
         done.freed_bytes += trimmed.bytes;
         done.first_retained = self.first_retained();
-        let Some(plan) = decided else { return Ok(None) };
+        let Some(plan) = decided.into_inner() else { return Ok(None) };
         done.held_back_by = plan.held_back_by;
         for name in plan.passes.into_iter().filter(|_| trimmed.entries > 0) {
             if !done.passed.contains(&name) {
@@ -178,6 +179,18 @@ impl Engine {
     /// How long the log's threads may sleep before retention is due.
     pub(crate) fn retention_interval(&self) -> Option<Duration> {
         self.options.retention.has_limits().then_some(self.options.retention.interval)
+    }
+}
+
+/// Why a segment goes. What was dead before the plan was made is removed with the rest.
+fn reason(plan: Option<&RetentionPlan>, id: SegmentId) -> DeletionReason {
+    let planned = plan.and_then(|plan| plan.remove.iter().find(|planned| planned.segment == id));
+    match planned.map(|planned| planned.reason) {
+        Some(RetentionReason::KeepFrom) => DeletionReason::KeepFrom,
+        Some(RetentionReason::Age) => DeletionReason::Age,
+        Some(RetentionReason::Bytes) => DeletionReason::Size,
+        Some(RetentionReason::Segments) => DeletionReason::Count,
+        None => DeletionReason::Superseded,
     }
 }
 

@@ -46,9 +46,12 @@
 //!   through a callback, in batches, removed once accepted if asked.
 //! - [`Wal::get_many`], [`Wal::get_range`], [`Wal::lsn_at_time`], [`Wal::range_by_time`], [`Wal::headers`]: other ways
 //!   to read.
+//! - [`Wal::backup`] and [`Wal::clone_to`]: the same log elsewhere, and a new one with the same entries.
+//! - [`Wal::frames`] and [`Wal::append_frame`]: what a leader sends to its followers, verified and stored verbatim.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
 //! - [`Config`]: settings from files and environment variables, with sizes and durations for people ([`human`]).
-//! - [`RecoveryReport`]: what opening the log found.
+//! - [`RecoveryReport`]: what opening the log found. [`Wal::stats`], [`WalBuilder::on_commit`] and
+//!   [`WalBuilder::on_event`]: what it does since.
 //!
 //! # What is durable when
 //!
@@ -72,10 +75,13 @@
 //!   `yaml` and `json` bring them from files ([`Config`]).
 //! - `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
 //! - `stream` makes a [`Tail`] a `futures_core::Stream`.
-//! - `tracing` brings events for a subscriber.
+//! - `tracing` brings events and spans for a subscriber.
+//! - `metrics`, `opentelemetry` and `prometheus` publish what a log counts ([`metrics`]); [`Stats::to_openmetrics`]
+//!   does so without any of them.
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod batch;
 mod builder;
 mod checkpoint;
@@ -84,8 +90,10 @@ mod cursor;
 mod deadline;
 mod dictionary;
 mod error;
+mod frames;
 mod iter;
 mod meta;
+pub mod metrics;
 pub mod oplog;
 mod reading;
 mod repair;
@@ -108,6 +116,7 @@ pub use config::Config;
 pub use config::{ConfigError, SettingError};
 pub use cursor::Cursor;
 pub use error::{Error, ErrorKind, Outcome};
+pub use frames::Frames;
 pub use iter::Iter;
 pub use reading::Headers;
 pub use repair::RepairOptions;
@@ -126,14 +135,18 @@ pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWa
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Dictionary,
-    DictionaryOptions, Direction, Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo,
-    Options, Pin, PinKind, PlannedRemoval, RecoveryMode, RecoveryReport, RepairReport, ReplayOptions,
-    ReplayPoint, ReplayReport, Retained, Retention, RetentionPlan, RetentionReason, SalvageReport,
-    SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId,
-    TransactionOptions, TransactionState, Truncation, Visibility, WhenFull, human,
+    AppendOptions, AppendTime, BackupReport, BatchLimit, Checkpoint, CheckpointOptions, Clock, CloneReport,
+    CommitEvent, CursorInfo, CursorLag, Cut, Deleted, DeletionReason, Dictionary, DictionaryOptions,
+    Direction, Durability, EncodedFrame, Entropy, Entry, EntryRef, Examination, Family, Finding, FrameInfo,
+    Histogram, LogEvent, MetricKind, MetricValue, Options, Pin, PinKind, PlannedRemoval, RecoveryMode,
+    RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, Retained,
+    Retention, RetentionPlan, RetentionReason, SalvageReport, Sample, SegmentSummary, Stats, SyncPolicy,
+    SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState,
+    Truncation, Visibility, WhenFull, human,
 };
-pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
+pub use wal_format::{
+    ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,
+};
 pub use wal_segment::ReadMode;
 
 /// The example in the README is compiled and run.

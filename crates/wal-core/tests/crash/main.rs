@@ -13,6 +13,7 @@
 )]
 
 mod codec;
+mod copying;
 mod damage;
 mod draining;
 mod exhaustive;

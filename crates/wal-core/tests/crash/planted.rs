@@ -87,6 +87,8 @@ pub(crate) enum Bug {
     StaleReads,
     /// A read error is the end of the file.
     ErrorIsEnd,
+    /// A frame of another log is appended whatever its checksum says. The rig does this one by itself.
+    ReceivedUnchecked,
     /// A replay drains a batch that was not accepted.
     DrainsRefused,
 }

@@ -3,7 +3,7 @@
 use wal_sim::{FailedWrite, Faults, Shots};
 
 use crate::{
-    draining,
+    copying, draining,
     exhaustive::{Search, run},
     faults::meets,
     model::End,
@@ -32,9 +32,13 @@ impl Hunt {
     fn find(self, bug: Bug) -> Result<(), String> {
         let mut search = Search::new(3, 1, 100);
         search.samples = 3;
-        // Nothing else drains.
-        let drains = bug == Bug::DrainsRefused;
-        for mut workload in if drains { draining::workloads() } else { workloads() } {
+        // Nothing else drains, or receives.
+        let all = match bug {
+            Bug::DrainsRefused => draining::workloads(),
+            Bug::ReceivedUnchecked => copying::workloads(),
+            _ => workloads(),
+        };
+        for mut workload in all {
             // No other workload has a place for these.
             let concerns = |op: &Op| match bug {
                 Bug::CommitInParts => matches!(op, Op::Transact(_)),
@@ -125,6 +129,7 @@ const PLANTS: &[Plant] = &[
     (Bug::SaltIgnored, "C2: frames of other files are believed", Hunt::Crashes, 5000),
     (Bug::StaleReads, "reads are older than writes", Hunt::Crashes, 2000),
     (Bug::DrainsRefused, "a replay drains a batch too many", Hunt::Crashes, 5000),
+    (Bug::ReceivedUnchecked, "C2: a frame of another log is not verified", Hunt::Crashes, 50),
     (Bug::ErrorIsEnd, "a read error counts as the end of the file", Hunt::Reads, 100),
 ];
 

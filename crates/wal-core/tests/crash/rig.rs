@@ -54,6 +54,8 @@ pub(crate) enum Op {
     /// Trains a dictionary.
     Train,
     Transact(Step),
+    /// Entries of these lengths in a frame of another log.
+    Receive(Vec<usize>),
     /// Raises the counter in the metadata.
     Raise,
     /// The same, together with a batch of entries of these lengths.
@@ -88,9 +90,12 @@ impl Setup {
 
     fn storage(&self, disk: &SimDisk) -> Arc<dyn Storage> {
         match self.bug {
-            Bug::None | Bug::DrainsRefused | Bug::CommitInParts | Bug::PackAcknowledged | Bug::ValueApart => {
-                disk.storage()
-            }
+            Bug::None
+            | Bug::DrainsRefused
+            | Bug::CommitInParts
+            | Bug::PackAcknowledged
+            | Bug::ValueApart
+            | Bug::ReceivedUnchecked => disk.storage(),
             bug => plant(disk.storage(), bug),
         }
     }
@@ -305,6 +310,7 @@ impl Rig {
                 Ok(())
             }
             Op::Transact(step) => self.transact(step),
+            Op::Receive(lens) => self.receive(lens),
             Op::Raise => self.raise(),
             Op::RaiseWith(lens) => self.raise_with(lens),
             Op::Checkpoint => self.checkpoint(),

@@ -289,5 +289,6 @@ pub(crate) fn workloads() -> Vec<Workload> {
         script("retention by age", background(), retention::by_age(BIG)),
     ];
     all.extend(crate::draining::workloads());
+    all.extend(crate::copying::workloads());
     all
 }

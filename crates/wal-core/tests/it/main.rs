@@ -4,10 +4,12 @@
 
 mod basic;
 mod bits;
+mod copying;
 mod damage;
 mod following;
 mod health;
 mod hooked;
+mod hooks;
 mod hostile;
 mod metadata;
 mod packing;
@@ -16,6 +18,7 @@ mod races;
 mod reading;
 mod replaying;
 mod retention;
+mod stats;
 mod support;
 mod threads;
 mod transactions;

@@ -4,10 +4,10 @@ use std::{sync::Arc, thread, time::Duration};
 
 use wal_compress::{CodecId, Compression};
 use wal_core::{
-    AppendOptions, DictionaryOptions, Durability, Environment, Log, LogError, Options, SyncPolicy, Ticket,
-    examine,
+    AppendOptions, DictionaryOptions, Durability, Environment, Log, LogError, Options, SyncPolicy,
+    SystemEntropy, Ticket, examine,
 };
-use wal_format::{EntriesBuilder, Lsn, NewEntry};
+use wal_format::{EntriesBuilder, Lsn, Metadata, MetadataRecord, Namespace, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 use wal_sim::VirtualTime;
 
@@ -315,4 +315,112 @@ fn only_a_codec_with_dictionaries_trains_one() {
     ] {
         assert!(matches!(log.train_dictionary(&settings), Err(LogError::InvalidArgument { .. })));
     }
+}
+
+#[test]
+fn packs_go_to_other_logs_as_frames() {
+    let log = open(&memory(), &packed()).unwrap();
+    fill(&log, 1..51);
+    let stats = log.stats();
+    assert_eq!((stats.buffered_entries, stats.durable_lag_entries, stats.frames), (50, 50, 1));
+    assert!(stats.buffered_bytes > 50 * 8 && stats.compression_raw_bytes == 0, "{stats:?}");
+    // A range that begins within a pack; then one that ends with a pack, and what was appended to the next since.
+    let follower = open(&memory(), &Options { first_lsn: lsn(10), ..packed() }).unwrap();
+    for range in [lsn(10)..lsn(51), lsn(51)..lsn(101), lsn(101)..lsn(121)] {
+        let next = range.end.get();
+        if log.next_lsn() < range.end {
+            fill(&log, range.start.get()..next);
+        }
+        for frame in log.frames(range) {
+            let frame = frame.unwrap();
+            assert_eq!(frame.codec != 0, frame.first_lsn.get() > 10, "{frame:?}");
+            follower.append_frame(&frame, &AppendOptions::default()).unwrap();
+        }
+        check(&follower, 10, next);
+    }
+    // Packs of the follower's own make way for a frame, and are part of copies.
+    fill(&follower, 121..131);
+    fill(&log, 121..141);
+    let frames = |log: &Log, from| log.frames(lsn(from)..).map(Result::unwrap).collect::<Vec<_>>();
+    for frame in frames(&log, 131) {
+        follower.append_frame(&frame, &AppendOptions::default()).unwrap();
+    }
+    fill(&follower, 141..151);
+    let (backup, clone) = (memory(), memory());
+    assert_eq!(follower.backup(&backup).unwrap().next, lsn(151));
+    fill(&follower, 151..161);
+    assert_eq!(follower.clone_into(Arc::clone(&clone), Arc::new(SystemEntropy)).unwrap().next, lsn(161));
+    check(&open(&backup, &packed()).unwrap(), 10, 151);
+    check(&open(&clone, &packed()).unwrap(), 10, 161);
+    let stats = log.stats();
+    assert!(
+        0 < stats.compression_stored_bytes && stats.compression_stored_bytes < stats.compression_raw_bytes
+    );
+    let before = log.stats();
+    (61..71).for_each(|n| drop(log.get(lsn(n)).unwrap()));
+    let after = log.stats();
+    assert_eq!((after.cache_misses - before.cache_misses, after.cache_hits - before.cache_hits), (1, 9));
+}
+
+#[test]
+fn dictionaries_go_to_other_logs_and_none_is_lost() {
+    let compression =
+        Compression { codec: CodecId::ZSTD, min_len: 32, pack_len: 0, ..Compression::default() };
+    let options = Options { compression, ..packed() };
+    let settings = DictionaryOptions { len: 1024, ..DictionaryOptions::default() };
+    let trained = |word: &str| {
+        let log = open(&memory(), &options).unwrap();
+        let record = |n: u64| format!(r#"{{"{word}":{n},"{word}-{n:x}":"{}","{word}":true}}"#, n * 7919);
+        let append = |range: std::ops::Range<u64>| {
+            for n in range {
+                log.append(record(n).as_bytes()).unwrap();
+            }
+        };
+        append(0..600);
+        log.train_dictionary(&settings).unwrap();
+        append(600..650);
+        log.train_dictionary(&settings).unwrap();
+        append(650..700);
+        log
+    };
+    let entries = |log: &Log| log.range(..).map(|entry| entry.unwrap().payload).collect::<Vec<_>>();
+    let leader = trained("package");
+    let clone = memory();
+    leader.clone_into(Arc::clone(&clone), Arc::new(SystemEntropy)).unwrap();
+    let clone = open(&clone, &options).unwrap();
+    assert_eq!(entries(&clone), entries(&leader));
+    assert_eq!(clone.metadata().unwrap(), leader.metadata().unwrap());
+    let storage = memory();
+    let follower = open(&storage, &options).unwrap();
+    let mut missed = 0;
+    for frame in leader.frames(..) {
+        let frame = frame.unwrap();
+        let mut appended = follower.append_frame(&frame, &AppendOptions::default());
+        if matches!(&appended, Err(LogError::Compression { .. })) {
+            missed += 1;
+            follower.replace_metadata(&leader.metadata().unwrap()).unwrap();
+            appended = follower.append_frame(&frame, &AppendOptions::default());
+        }
+        appended.unwrap();
+    }
+    assert_eq!((missed, entries(&follower) == entries(&leader)), (1, true));
+    follower.replace_metadata(&Metadata::default()).unwrap();
+    assert_eq!(follower.metadata().unwrap(), leader.metadata().unwrap(), "its frames need them");
+    // Another one by the same id would make other bytes of the frames.
+    let stranger = trained("section");
+    let other = follower.replace_metadata(&stranger.metadata().unwrap());
+    assert!(matches!(other, Err(LogError::Compression { .. })), "{other:?}");
+    // Nor does a frame take one away.
+    let mut removal = Vec::new();
+    let record = MetadataRecord { namespace: Namespace::DICTIONARY, name: &[0; 4], value: None };
+    record.encode(&mut removal).unwrap();
+    let mut batch = EntriesBuilder::default();
+    batch.push(&NewEntry::plain(b"x")).unwrap();
+    batch.add_metadata(&removal);
+    stranger.append_batch(&batch, &AppendOptions::default()).unwrap();
+    let frame = stranger.frames(lsn(701)..).next().unwrap().unwrap();
+    let refused = follower.append_frame(&frame, &AppendOptions::default());
+    assert!(matches!(refused, Err(LogError::InvalidFrame { .. })), "{refused:?}");
+    drop(follower);
+    assert_eq!(entries(&open(&storage, &options).unwrap()), entries(&leader));
 }

@@ -12,7 +12,7 @@ use std::{
 
 use wal_core::{
     CheckpointOptions, Clock, Environment, Log, LogError, Options, PinKind, Retained, Retention,
-    RetentionReason, SystemEntropy,
+    RetentionReason,
 };
 use wal_format::Lsn;
 use wal_segment::{MemoryStorage, Storage};
@@ -258,12 +258,8 @@ impl Clock for Told {
 
 /// A log without threads whose clocks say what they are told to.
 fn told(storage: &Arc<dyn Storage>, time: &Arc<VirtualTime>) -> Log {
-    let environment = Environment {
-        storage: Arc::clone(storage),
-        clock: Arc::new(Told(Arc::clone(time))),
-        entropy: Arc::new(SystemEntropy),
-        codecs: Default::default(),
-    };
+    let clock = Arc::new(Told(Arc::clone(time)));
+    let environment = Environment { clock, ..environment(Arc::clone(storage)) };
     Log::open(environment, quiet()).unwrap()
 }
 
