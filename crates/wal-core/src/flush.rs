@@ -47,6 +47,7 @@ impl Engine {
     fn write_and_sync(&self) -> Result<(), LogError> {
         let (written, progress) = {
             let mut writer = self.writer.lock();
+            self.settle();
             let written = self.write(&mut writer, true);
             (written, writer.progress.clone())
         };
@@ -68,6 +69,7 @@ impl Engine {
     /// Writes everything that was appended before the call.
     pub(crate) fn write_pending(&self) -> Result<(), LogError> {
         let mut writer = self.writer.lock();
+        self.settle();
         let written = self.write(&mut writer, false);
         self.written(writer, written)
     }
@@ -88,6 +90,7 @@ impl Engine {
         if self.marks.written() >= tick {
             return Ok(());
         }
+        self.settle();
         let written = self.write(&mut writer, false);
         self.written(writer, written)
     }
@@ -112,7 +115,9 @@ impl Engine {
             let mut appender = self.appender.lock();
             if for_sync {
                 appender.syncing_since = appender.oldest_unsynced();
-                appender.unsynced_since = None;
+                // Entries in packs are left for the next sync.
+                let began = || u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
+                appender.unsynced_since = (!appender.packs.is_empty()).then(began);
             }
             appender.take_queue()
         };
@@ -124,7 +129,8 @@ impl Engine {
         result
     }
 
-    /// Writes and syncs everything while no append can come in between: both locks are held throughout.
+    /// Writes and syncs everything while no append can come in between: both locks are held throughout, and there are
+    /// no packs.
     pub(crate) fn drain(&self, writer: &mut Writer, appender: &mut Appender) -> Result<(), LogError> {
         if let Some(error) = self.poisoned() {
             return Err(error);

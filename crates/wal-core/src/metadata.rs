@@ -7,7 +7,7 @@ use wal_format::{FrameKind, MetadataRecord, Namespace};
 use crate::{
     Durability, Log, LogError,
     append::Stamped,
-    appender::{Appender, Draft, Reserve},
+    appender::{Admitted, Appender, Draft, Reserve},
     engine::Engine,
     error::{EncodingSnafu, InvalidArgumentSnafu, MetadataUnconfirmedSnafu},
     patience::{Patience, Terms},
@@ -30,13 +30,8 @@ impl Engine {
         let terms = Terms { durability, when_full: self.options.when_full, ..Terms::PLAIN };
         let mut until = None;
         let stamped = loop {
-            let appender = self.appender.lock();
-            self.check_writable(&appender)?;
-            if self.is_full(&appender) {
-                drop(appender);
-                self.make_way(&terms, &mut until)?;
-                continue;
-            }
+            let appender = self.lock_settled(Patience::Endless)?;
+            let Some(appender) = self.admitted(appender, &terms, &mut until)? else { continue };
             let body = decide(&appender)?;
             if body.is_empty() {
                 break Stamped::at(appender.next, appender.metadata_tick);
@@ -44,14 +39,23 @@ impl Engine {
             let admitted = appender.admit(&body, self.options.metadata_len_max)?;
             let reserve = if body.len() <= SMALL { Reserve::Metadata } else { Reserve::Keep };
             let draft = Draft::control(FrameKind::Metadata, &body, self.options.checksum);
-            if let Some(mut appender) = self.with_room(appender, &draft, reserve, Patience::Endless, now)? {
+            let room = self.with_room(appender, (body.len(), 0), reserve, Patience::Endless, now)?;
+            if let Some(mut appender) = room {
                 let stamped = self.stamp(&mut appender, &draft, now);
-                appender.change(admitted);
+                self.change(&mut appender, admitted);
                 break stamped;
             }
         };
         self.wake_driver(stamped.begins_interval());
         self.carry_through(&stamped, &terms).context(MetadataUnconfirmedSnafu)
+    }
+
+    /// Carries out a change whose frame has just been stamped. Frames that come later may need a dictionary in it.
+    pub(crate) fn change(&self, appender: &mut Appender, admitted: Admitted<'_>) {
+        appender.change(admitted);
+        if admitted.has(Namespace::DICTIONARY) {
+            self.payloads.learn(&appender.metadata);
+        }
     }
 
     /// Reads the metadata. After a failure, what is not durable is not certain.

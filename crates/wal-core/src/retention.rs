@@ -24,6 +24,7 @@ use crate::{
     checkpoint,
     engine::Engine,
     metadata::{SMALL, encode},
+    patience::Patience,
 };
 
 /// What a pass of retention did.
@@ -140,7 +141,7 @@ impl Engine {
     fn close_active(&self, base: Lsn) -> Result<bool, LogError> {
         let now = self.clock.now();
         loop {
-            let mut appender = self.appender.lock();
+            let mut appender = self.lock_settled(Patience::Endless)?;
             self.check_writable(&appender)?;
             match &appender.tail {
                 // The active segment is another process's. What it holds may be carried over.
