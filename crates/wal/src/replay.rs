@@ -30,9 +30,9 @@ impl Wal {
     /// - [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): a limit of no entries, or draining backward or from the
     ///   middle. [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) and
     ///   [`ErrorKind::Closed`](crate::ErrorKind::Closed): this log cannot be drained. Nothing was replayed.
-    /// - [`ErrorKind::Truncated`](crate::ErrorKind::Truncated): the range begins at an LSN, a checkpoint or the end of a
-    ///   report whose entries were removed, and nothing was replayed; or entries were removed meanwhile. Without a lower
-    ///   bound a replay begins at the first entry that is there.
+    /// - [`ErrorKind::Truncated`](crate::ErrorKind::Truncated): the range begins at an LSN, a checkpoint or the end of
+    ///   a report whose entries were removed, and nothing was replayed; or entries were removed meanwhile. Without a
+    ///   lower bound a replay begins at the first entry that is there.
     /// - [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt): what stands before the damage was replayed.
     ///
     /// ```
