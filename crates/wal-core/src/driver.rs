@@ -253,8 +253,7 @@ impl Engine {
     fn look(&self, driver: &Driver, seen: &mut Seen) {
         self.expire_transactions();
         if self.poisoned().is_some() {
-            self.commit.wake(self);
-            self.watch.wake();
+            self.tell();
             return;
         }
         let now = self.clock.monotonic();

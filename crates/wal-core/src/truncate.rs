@@ -63,7 +63,8 @@ impl Engine {
         }
     }
 
-    /// The same, before what `decide` finds under the lock; `reason` says why a segment goes. The lock `admin` is held.
+    /// The same, before what `decide` finds under the lock; `reason` says why a segment goes. The lock `admin` is held,
+    /// and whoever holds it [tells](Self::tell) afterwards what became durable.
     pub(crate) fn trim(
         &self,
         decide: &mut dyn FnMut(&Appender) -> Result<Lsn, LogError>,
@@ -92,7 +93,7 @@ impl Engine {
         let placed = self.place(&draft, 0, Reserve::Control, &Terms::PLAIN);
         let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
-        self.commit.wait(self, stamped.tick)?;
+        self.commit_discreetly(stamped.tick)?;
         let active = {
             let appender = self.appender.lock();
             self.show_trim(&appender);
@@ -253,7 +254,7 @@ impl Engine {
 
     /// Closes the log: what was appended is durable, and a mark says that nothing is missing.
     pub(crate) fn close(&self) -> Result<(), LogError> {
-        let _admin = self.admin.lock();
+        let admin = self.admin.lock();
         let mut writer = self.writer.lock();
         let mut appender = self.appender.lock();
         if appender.closed {
@@ -265,13 +266,16 @@ impl Engine {
         drop(writer);
         self.transactions.roll_back_all();
         self.ended.store(true, Ordering::Release);
-        self.commit.wake(self);
-        self.watch.wake();
+        self.commit.wake_threads(self);
+        self.watch.wake_threads();
         self.index_sealed();
         if let Some(preparer) = &self.preparer {
             preparer.close();
         }
         self.told_closed(closed.is_ok());
+        drop(admin);
+        // A callback may close the log, too: it finds that done.
+        self.tell();
         closed
     }
 
