@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use wal_core::{AppendOptions, Durability, Log, LogError, Options, Retention, SyncPolicy};
+use wal_core::{
+    AppendOptions, Durability, Log, LogError, Options, Retention, SyncPolicy, TransactionOptions,
+    TransactionState,
+};
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 
@@ -196,6 +199,38 @@ fn the_last_handle_may_be_dropped_while_the_log_trims_itself() {
         open(&memory, &small()).ok()
     });
     assert!(closed.unwrap().recovery_report().clean);
+}
+
+#[test]
+fn a_commit_that_fails_while_the_log_is_closed_leaves_nothing_open() {
+    let (_, hooked) = hooked();
+    let log = Log::open(environment(Arc::new(hooked.clone())), small()).unwrap();
+    log.append(b"first").unwrap();
+    let (at, go) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (inside, may_go) = (Arc::clone(&at), Arc::clone(&go));
+    hooked.set(move |operation, _| {
+        while operation == "rename" && !may_go.load(Ordering::SeqCst) {
+            inside.store(true, Ordering::SeqCst);
+            thread::yield_now();
+        }
+        Ok(())
+    });
+    let transaction = log.begin(&TransactionOptions::default()).unwrap();
+    transaction.append(&NewEntry::plain(&[7; 64 << 10])).unwrap();
+    let committing = transaction.clone();
+    // It waits for a segment.
+    let in_time = AppendOptions { timeout: Some(Duration::from_millis(300)), ..AppendOptions::default() };
+    let commit = thread::spawn(move || committing.commit(&in_time));
+    while !at.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let closer = log.clone();
+    let close = thread::spawn(move || closer.close());
+    let failed = commit.join().unwrap();
+    go.store(true, Ordering::SeqCst);
+    close.join().unwrap().unwrap();
+    assert!(matches!(failed, Err(LogError::TimedOut { .. })), "{failed:?}");
+    assert_eq!((transaction.state(), log.active_transactions()), (TransactionState::RolledBack, 0));
 }
 
 #[test]
