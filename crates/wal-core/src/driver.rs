@@ -236,7 +236,7 @@ impl Engine {
             let appender = self.appender.lock();
             let last = appender.tail.as_ref().map(|tail| tail.last_kind);
             let marked = matches!(last, None | Some(FrameKind::Idle | FrameKind::Close));
-            (appender.tick, !marked && !appender.closed, appender.unsynced_since)
+            (appender.tick, !marked && !appender.closed, appender.oldest_unsynced())
         };
         let changed = (appended, durable) != (seen.appended, seen.durable);
         if changed {
@@ -277,7 +277,8 @@ impl Engine {
     }
 
     fn is_sync_due(&self, now: Duration) -> bool {
-        let unsynced = self.appender.lock().unsynced_since;
+        // What a sync began to cover and could not, for want of space, is due as well.
+        let unsynced = self.appender.lock().oldest_unsynced();
         let interval = self.options.sync.interval().zip(unsynced);
         interval
             .and_then(|(interval, since)| Duration::from_nanos(since).checked_add(interval))

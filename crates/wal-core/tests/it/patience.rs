@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -275,4 +276,31 @@ fn dropping_a_log_that_cannot_be_closed_in_time_does_not_wait() {
         }
     }
     panic!("never closed");
+}
+
+#[test]
+fn want_of_space_is_tried_again_under_an_interval() {
+    let slow = Slow::new();
+    let interval = Duration::from_millis(1);
+    let log = slow.open(Options { sync: SyncPolicy::Background { interval }, ..small() });
+    log.append(b"1").unwrap();
+    log.sync().unwrap();
+    let (told, heard) = mpsc::channel();
+    slow.hooked.set(move |called, _| match called {
+        "write" => {
+            let _ = told.send(());
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        _ => Ok(()),
+    });
+    log.append(b"2").unwrap();
+    for _ in 0..3 {
+        heard.recv_timeout(LATE).expect("again and again");
+    }
+    slow.hooked.set(|_, _| Ok(()));
+    let is_durable = |_| {
+        thread::sleep(Duration::from_millis(1));
+        log.durable_lsn() == Lsn::new(2)
+    };
+    assert!((0..10_000).any(is_durable), "there is space again");
 }
