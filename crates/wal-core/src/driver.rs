@@ -316,21 +316,30 @@ impl Engine {
     }
 
     fn run_prepare(&self, driver: &Driver, signals: &Receiver<()>) {
+        let interval = self.retention_interval();
+        let next_pass = || interval.and_then(|interval| self.clock.monotonic().checked_add(interval));
+        let mut pass = next_pass();
         loop {
-            match self.retention_interval() {
-                Some(interval) => drop(signals.recv_timeout(interval)),
+            match pass.map(|due| due.saturating_sub(self.clock.monotonic())) {
+                Some(left) => drop(signals.recv_timeout(left)),
                 None => drop(signals.recv()),
             }
             if driver.is_stopped() {
                 break;
             }
+            // Somebody may wait for an errand, and nobody for the rest.
             self.run_errands();
-            self.index_sealed();
+            let rotated = self.index_sealed();
+            self.run_errands();
             self.prepare_ahead();
-            // A pass after every rotation, which is when the thread is woken, and in intervals.
-            self.retain_by_itself();
+            // A pass after every rotation, and in intervals.
+            if rotated || pass.is_some_and(|due| self.clock.monotonic() >= due) {
+                self.run_errands();
+                self.retain_by_itself();
+                pass = next_pass();
+            }
         }
-        self.drop_errands();
+        self.close_errands();
     }
 
     /// Makes the next segment ready once the active one is half full. A failure is left for the append that needs the

@@ -294,9 +294,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes index sidecars of sealed segments. They are hints: a failure costs time later, nothing else.
-    pub(crate) fn index_sealed(&self) {
+    /// Writes index sidecars of sealed segments. They are hints: a failure costs time later, nothing else. Says whether
+    /// there were any such segments.
+    pub(crate) fn index_sealed(&self) -> bool {
         let sealed = std::mem::take(&mut *self.sealed.lock());
+        let any = !sealed.is_empty();
         let view = self.view();
         for (segment, last_frame) in sealed {
             if view.segments.iter().any(|live| live.id() == segment.id()) {
@@ -304,6 +306,7 @@ impl Engine {
             }
             segment.release_tail();
         }
+        any
     }
 
     fn directory_hint(&self, segment: &wal_segment::Segment, last_frame: u64) {
