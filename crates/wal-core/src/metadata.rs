@@ -33,7 +33,7 @@ impl Engine {
                 return Ok(());
             }
             let admitted = appender.admit(&body, self.options.metadata_len_max)?;
-            let reserve = if body.len() <= SMALL { Reserve::Metadata } else { Reserve::Keep };
+            let reserve = if body.len() <= SMALL { Reserve::Small } else { Reserve::Keep };
             let draft = Draft::control(FrameKind::Metadata, &body, self.options.checksum);
             if let Some(mut appender) = self.with_room(appender, &draft, reserve, Patience::Endless, now)? {
                 let stamped = self.stamp(&mut appender, &draft, now);

@@ -72,7 +72,7 @@ impl Engine {
     ) -> Result<Truncation, LogError> {
         let _span = Span::retention(&self.directory);
         let began = self.first_retained();
-        let (first, before) = {
+        let (first, before, reserve) = {
             let mut appender = self.appender.lock();
             self.check_writable(&appender)?;
             let first = decide(&appender)?;
@@ -86,11 +86,13 @@ impl Engine {
             // whose frame waits for space may have set more, and a later frame does not take it back.
             let before = appender.first_retained;
             appender.first_retained = first.max(before);
-            (first, before)
+            // The last room is for trims that let a file go: others would use it up, and free nothing.
+            let frees = self.view().position(first).is_some_and(|position| position > 0);
+            (first, before, if frees { Reserve::Control } else { Reserve::Small })
         };
         let body = Trim { first_retained: first }.encode();
         let draft = Draft::control(FrameKind::Trim, &body, self.options.checksum);
-        let placed = self.place(&draft, 0, Reserve::Control, &Terms::PLAIN);
+        let placed = self.place(&draft, 0, reserve, &Terms::PLAIN);
         let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
         self.commit_discreetly(stamped.tick)?;
