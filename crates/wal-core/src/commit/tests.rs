@@ -94,7 +94,7 @@ fn a_leader_that_may_not_call_leaves_that_to_others() {
     let (log, queue) = (Slow { discreet: true, ..Slow::default() }, CommitQueue::default());
     let (told, heard) = std::sync::mpsc::channel();
     log.appended.store(1, Ordering::SeqCst);
-    queue.notify(&log, 1, Notify::Call(Box::new(move || drop(told.send(())))));
+    queue.notify(&log, 1, Notify::Call(Box::new(move || assert!(told.send(()).is_ok()))));
     assert_eq!(queue.wait(&log, 1), Ok(()));
     assert!(heard.try_recv().is_err(), "a lock is held that it may want");
     queue.wake(&Slow { durable: AtomicU64::new(1), ..Slow::default() });
