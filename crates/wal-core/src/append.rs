@@ -55,6 +55,18 @@ impl Due {
     }
 }
 
+impl Stamped {
+    /// What was done at this tick, by somebody else.
+    pub(crate) const fn at(next: Lsn, tick: Tick) -> Self {
+        Self { first: next, last: next, tick, due: Due::NOTHING }
+    }
+
+    /// Whether this is the first thing that no sync has covered.
+    pub(crate) const fn begins_interval(&self) -> bool {
+        self.due.has(Due::INTERVAL)
+    }
+}
+
 impl Engine {
     /// Appends one entry and returns when it is as durable as asked.
     pub(crate) fn append(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
@@ -138,7 +150,7 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let stamped = self.place(draft, payload_len, Reserve::Keep, terms)?;
-        self.wake_driver(stamped.due.has(Due::INTERVAL));
+        self.wake_driver(stamped.begins_interval());
         self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
@@ -236,7 +248,8 @@ impl Engine {
         let last = first.plus(u64::from(draft.shape.count.saturating_sub(1)));
         self.marks.set_next(appender.next);
         let mut due = Due::WRITE.when(appender.queued >= CHUNK_LEN);
-        if self.options.sync.interval().is_some() && draft.shape.count > 0 {
+        let promises = draft.shape.count > 0 || draft.kind == FrameKind::Metadata;
+        if self.options.sync.interval().is_some() && promises {
             due = due.and(self.note_unsynced(appender));
         }
         if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.offset >= tail.prepare_at) {
