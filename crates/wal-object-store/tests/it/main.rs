@@ -1,0 +1,3 @@
+//! Storage on objects.
+
+mod storage;
