@@ -152,6 +152,9 @@ impl Engine {
         patience: Patience,
         now: u64,
     ) -> Result<Option<MutexGuard<'a, Appender>>, LogError> {
+        if self.objects {
+            return self.room_in_object(appender, draft, reserve, now).map(Some);
+        }
         match appender.room(draft.body.len(), draft.shape.count, reserve) {
             Room::Here => return Ok(Some(appender)),
             Room::None if patience == Patience::Endless => {

@@ -74,16 +74,23 @@ impl Engine {
             Inheritance::None => Beginning { base: appender.next, predecessor: None, carried: None },
             Inheritance::End(beginning) => beginning.clone(),
         };
-        let prepared = self.take_prepared(begin_len(appender, &beginning, room))?;
+        let len = begin_len(appender, &beginning, room);
+        let prepared = if self.objects { self.fence(len)? } else { self.take_prepared(len)? };
         self.begin(appender, &beginning, &prepared)?;
         *self.inheritance.lock() = Inheritance::None;
-        self.sweep(appender.active());
+        // A fence is looked at once more before anything is removed.
+        if !self.objects {
+            self.sweep(appender.active());
+        }
         Ok(())
     }
 
     /// A segment of at least `len` bytes that is ready to be used.
     pub(crate) fn take_prepared(&self, len: u64) -> Result<Prepared, LogError> {
         let preparer = self.preparer()?;
+        if self.objects {
+            return preparer.object(len).map_err(|error| self.unprepared(error));
+        }
         loop {
             if let Some(prepared) = preparer.take(len) {
                 return Ok(prepared);
@@ -125,6 +132,10 @@ impl Engine {
         self.publish(&tail, &opening_frame)?;
         events::rotated(&segment, tail.capacity);
         appender.tail = Some(tail);
+        if self.objects {
+            self.note_published(segment.id(), segment.durable());
+            appender.end();
+        }
         self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
         add(&self.stats.segments_started, 1);
         Ok(())
@@ -135,7 +146,7 @@ impl Engine {
         let segment = &tail.segment;
         let opening_end = FIRST_FRAME + opening_frame.len() as u64;
         let failed = |error| self.poison("start a segment", error);
-        if tail.offset > opening_end {
+        if tail.offset > opening_end && !self.objects {
             segment.sync().map_err(failed)?;
         }
         let written = segment.write(FIRST_FRAME, opening_frame);

@@ -1,12 +1,13 @@
 //! The files of one log in a storage: listing, preparing, removing.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
+use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::{FileName, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, SegmentIndex};
 
 use crate::{
-    INDEX_STRIDE, Storage, StorageFile,
+    INDEX_STRIDE, Inspected, Storage, StorageFile,
     error::{IoSnafu, SegmentError},
 };
 
@@ -37,13 +38,15 @@ pub struct Listing {
 pub struct Directory {
     storage: Arc<dyn Storage>,
     prefix: String,
+    /// What was read of objects, which never change.
+    inspected: Arc<Mutex<BTreeMap<SegmentId, Inspected>>>,
 }
 
 impl Directory {
     /// The files in `storage` whose names start with `prefix`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, prefix: &str) -> Self {
-        Self { storage, prefix: prefix.to_owned() }
+        Self { storage, prefix: prefix.to_owned(), inspected: Arc::default() }
     }
 
     /// The storage underneath.
@@ -55,7 +58,21 @@ impl Directory {
     /// Says that the headers of these segments will be read soon.
     pub fn prefetch(&self, segments: &[SegmentId]) {
         let name = |id: &SegmentId| FileName::Segment(*id).with_prefix(&self.prefix);
-        self.storage.prefetch(&segments.iter().map(name).collect::<Vec<_>>());
+        let known = self.inspected.lock();
+        let names: Vec<_> = segments.iter().filter(|id| !known.contains_key(id)).map(name).collect();
+        drop(known);
+        self.storage.prefetch(&names);
+    }
+
+    /// What [`inspect`](crate::inspect) found before, where files never change once they can be read.
+    pub(crate) fn known(&self, id: SegmentId) -> Option<Inspected> {
+        self.inspected.lock().get(&id).cloned()
+    }
+
+    pub(crate) fn remember(&self, inspected: &Inspected) {
+        if !self.storage.capabilities().append_after_sync {
+            self.inspected.lock().insert(inspected.header.segment, inspected.clone());
+        }
     }
 
     /// The path of a file, for messages.
@@ -83,6 +100,7 @@ impl Directory {
         listing.segments.sort_unstable();
         listing.indexes.sort_unstable();
         listing.preparing.sort_unstable();
+        self.inspected.lock().retain(|id, _| listing.segments.binary_search(id).is_ok());
         listing.strangers.sort_unstable();
         Ok(listing)
     }

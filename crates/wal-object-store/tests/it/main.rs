@@ -1,3 +1,5 @@
-//! Storage on objects.
+//! Storage on objects, and logs on it.
 
+mod faulty;
+mod log;
 mod storage;

@@ -1,0 +1,106 @@
+//! What is different where a file is published whole by its first sync, as on object storage (`docs/adr/0009`).
+//!
+//! - A segment is finished by the sync that publishes it, and never sealed. The next one begins with the next frame.
+//! - Objects may arrive in any order. They are acknowledged in the order of their ids, and each one's opening says how
+//!   far the log was published when it was stamped: a hole beyond that is where the log ends.
+//! - Ids are dense within an epoch. Whoever opens the log for writing publishes a *fence*, a segment without a frame but
+//!   its opening, under the id that the writer before it must publish next; and goes on [`FENCE_GAP`] ids later, where
+//!   nothing of that writer can ever be.
+
+use parking_lot::MutexGuard;
+use wal_format::{FIRST_FRAME, Position, SegmentId};
+use wal_segment::SegmentError;
+
+use crate::{
+    LogError,
+    append::segment_len_for,
+    appender::{Appender, Draft, Reserve, Room},
+    engine::Engine,
+    error::FencedSnafu,
+    events,
+    prepare::Prepared,
+    recover,
+    stats::add,
+};
+
+impl Engine {
+    /// Finishes the active segment, if it is to be published whole.
+    pub(crate) fn end_object(&self, appender: &mut Appender) {
+        if self.objects {
+            appender.end();
+        }
+    }
+
+    /// Gives the lock back with room for a frame in the active segment. Beginning another one takes no I/O.
+    pub(crate) fn room_in_object<'a>(
+        &self,
+        mut appender: MutexGuard<'a, Appender>,
+        draft: &Draft<'_>,
+        reserve: Reserve,
+        now: u64,
+    ) -> Result<MutexGuard<'a, Appender>, LogError> {
+        if appender.room(draft.body.len(), draft.shape.count, reserve) == Room::Here {
+            return Ok(appender);
+        }
+        appender.end();
+        let impossible = LogError::InvalidArgument { why: "a segment follows none" };
+        let predecessor = appender.ended.ok_or(impossible)?;
+        let prepared = self.take_prepared(segment_len_for(&appender, draft.body.len()))?;
+        let nothing = Position { segment: SegmentId(0), offset: FIRST_FRAME };
+        let durable = self.published.lock().unwrap_or(nothing);
+        let Some(segment) = appender.follow(predecessor, durable, prepared, now) else {
+            let why = LogError::InvalidArgument { why: "the metadata does not fit an opening frame" };
+            return Err(self.unpublished(why));
+        };
+        events::rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
+        self.show(Some(predecessor.segment), segment);
+        add(&self.stats.segments_started, 1);
+        Ok(appender)
+    }
+
+    /// An id was taken, and nothing will be published under it: no later one may be acknowledged.
+    pub(crate) fn unpublished(&self, error: LogError) -> LogError {
+        if self.poisoned().is_none() {
+            let source = std::io::Error::other(error.to_string());
+            let path = self.directory.storage().location();
+            self.poison(
+                "begin a segment",
+                SegmentError::Io { operation: "begin a segment in", path, source },
+            );
+        }
+        error
+    }
+
+    /// The segment that this writer takes the log over with.
+    pub(crate) fn fence(&self, len: u64) -> Result<Prepared, LogError> {
+        let prepared = self.preparer()?.fence(len).map_err(|error| self.unprepared(error))?;
+        self.fences.lock().insert(prepared.header.segment);
+        Ok(prepared)
+    }
+
+    /// Makes sure that the fence counts. Its id may have been used and removed while this writer was slow, and then the
+    /// log has gone on elsewhere.
+    pub(crate) fn check_fence(&self) -> Result<(), LogError> {
+        let Some(fence) = self.appender.lock().ended else { return Ok(()) };
+        let listing = self.directory.list().map_err(|error| LogError::segment("open the log", error))?;
+        if listing.segments.last() > Some(&fence.segment) {
+            let found = recover::find(&self.directory)?;
+            let head = found.log.map(|log| (log.head.header.segment, log.head.header.salt));
+            if head != Some((fence.segment, fence.salt)) {
+                return FencedSnafu { cause: "its fence came too late" }.fail();
+            }
+        }
+        if listing.segments.first() < Some(&fence.segment) && !self.report.dead.is_empty() {
+            self.sweep(Some(fence.segment));
+        }
+        Ok(())
+    }
+
+    /// Everything up to the end of this segment is published.
+    pub(crate) fn note_published(&self, segment: SegmentId, offset: u64) {
+        let mut published = self.published.lock();
+        if published.is_none_or(|before| before.segment < segment) {
+            *published = Some(Position { segment, offset });
+        }
+    }
+}
