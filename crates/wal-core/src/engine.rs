@@ -15,7 +15,7 @@ use std::{
 
 use parking_lot::{Mutex, RwLock};
 use wal_compress::Codecs;
-use wal_format::{Lsn, Position, SegmentId};
+use wal_format::{Lsn, SegmentId};
 use wal_segment::{Directory, Segment, SegmentError, WriterLock};
 
 use crate::{
@@ -29,6 +29,7 @@ use crate::{
     events,
     flush::Writer,
     marks::{Marks, Tick},
+    objects::Published,
     patience::Errands,
     payload::Payloads,
     prepare::{PrepareError, Preparer},
@@ -71,7 +72,7 @@ pub(crate) struct Engine {
     /// Files are published whole by their first sync: the log goes on in another one after each.
     pub(crate) objects: bool,
     /// Up to where objects are known to be published, all before included.
-    pub(crate) published: Mutex<Option<Position>>,
+    pub(crate) published: Mutex<Published>,
     /// Segments that must never be removed, whether they are part of the log or not.
     pub(crate) fences: Mutex<BTreeSet<SegmentId>>,
     writer_lock: Mutex<Option<WriterLock>>,
@@ -129,7 +130,7 @@ impl Engine {
             ended: AtomicBool::new(false),
             poison: OnceLock::new(),
             objects: !parts.directory.storage().capabilities().append_after_sync,
-            published: Mutex::new(None),
+            published: Mutex::default(),
             fences: Mutex::new(parts.fences),
             writer_lock: Mutex::new(None),
             directory: parts.directory,

@@ -1,11 +1,13 @@
 //! What is different where a file is published whole by its first sync, as on object storage (`docs/adr/0009`).
 //!
 //! - A segment is finished by the sync that publishes it, and never sealed. The next one begins with the next frame.
-//! - Objects may arrive in any order. They are acknowledged in the order of their ids, and each one's opening says how
+//! - Objects may arrive in any order. They are acknowledged in the order of their ids, and the opening of each says how
 //!   far the log was published when it was stamped: a hole beyond that is where the log ends.
 //! - Ids are dense within an epoch. Whoever opens the log for writing publishes a *fence*, a segment without a frame but
 //!   its opening, under the id that the writer before it must publish next; and goes on [`FENCE_GAP`] ids later, where
 //!   nothing of that writer can ever be.
+
+use std::collections::VecDeque;
 
 use parking_lot::MutexGuard;
 use wal_format::{FIRST_FRAME, Position, SegmentId};
@@ -47,7 +49,7 @@ impl Engine {
         let predecessor = appender.ended.ok_or(impossible)?;
         let prepared = self.take_prepared(segment_len_for(&appender, draft.body.len()))?;
         let nothing = Position { segment: SegmentId(0), offset: FIRST_FRAME };
-        let durable = self.published.lock().unwrap_or(nothing);
+        let durable = self.published.lock().claim(prepared.header.segment).unwrap_or(nothing);
         let Some(segment) = appender.follow(predecessor, durable, prepared, now) else {
             let why = LogError::InvalidArgument { why: "the metadata does not fit an opening frame" };
             return Err(self.unpublished(why));
@@ -98,9 +100,51 @@ impl Engine {
 
     /// Everything up to the end of this segment is published.
     pub(crate) fn note_published(&self, segment: SegmentId, offset: u64) {
-        let mut published = self.published.lock();
-        if published.is_none_or(|before| before.segment < segment) {
-            *published = Some(Position { segment, offset });
+        self.published.lock().note(Position { segment, offset });
+    }
+
+    /// The segments with ids up to this one may be removed, when they are dead.
+    pub(crate) fn removable(&self, active: SegmentId) -> SegmentId {
+        let last = SegmentId(active.0.saturating_sub(1));
+        if self.objects { last.min(self.published.lock().removable) } else { last }
+    }
+}
+
+/// How far a log is published, and what its openings claim of that.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Up to here everything is.
+    to: Option<Position>,
+    /// Segments that are not, each with the id up to which its opening claims that everything is.
+    claims: VecDeque<(SegmentId, SegmentId)>,
+    /// What the newest published segment claims. A reader that finds this one looks for everything that follows it.
+    removable: SegmentId,
+}
+
+impl Default for Published {
+    fn default() -> Self {
+        Self { to: None, claims: VecDeque::new(), removable: SegmentId(0) }
+    }
+}
+
+impl Published {
+    /// What the opening of a new segment may claim.
+    fn claim(&mut self, segment: SegmentId) -> Option<Position> {
+        self.claims.push_back((segment, self.to.map_or(SegmentId(0), |to| to.segment)));
+        self.to
+    }
+
+    fn note(&mut self, to: Position) {
+        if self.to.is_some_and(|before| before.segment >= to.segment) {
+            return;
         }
+        // A segment that is published as it begins names its predecessor, and everything was published before.
+        let mut removable = SegmentId(to.segment.0.saturating_sub(1));
+        while let Some((segment, claim)) = self.claims.pop_front_if(|(segment, _)| *segment <= to.segment) {
+            if segment == to.segment {
+                removable = claim;
+            }
+        }
+        (self.to, self.removable) = (Some(to), removable);
     }
 }

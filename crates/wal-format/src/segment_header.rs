@@ -65,7 +65,8 @@ pub struct SegmentKey {
     pub salt: u64,
 }
 
-/// The first segment that a writer publishes behind its fence has an id greater by so much: `docs/FORMAT.md`, section 6.
+/// The first segment that a writer publishes behind its fence has an id greater by so much: `docs/FORMAT.md`, section
+/// 6.
 pub const FENCE_GAP: u64 = 64;
 
 impl SegmentHeader {
