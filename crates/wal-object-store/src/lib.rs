@@ -35,7 +35,11 @@ mod options;
 mod probe;
 mod publish;
 mod remote;
+#[cfg(feature = "aws")]
+mod s3;
 mod storage;
 
 pub use options::ObjectOptions;
+#[cfg(feature = "aws")]
+pub use s3::S3Config;
 pub use storage::ObjectStorage;

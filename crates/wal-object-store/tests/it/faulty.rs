@@ -50,8 +50,6 @@ pub(crate) enum Fate {
     Conflict,
     /// A read that ends too early.
     Short,
-    /// A list without what was created last.
-    Stale,
 }
 
 /// A mistake of the store, or of whoever uses it, that the schedules must find.
@@ -97,6 +95,8 @@ pub(crate) struct FaultyStore {
     pub(crate) counts: Arc<Counts>,
     pub(crate) decide: Arc<dyn Decide>,
     pub(crate) plant: Plant,
+    /// Nobody asks it whether it can be trusted.
+    pub(crate) trusted: bool,
     /// The process has died: nothing leaves it any more.
     pub(crate) dead: Arc<AtomicBool>,
 }
@@ -107,7 +107,14 @@ impl FaultyStore {
     }
 
     pub(crate) fn new(sea: &Arc<Sea>, decide: Arc<dyn Decide>, plant: Plant) -> Self {
-        Self { sea: Arc::clone(sea), counts: Arc::default(), decide, plant, dead: Arc::default() }
+        Self {
+            sea: Arc::clone(sea),
+            counts: Arc::default(),
+            decide,
+            plant,
+            trusted: false,
+            dead: Arc::default(),
+        }
     }
 
     fn fate(&self, what: &'static str) -> Result<Fate> {
@@ -236,16 +243,6 @@ impl ObjectStore for FaultyStore {
         };
         match fate {
             Err(error) => stream::once(async move { Err(error) }).boxed(),
-            Ok(Fate::Stale) => {
-                let all = self.sea.store.list(prefix);
-                let stale = async move {
-                    let mut found: Vec<_> = all.try_collect().await?;
-                    found.sort_by(|a: &ObjectMeta, b| a.location.cmp(&b.location));
-                    found.pop();
-                    Ok::<_, Error>(stream::iter(found).map(Ok))
-                };
-                stream::once(stale).try_flatten().boxed()
-            }
             Ok(_) => self.sea.store.list(prefix),
         }
     }

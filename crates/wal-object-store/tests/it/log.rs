@@ -14,7 +14,12 @@ pub(crate) fn options() -> Options {
 }
 
 pub(crate) fn environment(store: FaultyStore) -> Environment {
-    let how = ObjectOptions { pause: Duration::ZERO, attempts: 4, ..ObjectOptions::default() };
+    let how = ObjectOptions {
+        pause: Duration::ZERO,
+        attempts: 4,
+        assume_conditional_writes: store.trusted,
+        ..ObjectOptions::default()
+    };
     Environment {
         storage: Arc::new(ObjectStorage::new(Arc::new(store), "log", how).unwrap()),
         clock: Arc::new(SystemClock),

@@ -2,4 +2,5 @@
 
 mod faulty;
 mod log;
+mod schedules;
 mod storage;
