@@ -3,9 +3,9 @@
 //! - A segment is finished by the sync that publishes it, and never sealed. The next one begins with the next frame.
 //! - Objects may arrive in any order and are acknowledged in the order of their ids. The opening of each says how far
 //!   the log was published when it was stamped: a hole beyond that is where the log ends.
-//! - Ids are dense within an epoch. Whoever opens the log for writing publishes a *fence*, a segment without a frame but
-//!   its opening, under the id that the writer before it must publish next; and goes on [`FENCE_GAP`] ids later, where
-//!   nothing of that writer can ever be.
+//! - Ids are dense within an epoch. Whoever opens the log for writing publishes a *fence*, a segment without a frame
+//!   but its opening, under the id that the writer before it must publish next; and goes on
+//!   [`FENCE_GAP`](wal_format::FENCE_GAP) ids later, where nothing of that writer can ever be.
 
 use std::collections::VecDeque;
 

@@ -39,6 +39,7 @@ mod remote;
 mod s3;
 mod storage;
 
+pub use object_store::ObjectStore;
 pub use options::ObjectOptions;
 #[cfg(feature = "aws")]
 pub use s3::S3Config;

@@ -49,7 +49,7 @@ fn a_log_lives_on_a_real_server() {
         "{error:?}"
     );
     for _ in 0..10 {
-        new.submit(&wal_format::NewEntry::plain(&[9; 100_000]), None).unwrap();
+        let _ = new.submit(&wal_format::NewEntry::plain(&[9; 100_000]), None).unwrap();
     }
     new.sync().unwrap();
     new.truncate_before(wal_format::Lsn::new(50).unwrap()).unwrap();

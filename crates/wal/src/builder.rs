@@ -104,6 +104,57 @@ impl WalBuilder {
         self
     }
 
+    /// Keeps the log in an object store, in the objects whose paths are `prefix`, a slash and the name of a file. Each
+    /// sync publishes one object; appends under [`SyncPolicy::Always`](crate::SyncPolicy::Always) share them as they
+    /// share syncs, and [`Background`](crate::SyncPolicy::Background) with an interval of 100 ms makes at most ten a
+    /// second. An object is at most [`Options::segment_len`] long; this sets it to 8 MiB.
+    ///
+    /// Opening the log for writing takes it away from a writer that has it open elsewhere, which then fails with
+    /// [`ErrorKind::Fenced`](crate::ErrorKind::Fenced).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) for a prefix that is no path, and when no thread can be started.
+    #[cfg(feature = "object-store")]
+    pub fn object_store(
+        self,
+        store: Arc<dyn wal_object_store::ObjectStore>,
+        prefix: &str,
+        options: wal_object_store::ObjectOptions,
+    ) -> Result<Self, Error> {
+        let opened = wal_object_store::ObjectStorage::new(store, prefix, options);
+        self.objects(opened.map_err(|source| (prefix, source)))
+    }
+
+    /// Keeps the log in S3, or in what speaks like it: [`object_store`](Self::object_store), with a client of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) for settings that the client refuses, and when no thread can be started.
+    #[cfg(feature = "s3")]
+    pub fn s3(
+        self,
+        config: wal_object_store::S3Config,
+        options: wal_object_store::ObjectOptions,
+    ) -> Result<Self, Error> {
+        let location = config.location();
+        self.objects(config.open(options).map_err(|source| (&*location, source)))
+    }
+
+    #[cfg(feature = "object-store")]
+    fn objects(
+        mut self,
+        opened: Result<wal_object_store::ObjectStorage, (&str, io::Error)>,
+    ) -> Result<Self, Error> {
+        let storage = opened.map_err(|(path, source)| {
+            let source = SegmentError::Io { operation: "open", path: path.to_owned(), source };
+            Error::new(LogError::Segment { operation: "open the object store", source })
+        })?;
+        self.options.segment_len = 8 << 20;
+        self.storage = Some(Arc::new(storage));
+        Ok(self)
+    }
+
     /// What time it is. Default: [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;

@@ -72,6 +72,8 @@
 //! - `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
 //! - `stream` makes a [`Tail`] a `futures_core::Stream`.
 //! - `tracing` brings events for a subscriber.
+//! - `object-store` brings logs on object storage, [`WalBuilder::object_store`]; `s3` brings a client for S3 and what
+//!   speaks like it, which takes a C compiler to build.
 
 #![forbid(unsafe_code)]
 

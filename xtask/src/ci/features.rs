@@ -12,7 +12,20 @@ const COMBINATIONS: &[(&str, &[&str])] = &[
     ("wal-core", &["serde", "tracing"]),
     (
         "wal",
-        &["", "zstd", "snappy", "crc32c", "serde", "toml", "yaml", "json", "postcard", "stream", "tracing"],
+        &[
+            "",
+            "zstd",
+            "snappy",
+            "crc32c",
+            "serde",
+            "toml",
+            "yaml",
+            "json",
+            "postcard",
+            "stream",
+            "tracing",
+            "object-store",
+        ],
     ),
 ];
 
