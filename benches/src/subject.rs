@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use wal_core::{Environment, Log, Options, SystemClock, SystemEntropy};
+use wal_core::{Environment, Log, Options};
 use wal_segment::{LocalOptions, LocalStorage};
 
 /// Opens a log in `dir`.
@@ -10,7 +10,6 @@ use wal_segment::{LocalOptions, LocalStorage};
 pub fn open(dir: &Path, options: Options) -> Log {
     let storage = Arc::new(LocalStorage::create(dir, LocalOptions::default()).unwrap());
     let codecs = Default::default();
-    let environment =
-        Environment { storage, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), codecs };
+    let environment = Environment { codecs, ..Environment::new(storage) };
     Log::open(environment, options).unwrap()
 }

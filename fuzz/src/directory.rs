@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use arbitrary::Arbitrary;
 use wal_compress::{CodecId, Codecs, Compression};
-use wal_core::{AppendOptions, Environment, Log, LogError, Options, SystemClock, SystemEntropy};
+use wal_core::{AppendOptions, Environment, Log, LogError, Options};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 
@@ -222,13 +222,7 @@ pub static CODECS: LazyLock<Codecs> = LazyLock::new(Codecs::new);
 
 /// What a log needs from outside.
 pub fn environment(storage: &Arc<dyn Storage>) -> Environment {
-    let storage = Arc::clone(storage);
-    Environment {
-        storage,
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        codecs: Codecs::new(),
-    }
+    Environment { codecs: Codecs::new(), ..Environment::new(Arc::clone(storage)) }
 }
 
 /// Segments as short as they may be, and no threads.

@@ -5,7 +5,7 @@
 //! may be stuck in a read that never returns.
 
 mod feeder;
-mod records;
+pub(crate) mod records;
 
 use std::{
     path::PathBuf,

@@ -3,7 +3,10 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
-use crate::{append, completions, demo, dump, get, import, info, ls, repair, replay, tail, verify};
+use crate::{
+    append, backup, bench, checkpoint, completions, cursors, demo, dump, export, get, import, info, ls,
+    repair, replay, retain, stats, tail, top, truncate, verify,
+};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -12,10 +15,16 @@ Examples:
   wal get ./log 42                           the bytes of one entry
   wal tail ./log -f                          the last entries, and those that come
   wal info ./log                             where the log begins and ends, and how it ended
+  wal top ./log                              watch it grow
+  wal stats ./log --openmetrics              numbers for Prometheus
+  wal bench .                                how fast a log is on this disk
   wal verify ./log && echo intact            check every checksum
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
+  wal backup ./log /backup/log               a copy of a log that is in use
+  wal export ./log > log.jsonl               every entry, to be imported elsewhere
   wal completions bash                       a script that completes commands in your shell
+  wal retain ./log --max-age 7d              what is old enough to go; changes nothing without --apply
   wal demo                                   kill a writer in mid-stream, and look at what is left
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
@@ -39,9 +48,19 @@ pub(crate) enum Verb {
     Replay(replay::ReplayArgs),
     Ls(ls::LsArgs),
     Info(info::InfoArgs),
+    Stats(stats::StatsArgs),
+    Top(top::TopArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
+    Backup(backup::BackupArgs),
+    Clone(backup::CloneArgs),
+    Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Bench(bench::BenchArgs),
+    Retain(retain::RetainArgs),
+    Truncate(truncate::TruncateArgs),
+    Checkpoint(checkpoint::CheckpointArgs),
+    Cursors(cursors::CursorsArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     /// The process that `demo` kills.

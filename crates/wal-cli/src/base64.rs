@@ -17,6 +17,26 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes of a text, if it is the one that [`encode`] makes of them.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=');
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
+    for chunk in digits.as_bytes().chunks(4) {
+        let mut group = 0;
+        for at in 0..4 {
+            let digit = match chunk.get(at) {
+                Some(digit) => ALPHABET.iter().position(|known| known == digit)?,
+                None => 0,
+            };
+            group = (group << 6) | u32::try_from(digit).ok()?;
+        }
+        let [_, whole @ ..] = group.to_be_bytes();
+        bytes.extend_from_slice(whole.get(..chunk.len().checked_sub(1)?)?);
+    }
+    // Anything else in the padding or in the bits that are not used would be lost.
+    (encode(&bytes) == text).then_some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +46,10 @@ mod tests {
         let vectors = ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"];
         for (len, want) in vectors.iter().enumerate() {
             assert_eq!(encode(&b"foobar"[..len]), *want);
+            assert_eq!(decode(want).as_deref(), Some(&b"foobar"[..len]));
+        }
+        for bad in ["Z", "Zg", "Zg=", "Zh==", "Zg==Zg==", "Z g=", "====", "Zm9\u{e9}"] {
+            assert_eq!(decode(bad), None, "{bad}");
         }
         assert_eq!(encode(&[0xff, 0xfe, 0xfd]), "//79");
     }

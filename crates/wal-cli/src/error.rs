@@ -34,6 +34,8 @@ pub(crate) enum Failure {
     Json { source: serde_json::Error },
     #[snafu(display("record {number} of {} is longer than {limit} bytes", path.display()))]
     Record { number: u64, path: PathBuf, limit: u64 },
+    #[snafu(display("line {number} of {}: {why}", path.display()))]
+    Line { number: u64, path: PathBuf, why: String },
     #[snafu(display("{}: {places} damaged", dir.display()))]
     Damage { dir: PathBuf, places: String },
     #[snafu(display("{} is not empty", dir.display()))]
@@ -51,6 +53,8 @@ pub(crate) enum Failure {
     /// The demo found that the log broke a promise, or could not play.
     #[snafu(display("the demo failed: {what}"))]
     Demo { what: String },
+    #[snafu(display("there is no {what} named {name:?}"))]
+    NoName { what: &'static str, name: String },
     /// Arguments that contradict each other.
     #[snafu(display("{what}"))]
     Usage { what: &'static str },

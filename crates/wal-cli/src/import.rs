@@ -1,9 +1,10 @@
-//! `wal import`: the logs of other programs.
+//! `wal import`: the logs of other programs, and what `wal export` printed.
 //!
 //! The source is read twice: once to say what is in it, and once to append. So nothing is created when it is damaged,
 //! and the first LSN is known before the first append. What is written becomes `DIR` when all of it is durable; until
 //! then it is `DIR.partial`.
 
+mod jsonl;
 mod source;
 mod tally;
 mod target;
@@ -26,6 +27,7 @@ Examples:
   wal import --from hungpdn ./old ./log --dry-run    what would be imported; writes nothing
   wal import --from walrus ./old ./log               the log, with terms, times and transactions
   wal import --from xwal ./old ./log --skip-damaged  what can be read, without what cannot
+  wal export ./log | wal import --from jsonl - ./other
 
   --from    program                        what is read
   xwal      github.com/pantuza/xwal        wal_0, wal_1.checkpoint, ...; replayed .garbage files are left alone
@@ -33,13 +35,17 @@ Examples:
   filewal   github.com/colonyos/colonies   wal.log
   fgrosse   github.com/fgrosse/wal         1.wal, ...; its types of entries need not be known
   walrus    github.com/l00pss/walrus       segment_00000000000000000001.wal, ..., binary and JSON
+  jsonl     wal export                     a file of JSON Lines, or - for standard input
 
 Close the program that writes SRC first; nothing in it is changed. Entries keep their order, kind, term and time; those
 of a transaction are appended as one batch. LSNs begin with the first id and have no gaps: where the ids have some, the
 table of both is printed. A torn end was never acknowledged; it is left out, and reported.
 
-The payload of a filewal entry is: entity length (16 bits, little-endian), entity, key length (likewise), key, data. Its
-operation is the kind, 1 for put and 2 for delete.
+A filewal entry becomes an operation of wal::oplog, with the operation as the kind, 1 for put and 2 for delete. A
+checkpoint of xwal becomes one that is named xwal-N after its number.
+
+From jsonl come the same entries, batches, transactions, times, checkpoints, cursors and values that were exported, and
+exporting them again prints the same.
 
 DIR must be missing or empty. It appears when all entries are durable. DIR.partial is left of an import that was killed,
 and can be removed.
@@ -53,7 +59,7 @@ pub(crate) struct ImportArgs {
     /// The program that wrote it
     #[arg(long, value_enum)]
     from: Program,
-    /// The directory of its log
+    /// The directory of its log; for jsonl the file
     src: PathBuf,
     /// The directory of the new log, which must be empty or missing
     dir: PathBuf,
@@ -75,17 +81,20 @@ enum Program {
     Filewal,
     Fgrosse,
     Walrus,
+    Jsonl,
 }
 
-impl From<Program> for Format {
-    fn from(program: Program) -> Self {
-        match program {
-            Program::Xwal => Self::Xwal,
-            Program::Hungpdn => Self::Hungpdn,
-            Program::Filewal => Self::Filewal,
-            Program::Fgrosse => Self::Fgrosse,
-            Program::Walrus => Self::Walrus,
-        }
+impl Program {
+    /// The format of its files; none for what `wal export` printed.
+    const fn format(self) -> Option<Format> {
+        Some(match self {
+            Self::Xwal => Format::Xwal,
+            Self::Hungpdn => Format::Hungpdn,
+            Self::Filewal => Format::Filewal,
+            Self::Fgrosse => Format::Fgrosse,
+            Self::Walrus => Format::Walrus,
+            Self::Jsonl => return None,
+        })
     }
 }
 
@@ -93,9 +102,16 @@ pub(crate) fn run(args: &ImportArgs, out: &mut Output) -> Result<(), Failure> {
     if args.prefix.is_some() && args.from != Program::Hungpdn {
         return UsageSnafu { what: "--prefix is for --from hungpdn" }.fail();
     }
+    let Some(format) = args.from.format() else {
+        if args.skip_damaged || args.dry_run {
+            return UsageSnafu { what: "--skip-damaged and --dry-run are for the logs of other programs" }
+                .fail();
+        }
+        return jsonl::run(&args.src, &args.dir, out);
+    };
     // Before anything is read: that may take long.
     let target = Target::check(&args.dir)?;
-    let source = Source::list(&args.src, args.from.into(), args.prefix.as_deref())?;
+    let source = Source::list(&args.src, format, args.prefix.as_deref())?;
     let mut tally = Tally::default();
     source.read(|file, event| {
         tally.take(&args.src, file, event);

@@ -8,25 +8,36 @@
 
 mod append;
 mod args;
+mod backup;
 mod base64;
+mod bench;
+mod checkpoint;
 mod completions;
 mod config;
+mod cursors;
 mod demo;
 mod dump;
 mod error;
+mod export;
 mod format;
 mod get;
 mod import;
 mod info;
+mod lines;
 mod ls;
 mod output;
 mod progress;
 mod repair;
 mod replay;
+mod retain;
 mod size;
+mod stats;
 mod table;
 mod tail;
+mod top;
+mod truncate;
 mod verify;
+mod writing;
 
 use std::process::ExitCode;
 
@@ -60,10 +71,20 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Replay(args) => replay::run(&args, &mut out),
         Verb::Ls(args) => ls::run(&args, &mut out),
         Verb::Info(args) => info::run(&args, &mut out),
+        Verb::Stats(args) => stats::run(&args, &mut out),
+        Verb::Top(args) => top::run(&args, &mut out),
+        Verb::Bench(args) => bench::run(&args, &mut out),
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
+        Verb::Backup(args) => backup::backup(&args, &mut out),
+        Verb::Clone(args) => backup::clone(&args, &mut out),
+        Verb::Export(args) => export::run(&args, &mut out),
         Verb::Import(args) => import::run(&args, &mut out),
         Verb::Completions(args) => completions::run(&args, &mut out),
+        Verb::Retain(args) => retain::run(&args, &mut out),
+        Verb::Truncate(args) => truncate::run(&args, &mut out),
+        Verb::Checkpoint(args) => checkpoint::run(&args, &mut out),
+        Verb::Cursors(args) => cursors::run(&args, &mut out),
         Verb::Demo(args) => demo::run(&args, &mut out),
         Verb::DemoWriter(args) => demo::writer::run(&args),
     };

@@ -13,7 +13,7 @@ use crate::{
     chunk::CHUNK_LEN,
     engine::Engine,
     error::{ConflictSnafu, EncodingSnafu, InvalidArgumentSnafu, TooLargeSnafu, UnconfirmedSnafu},
-    events,
+    events::Start,
     marks::Tick,
     patience::{Errand, Patience, Terms},
     stats::add,
@@ -25,18 +25,34 @@ pub(crate) struct Stamped {
     pub(crate) first: Lsn,
     pub(crate) last: Lsn,
     pub(crate) tick: Tick,
-    /// Whether enough waits in memory that it should be written now.
-    chunk_full: bool,
-    age: Age,
+    due: Due,
 }
 
-/// How things stand with the entries that no sync has covered.
-#[derive(Clone, Copy, Debug, Default)]
-struct Age {
-    /// This is the first of them: an interval begins.
-    first: bool,
-    /// The oldest is too old.
-    overdue: bool,
+/// What an append found to be due. A whole word: what is handed on by every append is copied faster in words than in
+/// bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Due(u64);
+
+impl Due {
+    const NOTHING: Self = Self(0);
+    /// The first entry that no sync has covered: an interval begins.
+    const INTERVAL: Self = Self(1);
+    /// The oldest of them is too old.
+    const SYNC: Self = Self(1 << 1);
+    /// Enough waits in memory that it should be written now.
+    const WRITE: Self = Self(1 << 2);
+
+    const fn when(self, is_due: bool) -> Self {
+        if is_due { self } else { Self::NOTHING }
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 impl Engine {
@@ -76,24 +92,53 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let mut scratch = Vec::new();
-        let (body, codec) = self.payloads.encode(raw, &mut scratch)?;
+        let (body, codec) = self.payloads.encode(raw, &mut scratch, &self.stats)?;
         let draft = self.draft(body, codec, shape, &[]);
         self.append_draft(&draft, payload_len, terms)
     }
 
     fn draft<'a>(&self, body: &'a [u8], codec: u8, shape: BodyShape, metadata: &'a [u8]) -> Draft<'a> {
         let body_crc = self.options.checksum.of(body);
-        Draft { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata }
+        Draft { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata, time: None }
     }
 
-    fn append_draft(
+    pub(crate) fn append_draft(
+        &self,
+        draft: &Draft<'_>,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError> {
+        // A look at the clock is much for an append to memory, and nothing beside a write or a sync.
+        match terms.durability {
+            Durability::Buffered => self.append_untimed(draft, payload_len, terms),
+            Durability::Written | Durability::Durable => self.append_timed(draft, payload_len, terms),
+        }
+    }
+
+    #[inline(never)]
+    fn append_timed(
+        &self,
+        draft: &Draft<'_>,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError> {
+        let start = Start::now(&*self.clock);
+        let appended = self.append_untimed(draft, payload_len, terms);
+        if appended.is_ok() {
+            self.stats.append_duration.record(start.elapsed_ns(&*self.clock));
+        }
+        appended
+    }
+
+    #[inline(always)]
+    fn append_untimed(
         &self,
         draft: &Draft<'_>,
         payload_len: usize,
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let stamped = self.place(draft, payload_len, Reserve::Keep, terms)?;
-        self.wake_driver(stamped.age.first);
+        self.wake_driver(stamped.due.has(Due::INTERVAL));
         self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
@@ -109,7 +154,7 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let Terms { expected, patience, .. } = *terms;
-        let now = self.clock.now();
+        let now = draft.time.unwrap_or_else(|| self.clock.now());
         let mut until = None;
         loop {
             let appender = self.lock_appender(patience)?;
@@ -165,46 +210,57 @@ impl Engine {
                 self.have_done(draft.errand(), patience, "start a segment")?;
             }
             Room::Next => {
-                let len = segment_len_for(&appender, draft.body.len());
-                match self.preparer()?.take(len) {
-                    Some(successor) => self.roll(&mut appender, successor, now)?,
-                    None => {
-                        drop(appender);
-                        self.have_done(draft.errand(), patience, "prepare a segment")?;
-                    }
+                if self.next_segment(appender, draft.body.len(), now)?.is_some() {
+                    self.have_done(draft.errand(), patience, "prepare a segment")?;
                 }
             }
         }
         Ok(None)
     }
 
+    /// Goes on in the next segment if it is ready. Otherwise says how long it must be, and lets go of the lock.
+    pub(crate) fn next_segment(
+        &self,
+        mut appender: MutexGuard<'_, Appender>,
+        body_len: usize,
+        now: u64,
+    ) -> Result<Option<u64>, LogError> {
+        let len = segment_len_for(&appender, body_len);
+        match self.preparer()?.take(len) {
+            Some(successor) => self.roll(&mut appender, successor, now).map(|()| None),
+            None => Ok(Some(len)),
+        }
+    }
+
+    #[inline]
     pub(crate) fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {
         let first = appender.stamp(draft, now);
         let last = first.plus(u64::from(draft.shape.count.saturating_sub(1)));
         self.marks.set_next(appender.next);
-        let mut age = Age::default();
+        let mut due = Due::WRITE.when(appender.queued >= CHUNK_LEN);
         if self.options.sync.interval().is_some() && draft.shape.count > 0 {
-            age = self.note_unsynced(appender);
+            due = due.and(self.note_unsynced(appender));
         }
         if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.offset >= tail.prepare_at) {
             tail.prepare_at = u64::MAX;
             self.ask_for_chores();
         }
-        Stamped { first, last, tick: appender.tick, chunk_full: appender.queued >= CHUNK_LEN, age }
+        Stamped { first, last, tick: appender.tick, due }
     }
 
     /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then, unless a sync
     /// is under way: it may hang.
-    fn note_unsynced(&self, appender: &mut Appender) -> Age {
+    fn note_unsynced(&self, appender: &mut Appender) -> Due {
         let oldest = appender.oldest_unsynced();
         if oldest.is_some() && appender.syncing_since.is_none() && !appender.tick.is_multiple_of(64) {
-            return Age::default();
+            return Due::NOTHING;
         }
         let now = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
         let first = appender.unsynced_since.is_none();
         appender.unsynced_since.get_or_insert(now);
         let age = u128::from(now.saturating_sub(oldest.unwrap_or(now)));
-        Age { first, overdue: age > self.options.unsynced_age_max.as_nanos() }
+        let is_overdue = age > self.options.unsynced_age_max.as_nanos();
+        Due::INTERVAL.when(first).and(Due::SYNC.when(is_overdue))
     }
 
     fn roll(
@@ -217,9 +273,8 @@ impl Engine {
         let segment = appender
             .roll(successor, now)
             .ok_or(LogError::InvalidArgument { why: "the metadata does not fit an opening frame" })?;
-        events::rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
+        self.rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
         self.show(after, segment);
-        add(&self.stats.segments_started, 1);
         Ok(())
     }
 
@@ -228,20 +283,26 @@ impl Engine {
         let Terms { durability, patience, .. } = *terms;
         match durability {
             // What was overdue was waited for before.
-            _ if stamped.age.overdue && patience == Patience::Endless => self.commit.wait(self, stamped.tick),
+            _ if stamped.due.has(Due::SYNC) && patience == Patience::Endless => {
+                self.commit.wait(self, stamped.tick)
+            }
             Durability::Durable => self.wait_durable(stamped.tick, patience),
             Durability::Written if self.marks.written() >= stamped.tick => Ok(()),
             Durability::Written => self.have_done(Errand::WriteUpTo(stamped.tick), patience, "write"),
-            Durability::Buffered if !stamped.chunk_full => Ok(()),
-            Durability::Buffered if patience == Patience::Endless => self.write_if_free(),
+            Durability::Buffered if !stamped.due.has(Due::WRITE) => Ok(()),
+            Durability::Buffered if patience == Patience::Endless => {
+                add(&self.stats.flushes_full, 1);
+                self.write_if_free()
+            }
             Durability::Buffered => {
+                add(&self.stats.flushes_full, 1);
                 self.leave_errand(Errand::Write);
                 Ok(())
             }
         }
     }
 
-    fn check_len(&self, len: usize) -> Result<(), LogError> {
+    pub(crate) fn check_len(&self, len: usize) -> Result<(), LogError> {
         let max = u64::from(self.options.entry_len_max);
         if len as u64 > max { TooLargeSnafu { len: len as u64, max }.fail() } else { Ok(()) }
     }

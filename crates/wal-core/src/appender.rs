@@ -74,13 +74,15 @@ pub(crate) struct Draft<'a> {
     pub(crate) shape: BodyShape,
     /// Records in the body that change the metadata.
     pub(crate) metadata: &'a [u8],
+    /// When it was appended to the log that it comes from. Default: now.
+    pub(crate) time: Option<u64>,
 }
 
 impl<'a> Draft<'a> {
     /// A control frame.
     pub(crate) fn control(kind: FrameKind, body: &'a [u8], checksum: ChecksumKind) -> Self {
         let shape = BodyShape { count: 0, columns: 0, entry_kind: 0 };
-        Self { kind, body, body_crc: checksum.of(body), codec: 0, shape, metadata: &[] }
+        Self { kind, body, body_crc: checksum.of(body), codec: 0, shape, metadata: &[], time: None }
     }
 
     /// Finding room for it.
@@ -171,6 +173,14 @@ impl Appender {
             unsynced_since: None,
             syncing_since: None,
         }
+    }
+
+    /// Entries and bytes that are not with the operating system, when everything up to a tick is.
+    pub(crate) fn unwritten(&self, written: Tick) -> (u64, u64) {
+        let of = |chunk: &Chunk| (chunk.next.since(chunk.first).unwrap_or(0), chunk.bytes.len() as u64);
+        let in_flight = self.in_flight.iter().filter(|chunk| chunk.tick > written).map(|chunk| of(chunk));
+        let queued = (self.queued_entries as u64, self.queued as u64);
+        in_flight.fold(queued, |sum, (entries, bytes)| (sum.0 + entries, sum.1 + bytes))
     }
 
     /// The segment that takes appends.

@@ -5,23 +5,21 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    EntriesBuilder, EntriesRef, FIRST_FRAME, FrameHeader, FrameKind, Lsn, Metadata, NewEntry, Opening,
-    Position, Predecessor, SegmentKey,
+    FIRST_FRAME, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position, Predecessor, SegmentKey,
 };
 use wal_segment::{FrameReader, LoadedFrame, Segment};
 
 use crate::{
-    LogError,
+    DeletionReason, LogError,
     appender::{Appender, CONTROL_RESERVE, Draft, Tail, padded},
     chunk::{CHUNK_LEN, Chunk},
     engine::Engine,
-    error::{DECODE, EncodingSnafu},
-    events,
+    error::{EncodingSnafu, InvalidArgumentSnafu},
+    events::Span,
+    frames::part_of,
     prepare::Prepared,
-    stats::add,
 };
 
 /// Frames of an inherited segment that are copied into the new one.
@@ -70,6 +68,9 @@ pub(crate) fn opening_len(metadata: &Metadata) -> u64 {
 impl Engine {
     /// Starts the first segment of this process.
     pub(crate) fn begin_first(&self, appender: &mut Appender, room: usize) -> Result<(), LogError> {
+        if self.objects && appender.ended.is_some() {
+            return InvalidArgumentSnafu { why: "a log on objects begins with its fence, once" }.fail();
+        }
         let beginning = match &*self.inheritance.lock() {
             Inheritance::None => Beginning { base: appender.next, predecessor: None, carried: None },
             Inheritance::End(beginning) => beginning.clone(),
@@ -80,7 +81,7 @@ impl Engine {
         *self.inheritance.lock() = Inheritance::None;
         // A fence is looked at once more before anything is removed.
         if !self.objects {
-            self.sweep(appender.active());
+            self.sweep(appender.active(), &|_| DeletionReason::Superseded);
         }
         Ok(())
     }
@@ -109,6 +110,7 @@ impl Engine {
         beginning: &Beginning,
         prepared: &Prepared,
     ) -> Result<(), LogError> {
+        let _span = Span::rotate(&self.directory);
         let segment = Arc::new(prepared.segment(beginning.base));
         let mut tail = Tail::at_start(Arc::clone(&segment), prepared.capacity);
         let opening = Opening {
@@ -130,14 +132,13 @@ impl Engine {
         }
         let tail = copy.finish()?;
         self.publish(&tail, &opening_frame)?;
-        events::rotated(&segment, tail.capacity);
+        self.rotated(&segment, tail.capacity);
         appender.tail = Some(tail);
         if self.objects {
             self.note_published(segment.id(), segment.durable());
             appender.end();
         }
         self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
-        add(&self.stats.segments_started, 1);
         Ok(())
     }
 
@@ -196,22 +197,8 @@ impl Copy<'_> {
             return Ok(());
         }
         let body = self.engine.payloads.decode(frame.header.codec, frame.body.clone())?;
-        let context = EncodingSnafu { operation: DECODE };
-        let header = &frame.header;
-        let entries =
-            EntriesRef::parse(header.count, header.columns, header.entry_kind, &body).context(context)?;
-        let mut kept = EntriesBuilder::default();
-        for entry in entries.iter().take(count as usize) {
-            let entry = entry.context(context)?;
-            let (kind, term, timestamp) = (entry.kind, entry.term, entry.timestamp);
-            kept.push(&NewEntry { payload: entry.payload, kind, term, timestamp }).context(context)?;
-        }
-        if let Some(id) = entries.transaction() {
-            kept.set_transaction(id);
-        }
         // Not its metadata: the opening has the state after all changes, and this would bring back an older one.
-        let mut body = Vec::new();
-        let shape = kept.finish(&mut body);
+        let (shape, body) = part_of(&frame.header, &body, 0..u32::try_from(count).unwrap_or(u32::MAX))?;
         let header = FrameHeader {
             count: shape.count,
             columns: shape.columns,
@@ -219,7 +206,7 @@ impl Copy<'_> {
             codec: 0,
             ..frame.header
         };
-        self.frame(&header, &Bytes::from(body))
+        self.frame(&header, &body)
     }
 
     fn frame(&mut self, from: &FrameHeader, body: &[u8]) -> Result<(), LogError> {

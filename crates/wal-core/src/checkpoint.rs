@@ -7,6 +7,7 @@ use crate::{
     Durability, Log, LogError,
     error::{EncodingSnafu, NoSuchNameSnafu, OutOfRangeSnafu, TruncatedSnafu},
     metadata::{check_name, encode, text},
+    stats::add,
 };
 
 /// A named place in the log: between two entries.
@@ -60,6 +61,7 @@ impl Log {
             made = Some(Checkpoint { name: name.to_owned(), lsn, number, time, protected: options.protect });
             encode(&record(name.as_bytes(), Some(&value.encode())))
         })?;
+        add(&self.engine().stats.checkpoints, 1);
         made.map_or_else(|| NoSuchNameSnafu { what: "checkpoint", name }.fail(), Ok)
     }
 
@@ -101,7 +103,7 @@ impl Log {
     }
 }
 
-const fn record<'a>(name: &'a [u8], value: Option<&'a [u8]>) -> MetadataRecord<'a> {
+pub(crate) const fn record<'a>(name: &'a [u8], value: Option<&'a [u8]>) -> MetadataRecord<'a> {
     MetadataRecord { namespace: Namespace::CHECKPOINT, name, value }
 }
 

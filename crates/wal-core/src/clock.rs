@@ -8,7 +8,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// never lets its own stamps run backwards.
     fn now(&self) -> u64;
 
-    /// Time since some fixed moment; never goes backwards.
+    /// Time since some fixed moment; never goes backwards. Best if it goes on while the machine is suspended: what it
+    /// leaves out, retention by age does not count either.
     fn monotonic(&self) -> Duration;
 }
 
@@ -24,7 +25,7 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_nanos(nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic)))
+        Duration::from_nanos(nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)))
     }
 }
 

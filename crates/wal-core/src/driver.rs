@@ -1,5 +1,5 @@
-//! The log's own threads: one syncs on behalf of those who do not wait and marks idleness, one prepares segments and
-//! writes indexes. Both are started by the first append. The only file that starts threads.
+//! The log's own threads: one syncs on behalf of those who do not wait and marks idleness, one prepares segments,
+//! writes indexes and carries out retention. Both are started by the first append. The only file that starts threads.
 
 use std::{
     sync::{
@@ -22,6 +22,7 @@ use crate::{
     error::ThreadSnafu,
     marks::Tick,
     patience::Terms,
+    stats::add,
 };
 
 /// After a write that met a full disk, the next attempt on behalf of others waits so long.
@@ -121,6 +122,21 @@ fn spawn_both(
     Ok([sync, prepare])
 }
 
+/// Starts the thread that calls the hooks, if there are any. Nobody waits for it: it ends after the last event.
+///
+/// A log without threads calls them when it is maintained.
+pub(crate) fn start_hooks(engine: &Arc<Engine>) -> Result<(), LogError> {
+    if engine.hooks.is_empty() || !engine.options.background_threads {
+        return Ok(());
+    }
+    let engine = Arc::clone(engine);
+    thread::Builder::new()
+        .name("wal-hooks".to_owned())
+        .spawn(move || engine.run_hooks())
+        .context(ThreadSnafu)?;
+    Ok(())
+}
+
 /// Closes a log in a thread of its own, and returns where to hear how that went.
 pub(crate) fn close_elsewhere(engine: Arc<Engine>) -> Result<Receiver<Result<(), LogError>>, LogError> {
     let (done, outcome) = bounded(1);
@@ -172,12 +188,15 @@ impl Engine {
     pub(crate) fn maintain(&self) -> Result<(), LogError> {
         self.expire_transactions();
         if self.options.sync.interval().is_some() && self.has_unsynced() {
+            add(&self.stats.flushes_interval, 1);
             self.commit.wait(self, self.tick())?;
         }
         self.run_errands();
         self.mark_idle()?;
         self.prepare_ahead();
         self.index_sealed();
+        self.retain_by_itself();
+        self.call_hooks();
         Ok(())
     }
 
@@ -241,6 +260,9 @@ impl Engine {
         let now = self.clock.monotonic();
         let asked = driver.sync_asked.swap(false, Ordering::SeqCst);
         if asked || self.is_sync_due(now) {
+            if !asked {
+                add(&self.stats.flushes_interval, 1);
+            }
             // A failure poisons the log and reaches everybody who waits; want of space is tried again a little later.
             let failed = self.commit.wait(self, self.tick()).is_err();
             seen.retry = failed.then(|| now.saturating_add(RETRY));
@@ -297,10 +319,19 @@ impl Engine {
     }
 
     fn run_prepare(&self, driver: &Driver, signals: &Receiver<()>) {
-        while signals.recv().is_ok() && !driver.is_stopped() {
+        loop {
+            match self.retention_interval() {
+                Some(interval) => drop(signals.recv_timeout(interval)),
+                None => drop(signals.recv()),
+            }
+            if driver.is_stopped() {
+                break;
+            }
             self.run_errands();
             self.index_sealed();
             self.prepare_ahead();
+            // A pass after every rotation, which is when the thread is woken, and in intervals.
+            self.retain_by_itself();
         }
         self.drop_errands();
     }

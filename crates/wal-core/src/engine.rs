@@ -1,8 +1,8 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
-//! Locks are taken in this order, any of them may be left out: `admin`, `writer`, `appender`, then one of the small
-//! ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O
-//! happens under `writer`; under `appender` only when a segment is started after an open or a truncation.
+//! Locks are taken in this order, any of them may be left out: `admin`, `keeper`, `writer`, `appender`, then one of the
+//! small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File
+//! I/O happens under `writer`; under `appender` only when a segment is started after an open or a truncation.
 
 use std::{
     collections::BTreeSet,
@@ -26,13 +26,14 @@ use crate::{
     cuts::Cuts,
     driver::Driver,
     error::{ClosedSnafu, FencedSnafu, PoisonedSnafu, ReadOnlySnafu},
-    events,
     flush::Writer,
+    hooks::{Caller, Hooks},
     marks::{Marks, Tick},
     objects::Published,
     patience::Errands,
     payload::Payloads,
     prepare::{PrepareError, Preparer},
+    retention::Keeper,
     stats::Counters,
     transaction::Registry,
     view::View,
@@ -47,6 +48,8 @@ pub(crate) struct Engine {
     pub(crate) report: RecoveryReport,
     /// Held by operations that change history: truncation, trimming, closing.
     pub(crate) admin: Mutex<()>,
+    /// Held while retention looks at the segments.
+    pub(crate) keeper: Mutex<Keeper>,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) appender: Mutex<Appender>,
     pub(crate) marks: Marks,
@@ -63,7 +66,9 @@ pub(crate) struct Engine {
     pub(crate) sealed: Mutex<Vec<(Arc<Segment>, u64)>>,
     pub(crate) cuts: Cuts,
     pub(crate) transactions: Registry,
-    pub(crate) stats: Counters,
+    /// Apart, so that its alignment is not that of everything here.
+    pub(crate) stats: Box<Counters>,
+    pub(crate) hooks: Caller,
     pub(crate) driver: OnceLock<Arc<Driver>>,
     /// Set once closing is over, however it went: who still waits then waits in vain.
     pub(crate) ended: AtomicBool,
@@ -100,19 +105,23 @@ pub(crate) struct Parts {
     pub(crate) inheritance: Inheritance,
     pub(crate) report: RecoveryReport,
     pub(crate) fences: BTreeSet<SegmentId>,
+    pub(crate) hooks: Hooks,
 }
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
         let commit = CommitQueue::with_window(parts.options.group_window);
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
+        let Appender { time, next, .. } = parts.appender;
         Ok(Self {
+            keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
             options: parts.options,
             clock: parts.clock,
             report: parts.report,
             admin: Mutex::new(()),
             writer: Mutex::new(Writer::default()),
+            hooks: Caller::new(parts.hooks, parts.appender.next),
             marks: Marks::new(parts.appender.next, parts.durable_next),
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),
             appender: Mutex::new(parts.appender),
@@ -125,7 +134,7 @@ impl Engine {
             sealed: Mutex::new(Vec::new()),
             cuts: Cuts::default(),
             transactions: Registry::default(),
-            stats: Counters::default(),
+            stats: Box::default(),
             driver: OnceLock::new(),
             ended: AtomicBool::new(false),
             poison: OnceLock::new(),
@@ -167,7 +176,7 @@ impl Engine {
         let error = LogError::Segment { operation, source: cause };
         let cause = chain(&error);
         if self.poison.set(Poison { cause: Arc::from(&*cause), fenced }).is_ok() {
-            events::poisoned(&self.directory, &cause);
+            self.told_poisoned(&error);
         }
         // Only what is durable is shown from now on, also to readers that began earlier.
         self.cuts.stir();

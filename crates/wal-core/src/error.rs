@@ -194,6 +194,20 @@ pub enum LogError {
         /// What is so.
         next: Lsn,
     },
+    /// A frame of another log does not verify, or its content cannot be read. Nothing was appended.
+    #[snafu(display("the frame received for entry {first} and those behind it is damaged"))]
+    InvalidFrame {
+        /// LSN of its first entry.
+        first: Lsn,
+        /// Why.
+        source: DecodeError,
+    },
+    /// A place that something is to be copied to is not empty. Nothing was changed.
+    #[snafu(display("{location} is not empty"))]
+    NotEmpty {
+        /// Where.
+        location: String,
+    },
     /// A setting is out of range.
     #[snafu(display("option `{option}` is invalid: {why}"))]
     InvalidOption {

@@ -5,10 +5,10 @@
 //! subscriber hears of something: it must not call the log.
 #![cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "nobody listens"))]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use wal_format::{Lsn, SegmentId};
-use wal_segment::{Directory, Segment};
+use wal_segment::{Directory, Segment, Storage};
 
 use crate::{Clock, LogError, RecoveryReport, engine::chain};
 
@@ -27,20 +27,80 @@ macro_rules! event {
     ($($rest:tt)*) => {};
 }
 
-/// The moment something begins whose end is told with the time it took.
+#[cfg(feature = "tracing")]
+macro_rules! span {
+    ($level:ident, $name:literal, $path:expr) => {
+        // What the fields are made of is evaluated only for somebody who listens.
+        Span(
+            tracing::span!(
+                target: concat!("wal::", $name),
+                tracing::Level::$level,
+                $name,
+                path = $path
+            )
+            .entered(),
+        )
+    };
+}
+
+#[cfg(not(feature = "tracing"))]
+macro_rules! span {
+    ($($rest:tt)*) => {
+        Span()
+    };
+}
+
+/// A stretch of time that a subscriber sees as a span: what is told meanwhile, by this thread, belongs to it.
+#[derive(Debug)]
+#[must_use]
+#[cfg_attr(feature = "tracing", expect(dead_code, reason = "it is there to be dropped"))]
+pub(crate) struct Span(#[cfg(feature = "tracing")] tracing::span::EnteredSpan);
+
+impl Span {
+    pub(crate) fn open(storage: &Arc<dyn Storage>) -> Self {
+        span!(INFO, "open", storage.location())
+    }
+
+    pub(crate) fn recovery(directory: &Directory) -> Self {
+        span!(INFO, "recovery", directory.storage().location())
+    }
+
+    pub(crate) fn rotate(directory: &Directory) -> Self {
+        span!(DEBUG, "rotate", directory.storage().location())
+    }
+
+    pub(crate) fn flush(directory: &Directory) -> Self {
+        span!(TRACE, "flush", directory.storage().location())
+    }
+
+    pub(crate) fn retention(directory: &Directory) -> Self {
+        span!(INFO, "retention", directory.storage().location())
+    }
+
+    pub(crate) fn replay(directory: &Directory) -> Self {
+        span!(INFO, "replay", directory.storage().location())
+    }
+
+    /// In the span that the caller is in, when there is one.
+    pub(crate) fn append(directory: &Directory) -> Self {
+        span!(INFO, "append", directory.storage().location())
+    }
+}
+
+/// The moment something begins whose time is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start(Duration);
 
 impl Start {
     pub(crate) fn now(clock: &dyn Clock) -> Self {
-        Self(if cfg!(feature = "tracing") { clock.monotonic() } else { Duration::ZERO })
+        Self(clock.monotonic())
     }
 
-    /// Microseconds since then.
-    pub(crate) fn elapsed_us(self, clock: &dyn Clock) -> u64 {
+    /// Nanoseconds since then.
+    pub(crate) fn elapsed_ns(self, clock: &dyn Clock) -> u64 {
         let Self(start) = self;
-        let elapsed = Self::now(clock).0.saturating_sub(start);
-        u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)
+        let elapsed = clock.monotonic().saturating_sub(start);
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

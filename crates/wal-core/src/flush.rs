@@ -11,7 +11,7 @@ use crate::{
     appender::Appender,
     chunk::Chunk,
     engine::Engine,
-    events::{self, Start},
+    events::{self, Span, Start},
     marks::Tick,
     stats::add,
 };
@@ -36,11 +36,15 @@ struct Progress {
     tick: Tick,
     next: Lsn,
     last_frame: u64,
+    /// How many bytes were written until then, since the log was opened.
+    bytes: u64,
 }
 
 impl Engine {
     /// Writes and syncs everything that was appended before the call.
     pub(crate) fn sync_once(&self) -> Result<(), LogError> {
+        let _span = Span::flush(&self.directory);
+        add(&self.stats.rounds, 1);
         let synced = self.write_and_sync();
         self.watch.wake();
         synced
@@ -56,7 +60,7 @@ impl Engine {
             return written;
         }
         // What did reach the file is made durable even if there was no space for the rest.
-        self.sync_all(&pending)?;
+        self.sync_in_order(&pending)?;
         written?;
         if self.options.sync.interval().is_some() {
             self.appender.lock().syncing_since = None;
@@ -135,7 +139,7 @@ impl Engine {
         let (written, result) = self.write_chunks(writer, &chunks);
         appender.landed(chunks, written);
         result?;
-        self.sync_all(&writer.pending())?;
+        self.sync_in_order(&writer.pending())?;
         (appender.unsynced_since, appender.syncing_since) = (None, None);
         Ok(())
     }
@@ -162,18 +166,19 @@ impl Engine {
             self.sealed.lock().push((before.segment, before.last_frame));
             self.ask_for_chores();
         }
+        let start = Start::now(&*self.clock);
         chunk.segment.write(chunk.offset, &chunk.bytes).map_err(|error| self.write_failed(error))?;
+        let bytes = self.stats.wrote(chunk.bytes.len(), start.elapsed_ns(&*self.clock));
         chunk.segment.mark_written(chunk.end(), &chunk.points);
         self.marks.set_written(chunk.tick, chunk.next);
         events::written(&chunk.segment, chunk.offset, chunk.bytes.len(), chunk.next);
-        add(&self.stats.writes, 1);
-        add(&self.stats.written_bytes, chunk.bytes.len() as u64);
         writer.progress = Some(Progress {
             segment: Arc::clone(&chunk.segment),
             end: chunk.end(),
             tick: chunk.tick,
             next: chunk.next,
             last_frame: chunk.last_frame,
+            bytes,
         });
         Ok(())
     }
@@ -181,6 +186,7 @@ impl Engine {
     /// Want of space leaves the frames in memory, to be written again at the same places once there is some. After any
     /// other error the content of the file is unknown.
     fn write_failed(&self, error: SegmentError) -> LogError {
+        add(&self.stats.write_errors, 1);
         if error.is_full() {
             LogError::segment("write entries", error)
         } else {
@@ -189,7 +195,7 @@ impl Engine {
     }
 
     /// Syncs what is not durable yet, in order.
-    fn sync_all(&self, pending: &[Progress]) -> Result<(), LogError> {
+    fn sync_in_order(&self, pending: &[Progress]) -> Result<(), LogError> {
         let pending = pending.iter().filter(|progress| progress.tick > self.marks.durable());
         if self.objects {
             pending.clone().for_each(|progress| progress.segment.begin_sync());
@@ -213,9 +219,14 @@ impl Engine {
 
     fn sync_progress(&self, progress: &Progress) -> Result<(), LogError> {
         let start = Start::now(&*self.clock);
-        progress.segment.sync().map_err(|error| self.poison("sync entries", error))?;
-        events::synced(&progress.segment, progress.end, progress.next, start.elapsed_us(&*self.clock));
-        add(&self.stats.syncs, 1);
+        progress.segment.sync().map_err(|error| {
+            add(&self.stats.sync_errors, 1);
+            self.poison("sync entries", error)
+        })?;
+        let took = start.elapsed_ns(&*self.clock);
+        events::synced(&progress.segment, progress.end, progress.next, took / 1000);
+        let frames = progress.tick.saturating_sub(self.marks.durable());
+        self.stats.synced(progress.bytes, frames, took);
         progress.segment.mark_durable(progress.end);
         if self.objects {
             self.note_published(progress.segment.id(), progress.end);

@@ -7,7 +7,7 @@ use std::{fmt::Write, time::Duration};
 const NO_SIZE: &str = "a size is a whole number and a unit (B, KiB, MiB, GiB, kB, MB or GB), such as 64MiB";
 /// Why a text is no duration.
 const NO_DURATION: &str =
-    "a duration is a whole number and a unit (ns, us, ms, s, m or h), such as 100ms or 1m30s";
+    "a duration is a whole number and a unit (ns, us, ms, s, m, h or d), such as 100ms or 1m30s";
 
 /// Names in lower case. A letter alone means the binary unit, as in most tools.
 const SIZES: &[(&str, u64)] = &[
@@ -36,6 +36,7 @@ const PRINTED_SIZES: &[(&str, u64)] = &[
 
 /// The spelling that is printed comes first, the longest unit first.
 const DURATIONS: &[(&str, u64)] = &[
+    ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
     ("s", 1_000_000_000),
@@ -45,7 +46,7 @@ const DURATIONS: &[(&str, u64)] = &[
     ("µs", 1_000),
     ("min", 60_000_000_000),
 ];
-const PRINTED: usize = 6;
+const PRINTED: usize = 7;
 
 /// Reads a size in bytes: `65536`, `65_536`, `64KiB`, `64 kib`, `10 MB`, `1G`.
 ///

@@ -162,7 +162,11 @@ impl Iter {
                 if lent.is_err() {
                     self.front = self.back;
                 }
-                Some(lent.map_err(|error| self.forward.undecodable(&self.view, lsn, error)))
+                Some(lent.map_err(|error| {
+                    let error = self.forward.undecodable(&self.view, lsn, error);
+                    self.engine.note_damage(&error);
+                    error
+                }))
             }
             Err(error) => Some(Err(self.end(error))),
         }
@@ -221,6 +225,7 @@ impl Iter {
 
     fn end(&mut self, error: LogError) -> LogError {
         self.front = self.back;
+        self.engine.note_damage(&error);
         error
     }
 }

@@ -7,6 +7,7 @@
 
 mod append;
 mod appender;
+mod backup;
 mod begin;
 mod checkpoint;
 mod chunk;
@@ -16,12 +17,15 @@ mod commit;
 mod cursor;
 mod cuts;
 mod driver;
+mod duplicate;
 mod engine;
 mod entry;
 mod error;
 mod events;
 mod examine;
 mod flush;
+mod frames;
+mod hooks;
 pub mod human;
 mod iter;
 mod log;
@@ -40,6 +44,7 @@ mod recover;
 mod repair;
 mod replay;
 mod report;
+mod retention;
 mod salvage;
 #[cfg(feature = "serde")]
 pub mod settings;
@@ -53,12 +58,16 @@ mod transaction;
 mod truncate;
 mod view;
 
+pub use backup::BackupReport;
 pub use checkpoint::{Checkpoint, CheckpointOptions};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use cursor::CursorInfo;
+pub use duplicate::CloneReport;
 pub use entry::{Entry, EntryRef};
 pub use error::LogError;
 pub use examine::{Examination, examine};
+pub use frames::{EncodedFrame, Frames};
+pub use hooks::{CommitEvent, Hooks, LogEvent};
 pub use iter::Iter;
 pub use log::{AppendOptions, Log, SegmentSummary};
 pub use metadata::user_value;
@@ -69,8 +78,12 @@ pub use reading::BatchLimit;
 pub use repair::{RepairOptions, RepairReport, repair};
 pub use replay::{Direction, ReplayError, ReplayOptions, ReplayPoint, ReplayReport};
 pub use report::{Cut, Finding, RecoveryReport};
+pub use retention::{Pin, PinKind, PlannedRemoval, Retained, Retention, RetentionPlan, RetentionReason};
 pub use salvage::{SalvageReport, salvage};
-pub use stats::Stats;
+pub use stats::{
+    CursorLag, Deleted, DeletionReason, Family, Histogram, MetricKind, MetricValue, RecoveryStats, Sample,
+    Stats,
+};
 pub use tail::{Tail, TailFrom, TailOptions, Visibility};
 pub use ticket::Ticket;
 pub use time::AppendTime;

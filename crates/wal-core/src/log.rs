@@ -9,12 +9,12 @@ use std::{
 use wal_format::{EntriesBuilder, LogId, Lsn, NewEntry};
 
 use crate::{
-    Durability, Entry, Environment, LogError, Options, RecoveryReport, Stats, Ticket, Truncation, WhenFull,
+    Durability, Entry, Environment, LogError, Options, RecoveryReport, Ticket, Truncation, WhenFull,
     append::Stamped,
     closing::Handle,
-    driver::Driver,
+    driver::{Driver, start_hooks},
     engine::Engine,
-    events::{self, Start},
+    events::{self, Span, Start},
     iter::Iter,
     open,
     read::is_gone,
@@ -44,6 +44,9 @@ pub struct AppendOptions {
     pub timeout: Option<Duration>,
     /// What it does when the buffer is full. Default: [`Options::when_full`].
     pub when_full: Option<WhenFull>,
+    /// Whether it is a span for a subscriber of `tracing`, in the span that the caller is in, with the writing and
+    /// syncing that it does itself inside. Default: no. Nothing without the feature `tracing`.
+    pub span: bool,
 }
 
 impl Log {
@@ -59,6 +62,7 @@ impl Log {
     /// storage.
     pub fn open(environment: Environment, options: Options) -> Result<Self, LogError> {
         let engine = Arc::new(told(environment, options, false)?);
+        start_hooks(&engine)?;
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }
 
@@ -70,6 +74,7 @@ impl Log {
     /// [`LogError::MissingLog`] when there is none; otherwise as [`open`](Self::open).
     pub fn open_read_only(environment: Environment, options: Options) -> Result<Self, LogError> {
         let engine = Arc::new(told(environment, options, true)?);
+        start_hooks(&engine)?;
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }
 
@@ -98,6 +103,7 @@ impl Log {
     /// Those of [`append`](Self::append); [`LogError::Conflict`] when another LSN was expected.
     pub fn append_entry(&self, entry: &NewEntry<'_>, options: &AppendOptions) -> Result<Lsn, LogError> {
         self.start_threads()?;
+        let _span = options.span.then(|| Span::append(&self.engine().directory));
         let stamped = self.engine().append(entry, &self.terms(options));
         Ok(stamped.inspect_err(|_| self.tell())?.first)
     }
@@ -113,6 +119,7 @@ impl Log {
         options: &AppendOptions,
     ) -> Result<(Lsn, Lsn), LogError> {
         self.start_threads()?;
+        let _span = options.span.then(|| Span::append(&self.engine().directory));
         let stamped = self.engine().append_batch(batch, &self.terms(options));
         let stamped = stamped.inspect_err(|_| self.tell())?;
         Ok((stamped.first, stamped.last))
@@ -171,7 +178,7 @@ impl Log {
     /// [`LogError::Truncated`] and [`LogError::OutOfRange`] when it is not in the log, [`LogError::Lost`] when it is
     /// damaged, [`LogError::Poisoned`] when it is not certain after a failure.
     pub fn get(&self, lsn: Lsn) -> Result<Entry, LogError> {
-        self.engine().get(lsn)
+        self.engine().get(lsn).inspect_err(|error| self.engine().note_damage(error))
     }
 
     /// The entries with these LSNs, as they are now. A range that begins before the first entry or ends behind the last
@@ -302,12 +309,6 @@ impl Log {
         &self.engine().report
     }
 
-    /// What the log has done since it was opened.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.engine().stats.snapshot(self.engine().appender.lock().counts)
-    }
-
     /// The identity of the log; `None` when a log opened for reading has no segment.
     #[must_use]
     pub fn id(&self) -> Option<LogId> {
@@ -402,11 +403,12 @@ pub struct SegmentSummary {
 /// Opens a log, and tells those who listen.
 fn told(environment: Environment, options: Options, read_only: bool) -> Result<Engine, LogError> {
     let (storage, clock) = (Arc::clone(&environment.storage), Arc::clone(&environment.clock));
+    let _span = Span::open(&storage);
     let start = Start::now(&*clock);
     let open = if read_only { open::for_reading } else { open::for_writing };
     let engine =
         open(environment, options).inspect_err(|error| events::not_opened(&storage.location(), error))?;
-    events::opened(&engine.directory, read_only, &engine.report, start.elapsed_us(&*clock));
+    engine.opened(read_only, start.elapsed_ns(&*clock));
     Ok(engine)
 }
 

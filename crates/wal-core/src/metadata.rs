@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Bodies of metadata frames up to this length may use the reserve of a segment.
-const SMALL: usize = 512;
+pub(crate) const SMALL: usize = 512;
 /// Greatest length of a name in bytes.
 const NAME_LEN_MAX: usize = 255;
 

@@ -14,15 +14,13 @@ use wal_format::{FIRST_FRAME, Position, SegmentId};
 use wal_segment::SegmentError;
 
 use crate::{
-    LogError,
+    DeletionReason, LogError,
     append::segment_len_for,
     appender::{Appender, Draft, Reserve, Room},
     engine::Engine,
     error::FencedSnafu,
-    events,
     prepare::Prepared,
     recover,
-    stats::add,
 };
 
 impl Engine {
@@ -54,9 +52,8 @@ impl Engine {
             let why = LogError::InvalidArgument { why: "the metadata does not fit an opening frame" };
             return Err(self.unpublished(why));
         };
-        events::rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
+        self.rotated(&segment, appender.tail.as_ref().map_or(0, |tail| tail.capacity));
         self.show(Some(predecessor.segment), segment);
-        add(&self.stats.segments_started, 1);
         Ok(appender)
     }
 
@@ -93,7 +90,7 @@ impl Engine {
             }
         }
         if listing.segments.first() < Some(&fence.segment) && !self.report.dead.is_empty() {
-            self.sweep(Some(fence.segment));
+            self.sweep(Some(fence.segment), &|_| DeletionReason::Superseded);
         }
         Ok(())
     }

@@ -11,11 +11,12 @@ use wal_format::{
 use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage, WriterLock};
 
 use crate::{
-    Clock, Entropy, LogError, Options, RecoveryMode,
+    Clock, Entropy, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy,
     appender::Appender,
     begin::{Beginning, Carried, Inheritance},
     engine::{Engine, Parts},
     error::{ExhaustedSnafu, LockedSnafu, MissingLogSnafu, TornTailSnafu},
+    events::Span,
     prepare::Preparer,
     recover::{self, CutPlace, Found, FoundLog, Lost, Part, Remains, position},
     report::{Cut, RecoveryReport},
@@ -41,6 +42,17 @@ pub struct Environment {
     pub entropy: Arc<dyn Entropy>,
     /// The codecs it can compress and decompress with.
     pub codecs: Codecs,
+    /// Whom to call when something happens.
+    pub hooks: Hooks,
+}
+
+impl Environment {
+    /// A storage, and for the rest what the system and the features that are compiled in have to offer.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        Self { storage, clock, entropy, codecs: Codecs::default(), hooks: Hooks::default() }
+    }
 }
 
 pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Engine, LogError> {
@@ -50,6 +62,7 @@ pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<
     loop {
         attempts += 1;
         let directory = Arc::new(Directory::new(Arc::clone(&environment.storage), &options.prefix));
+        let _span = Span::recovery(&directory);
         let found = recover::find(&directory)?;
         match writer(environment.clone(), options.clone(), writer_lock.epoch, directory, found) {
             // Another writer was faster, or is at it all the time.
@@ -99,7 +112,7 @@ fn writer(
     directory: Arc<Directory>,
     found: Found,
 ) -> Result<Engine, LogError> {
-    let Environment { clock, entropy, codecs, .. } = environment;
+    let Environment { clock, entropy, codecs, hooks, .. } = environment;
     let log_id = found.log_id.unwrap_or_else(|| new_log_id(&*entropy));
     // Leave room for a long life: a number so near its end was not reached by counting.
     let greatest = found.greatest;
@@ -122,6 +135,7 @@ fn writer(
         view: start.view,
         inheritance: start.inheritance,
         report: start.report,
+        hooks,
         options,
         fences: found.fences,
     })?;
@@ -136,9 +150,11 @@ fn writer(
 
 pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<Engine, LogError> {
     options.validate()?;
-    let Environment { storage, clock, codecs, .. } = environment;
+    let Environment { storage, clock, codecs, hooks, .. } = environment;
     let directory = Arc::new(Directory::new(storage, &options.prefix));
+    let span = Span::recovery(&directory);
     let start = look(&directory, &options)?;
+    drop(span);
     Engine::new(Parts {
         options,
         codecs,
@@ -151,6 +167,7 @@ pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<
         inheritance: Inheritance::None,
         report: start.report,
         fences: BTreeSet::new(),
+        hooks,
     })
 }
 
@@ -287,14 +304,14 @@ impl Start {
 fn refuse(directory: &Directory, report: &RecoveryReport, options: &Options) -> Result<(), LogError> {
     let Some(cut) = report.cut.filter(|_| options.recovery == RecoveryMode::Refuse) else { return Ok(()) };
     let path = directory.path(FileName::Segment(cut.at.segment));
-    let Cut { at: Position { offset, .. }, next, frames_beyond } = cut;
+    let Cut { at: Position { offset, .. }, next, frames_beyond, .. } = cut;
     TornTailSnafu { path, offset, next, frames_beyond }.fail()
 }
 
 /// A segment whose opening is torn: what was written into it was never proven.
 fn begun(found: &Found, next: Lsn) -> Option<Cut> {
-    let (segment, frames_beyond) = found.begun?;
-    Some(Cut { at: Position { segment, offset: FIRST_FRAME }, next, frames_beyond })
+    let (segment, frames_beyond, bytes) = found.begun?;
+    Some(Cut { at: Position { segment, offset: FIRST_FRAME }, next, bytes, frames_beyond })
 }
 
 fn describe(report: &mut RecoveryReport, log: &FoundLog, objects: bool) {
@@ -308,6 +325,7 @@ fn describe(report: &mut RecoveryReport, log: &FoundLog, objects: bool) {
     report.cut = verdict.dirty.then(|| Cut {
         at: position(&log.head, verdict.end),
         next: log.next(),
+        bytes: verdict.dirty_end.saturating_sub(verdict.end),
         frames_beyond: verdict.beyond.is_some(),
     });
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use wal_compress::Compression;
 use wal_format::{BODY_LEN_MAX, ChecksumKind, Lsn, METADATA_LEN_MAX, SEGMENT_LEN_MAX};
 
-use crate::error::{InvalidOptionSnafu, LogError};
+use crate::{
+    Retention,
+    error::{InvalidOptionSnafu, LogError},
+};
 
 /// When an append returns, and when the log syncs by itself.
 ///
@@ -146,6 +149,8 @@ pub struct Options {
     pub prefix: String,
     /// Greatest size of all metadata together in bytes, at most 1 MiB. Default: 64 KiB.
     pub metadata_len_max: usize,
+    /// What may be removed from the front of the log, and when. Default: nothing.
+    pub retention: Retention,
     /// After so much idleness a mark proves to the next recovery that the last entries were synced. Default: 20 ms.
     pub idle_mark: Duration,
     /// Whether the log runs threads that prepare segments, sync in intervals and mark idleness. Without them
@@ -171,6 +176,7 @@ impl Default for Options {
             first_lsn: Lsn::FIRST,
             prefix: String::new(),
             metadata_len_max: 64 << 10,
+            retention: Retention::default(),
             idle_mark: Duration::from_millis(20),
             background_threads: true,
         }
@@ -215,6 +221,7 @@ impl Options {
         let separators = self.prefix.contains(['/', '\\', '\0']);
         check(!separators, "prefix", "it must not contain path separators")?;
         check(self.prefix.len() <= 100, "prefix", "it must be at most 100 bytes long")?;
+        self.retention.validate()?;
         self.compression.validate().map_err(|source| LogError::Compression { source })
     }
 

@@ -19,6 +19,7 @@ use crate::{
     engine::Engine,
     error::{BusySnafu, TimedOutSnafu},
     marks::Tick,
+    stats::add,
 };
 
 /// How long an append that may not wait does wait for others that are in the middle of theirs.
@@ -202,6 +203,7 @@ impl Engine {
 
     /// Waits, or does not, until less is queued. `until` is when this append gives up waiting for that.
     pub(crate) fn make_way(&self, terms: &Terms, until: &mut Option<Duration>) -> Result<(), LogError> {
+        add(&self.stats.append_stalls, 1);
         let operation = "find space in the buffer";
         let patience = match terms.when_full {
             WhenFull::Block => terms.patience,

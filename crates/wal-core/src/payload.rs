@@ -5,7 +5,10 @@ use snafu::ResultExt;
 use wal_compress::{CodecId, Codecs, Compression, worth_storing};
 use wal_format::{BODY_LEN_MAX, split_compressed};
 
-use crate::error::{CompressionSnafu, DECODE, EncodingSnafu, LogError};
+use crate::{
+    error::{CompressionSnafu, DECODE, EncodingSnafu, LogError},
+    stats::Counters,
+};
 
 /// The codecs of a log, and when to use which.
 #[derive(Debug)]
@@ -20,11 +23,16 @@ impl Payloads {
         Ok(Self { codecs, settings })
     }
 
+    pub(crate) const fn codecs(&self) -> &Codecs {
+        &self.codecs
+    }
+
     /// Compresses a body into `scratch` when that pays; the codec id says whether it did.
     pub(crate) fn encode<'a>(
         &self,
         raw: &'a [u8],
         scratch: &'a mut Vec<u8>,
+        stats: &Counters,
     ) -> Result<(&'a [u8], u8), LogError> {
         if !self.settings.applies_to(raw.len()) {
             return Ok((raw, CodecId::IDENTITY.0));
@@ -33,11 +41,9 @@ impl Payloads {
         scratch.extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_le_bytes());
         let codec = self.codecs.get(self.settings.codec).context(CompressionSnafu)?;
         codec.compress(raw, scratch).context(CompressionSnafu)?;
-        if worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent) {
-            Ok((scratch, self.settings.codec.0))
-        } else {
-            Ok((raw, CodecId::IDENTITY.0))
-        }
+        let pays = worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent);
+        stats.compressed(raw.len(), if pays { scratch.len() } else { raw.len() });
+        if pays { Ok((scratch, self.settings.codec.0)) } else { Ok((raw, CodecId::IDENTITY.0)) }
     }
 
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the

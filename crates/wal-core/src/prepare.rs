@@ -8,7 +8,7 @@ use wal_segment::{Directory, Segment, SegmentError, StorageFile};
 
 use crate::{
     Clock, Entropy, Options,
-    events::{self, Start},
+    events::{self, Span, Start},
     options::SEGMENT_LEN_MIN,
 };
 
@@ -117,9 +117,10 @@ impl Preparer {
         if self.ready.lock().as_ref().is_some_and(|ready| ready.capacity >= len_min) {
             return Ok(());
         }
+        let _span = Span::rotate(&self.directory);
         let start = Start::now(&*self.clock);
         let prepared = self.make(&mut work, len_min, 0)?;
-        let (segment, elapsed_us) = (prepared.header.segment, start.elapsed_us(&*self.clock));
+        let (segment, elapsed_us) = (prepared.header.segment, start.elapsed_ns(&*self.clock) / 1000);
         events::prepared(&self.directory, segment, prepared.capacity, elapsed_us);
         // One that was too small is left to lie: an empty segment between two others is not part of the log, and the
         // next writer removes it.

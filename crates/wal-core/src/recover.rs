@@ -38,8 +38,8 @@ pub(crate) struct Found {
     pub(crate) log: Option<FoundLog>,
     pub(crate) dead: Vec<SegmentId>,
     pub(crate) unused: Vec<SegmentId>,
-    /// The first of the unused ones that was begun, and whether it holds whole frames.
-    pub(crate) begun: Option<(SegmentId, bool)>,
+    /// The first of the unused ones that was begun, whether it holds whole frames, and how many bytes.
+    pub(crate) begun: Option<(SegmentId, bool, u64)>,
     /// The end must be written anew although it is proven: something else follows it.
     pub(crate) must_rewrite: bool,
     /// Segments that must never be removed.
@@ -101,7 +101,8 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
     for segment in unopened.iter().filter(|segment| Some(segment.header.epoch) != closed_by) {
         let verdict = never_used(directory, segment, head.is_none())?;
         if verdict.dirty && begun.is_none() {
-            begun = Some((segment.header.segment, verdict.beyond.is_some()));
+            let bytes = verdict.dirty_end.saturating_sub(FIRST_FRAME);
+            begun = Some((segment.header.segment, verdict.beyond.is_some(), bytes));
         }
     }
     let unused = unopened.iter().map(|segment| segment.header.segment).collect();

@@ -10,7 +10,14 @@ use wal_format::Lsn;
 
 pub use options::{Direction, ReplayOptions, ReplayPoint};
 
-use crate::{Entry, LogError, error::InvalidArgumentSnafu, log::Log, reading::Batches};
+use crate::{
+    Entry, LogError,
+    error::InvalidArgumentSnafu,
+    events::{Span, Start},
+    log::Log,
+    reading::Batches,
+    stats::add,
+};
 
 /// How far a replay came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +122,23 @@ impl Log {
     /// [`LogError::CutOff`] or [`LogError::Truncated`] when the entries were removed meanwhile, and as reading and
     /// [`truncate_before`](Self::truncate_before).
     pub fn replay<E>(
+        &self,
+        options: &ReplayOptions<'_>,
+        each: impl FnMut(&[Entry]) -> Result<(), E>,
+    ) -> Result<ReplayReport, ReplayError<E>> {
+        let engine = self.engine();
+        let _span = Span::replay(&engine.directory);
+        let start = Start::now(&*engine.clock);
+        let result = self.run_replay(options, each);
+        let stats = &engine.stats;
+        add(&stats.replays, 1);
+        add(&stats.replay_entries, result.as_ref().unwrap_or_else(ReplayError::report).entries);
+        add(&stats.replay_callback_errors, u64::from(matches!(result, Err(ReplayError::Rejected { .. }))));
+        stats.replay_duration.record(start.elapsed_ns(&*engine.clock));
+        result
+    }
+
+    fn run_replay<E>(
         &self,
         options: &ReplayOptions<'_>,
         mut each: impl FnMut(&[Entry]) -> Result<(), E>,

@@ -5,6 +5,8 @@ use std::{error::Error, ops::RangeInclusive};
 use wal_format::{Lsn, Position, SegmentId};
 use wal_segment::SegmentError;
 
+use crate::{LogError, engine::chain};
+
 /// What [`Log::open`](crate::Log::open) found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -44,6 +46,8 @@ pub struct Cut {
     pub at: Position,
     /// The LSN that the first entry cut off would have had.
     pub next: Lsn,
+    /// Length of what lies behind it in bytes, up to the zeros that follow.
+    pub bytes: u64,
     /// Whole frames that were found beyond the end. They were never acknowledged, unless the medium has damaged exactly
     /// the last sync before the crash, which nothing can tell from a torn one.
     pub frames_beyond: bool,
@@ -65,6 +69,22 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What an error of reading says, which tells the places in its text.
+    pub(crate) fn of_error(error: &LogError) -> Self {
+        match error {
+            LogError::Lost { first, last, source } => {
+                Self::of(source, Some(*first..=last.unwrap_or(Lsn::MAX)))
+            }
+            LogError::Undecodable { lsn, path, offset, .. } => Self {
+                path: path.clone(),
+                offset: Some(*offset),
+                lsns: Some(*lsn..=*lsn),
+                what: chain(error),
+            },
+            error => Self { path: String::new(), offset: None, lsns: None, what: chain(error) },
+        }
+    }
+
     pub(crate) fn of(source: &SegmentError, lsns: Option<RangeInclusive<Lsn>>) -> Self {
         let mut what = source.to_string();
         let mut cause = source.source();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use wal_format::{FileName, SegmentId};
 use wal_segment::SegmentError;
 
-use crate::{engine::Engine, events, stats::add};
+use crate::{DeletionReason, LogEvent, engine::Engine, events};
 
 /// Files that were removed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,11 +22,26 @@ impl Engine {
     ///
     /// What cannot be removed now is not part of the log either: the next sweep, or the next writer, tries again. Only
     /// when the directory cannot be synced is the log in doubt, and then it is poisoned.
-    pub(crate) fn sweep(&self, active: Option<SegmentId>) -> Swept {
+    pub(crate) fn sweep(
+        &self,
+        active: Option<SegmentId>,
+        reason: &dyn Fn(SegmentId) -> DeletionReason,
+    ) -> Swept {
         let Some(active) = active else { return Swept::default() };
-        let (removed, swept) = self.remove_dead(active).unwrap_or_default();
+        let (removed, segments) = self.remove_dead(active).unwrap_or_default();
         if removed > 0 {
             events::removed(&self.directory, removed);
+        }
+        let mut swept = Swept::default();
+        for why in DeletionReason::ALL {
+            let lens = segments.iter().filter(|(id, _)| reason(*id) == why).map(|(_, len)| *len);
+            let (segments, bytes) = lens.fold((0, 0), |(count, sum), len| (count + 1, sum + len));
+            if segments > 0 {
+                swept.segments += segments;
+                swept.bytes += bytes;
+                self.stats.retention_deleted(why, segments, bytes);
+                self.tell_hooks(|| LogEvent::Removed { reason: why, segments, bytes });
+            }
         }
         if removed > 0
             && let Err(error) = self.directory.sync_names()
@@ -36,8 +51,8 @@ impl Engine {
         swept
     }
 
-    /// Removes what is dead and says how many files that were.
-    fn remove_dead(&self, active: SegmentId) -> Result<(usize, Swept), SegmentError> {
+    /// Removes what is dead. Says how many files that were, and which of them segments, of what length.
+    fn remove_dead(&self, active: SegmentId) -> Result<(usize, Vec<(SegmentId, u64)>), SegmentError> {
         let live: BTreeSet<SegmentId> = self.view().segments.iter().map(|segment| segment.id()).collect();
         // An open file keeps its space.
         self.sealed.lock().retain(|(segment, _)| live.contains(&segment.id()));
@@ -48,7 +63,7 @@ impl Engine {
         let segments = listing.segments.iter().copied().filter(dead).map(FileName::Segment);
         let indexes = listing.indexes.iter().copied().filter(dead).map(FileName::Index);
         let preparing = listing.preparing.iter().copied().filter(|id| *id <= active).map(FileName::Preparing);
-        let (mut removed, mut swept) = (0, Swept::default());
+        let (mut removed, mut swept) = (0, Vec::new());
         for name in indexes.chain(segments).chain(preparing) {
             let segment = if let FileName::Segment(id) = name { Some(id) } else { None };
             let len = segment.and_then(|id| self.directory.len_of(id));
@@ -56,10 +71,8 @@ impl Engine {
                 continue;
             }
             removed += 1;
-            swept.segments += u64::from(segment.is_some());
-            swept.bytes += len.unwrap_or(0);
+            swept.extend(segment.map(|id| (id, len.unwrap_or(0))));
         }
-        add(&self.stats.segments_removed, swept.segments);
         Ok((removed, swept))
     }
 }

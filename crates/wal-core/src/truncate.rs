@@ -6,18 +6,18 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use snafu::ResultExt;
-use wal_format::{Close, CloseState, FrameKind, Lsn, Predecessor, Seal, Trim};
+use wal_format::{Close, CloseState, FrameKind, Lsn, Predecessor, Seal, SegmentId, Trim};
 use wal_segment::{FrameReader, SegmentError};
 
 use crate::{
-    LogError,
+    DeletionReason, LogError,
     appender::{Appender, Draft, Reserve, Tail, padded},
     begin::{Beginning, Carried, Inheritance, begin_len},
     checkpoint::drop_beyond,
     cursor::clamp_beyond,
     engine::Engine,
     error::{CutOffSnafu, EncodingSnafu, OutOfRangeSnafu, TruncatedSnafu},
-    events,
+    events::Span,
     flush::Writer,
     open::frame_before,
     patience::Terms,
@@ -50,7 +50,7 @@ impl Engine {
     /// Removes the entries before `first`. Durable on return; space is freed by whole segments.
     pub(crate) fn truncate_before(&self, first: Lsn) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
-        self.trim(first)
+        self.trim(&mut |_| Ok(first), &|_| DeletionReason::Trimmed)
     }
 
     /// The same, unless the log was cut before `first` since `generation`: then other entries may stand there than
@@ -59,15 +59,22 @@ impl Engine {
         let _admin = self.admin.lock();
         match self.cuts.since(generation).filter(|next| *next < first) {
             Some(next) => CutOffSnafu { lsn: first, next }.fail(),
-            None => self.trim(first),
+            None => self.trim(&mut |_| Ok(first), &|_| DeletionReason::Trimmed),
         }
     }
 
-    fn trim(&self, first: Lsn) -> Result<Truncation, LogError> {
+    /// The same, before what `decide` finds under the lock; `reason` says why a segment goes. The lock `admin` is held.
+    pub(crate) fn trim(
+        &self,
+        decide: &mut dyn FnMut(&Appender) -> Result<Lsn, LogError>,
+        reason: &dyn Fn(SegmentId) -> DeletionReason,
+    ) -> Result<Truncation, LogError> {
+        let _span = Span::retention(&self.directory);
         let began = self.first_retained();
-        let before = {
+        let (first, before) = {
             let mut appender = self.appender.lock();
             self.check_writable(&appender)?;
+            let first = decide(&appender)?;
             if first > appender.next {
                 return OutOfRangeSnafu { lsn: first, next: appender.next }.fail();
             }
@@ -78,7 +85,7 @@ impl Engine {
             // whose frame waits for space may have set more, and a later frame does not take it back.
             let before = appender.first_retained;
             appender.first_retained = first.max(before);
-            before
+            (first, before)
         };
         let body = Trim { first_retained: first }.encode();
         let draft = Draft::control(FrameKind::Trim, &body, self.options.checksum);
@@ -91,9 +98,9 @@ impl Engine {
             self.show_trim(&appender);
             appender.active()
         };
-        events::truncated(&self.directory, "before", first);
+        self.truncated(DeletionReason::Trimmed, first);
         let entries = self.first_retained().since(began).unwrap_or(0);
-        Ok(Truncation { entries, ..Truncation::from(self.sweep(active)) })
+        Ok(Truncation { entries, ..Truncation::from(self.sweep(active, reason)) })
     }
 
     /// The frames of all trims so far are durable: readers learn of them, one included whose call failed because its
@@ -128,9 +135,10 @@ impl Engine {
         let beginning = self.cut_at(next, &appender)?;
         let (checkpoints, cursors) = self.change_history(&mut writer, &mut appender, &beginning, next)?;
         self.cuts.cut(next);
-        events::truncated(&self.directory, "from", next);
+        self.truncated(DeletionReason::Cut, next);
         let entries = end.since(next).unwrap_or(0);
-        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(self.sweep(appender.active())) })
+        let swept = self.sweep(appender.active(), &|_| DeletionReason::Cut);
+        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(swept) })
     }
 
     /// Removes all entries; the next append gets the LSN `next`, or the one it would have got. Durable on return.
@@ -141,12 +149,12 @@ impl Engine {
         self.check_writable(&appender)?;
         let end = appender.next;
         let next = next.unwrap_or(end);
+        self.drain(&mut writer, &mut appender)?;
+        self.show_trim(&appender);
         // What a trim has promised, not what one has only tried.
         if self.first_retained() == next && end == next {
             return Ok(Truncation::default());
         }
-        self.drain(&mut writer, &mut appender)?;
-        self.show_trim(&appender);
         let began = self.first_retained();
         let before = std::mem::replace(&mut appender.first_retained, next);
         let beginning = Beginning { base: next, predecessor: None, carried: None };
@@ -156,9 +164,10 @@ impl Engine {
         if next < end {
             self.cuts.cut(next);
         }
-        events::truncated(&self.directory, "all", next);
+        self.truncated(DeletionReason::Cleared, next);
         let entries = end.since(began).unwrap_or(0);
-        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(self.sweep(appender.active())) })
+        let swept = self.sweep(appender.active(), &|_| DeletionReason::Cleared);
+        Ok(Truncation { entries, checkpoints, cursors, ..Truncation::from(swept) })
     }
 
     /// Goes on in a new segment that begins as given. Everything appended so far must be durable. Returns the names of
@@ -266,7 +275,7 @@ impl Engine {
         if let Some(preparer) = &self.preparer {
             preparer.close();
         }
-        events::closed(&self.directory, closed.is_ok());
+        self.told_closed(closed.is_ok());
         closed
     }
 

@@ -27,6 +27,14 @@ pub enum DecodeError {
         /// What they give.
         computed: u32,
     },
+    /// The checksum of a body in transport does not match.
+    #[snafu(display("the body checksum does not match (stored {stored:#010x}, computed {computed:#010x})"))]
+    BodyChecksum {
+        /// What the header says.
+        stored: u32,
+        /// What the body gives.
+        computed: u32,
+    },
     /// Written by a newer version of the format. Not damage: leave it alone and use a newer reader.
     #[snafu(display("format version {version} is not supported (this build reads version 1)"))]
     UnsupportedVersion {

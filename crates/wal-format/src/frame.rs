@@ -189,6 +189,9 @@ impl FrameHeader {
         if is_first != (self.kind == FrameKind::Opening) || is_first != (self.prev_units == 0) {
             return implausible("place of an opening");
         }
+        if is_first && self.lsn_delta != 0 {
+            return implausible("lsn of an opening");
+        }
         Ok(())
     }
 

@@ -4,6 +4,12 @@
 pub const SEGMENT_MAGIC: [u8; 8] = *b"\x89WALS\r\n\x1a";
 /// First bytes of every index sidecar.
 pub const INDEX_MAGIC: [u8; 8] = *b"\x89WALX\r\n\x1a";
+/// First bytes of every frame in transport.
+pub(crate) const TRANSPORT_MAGIC: [u8; 4] = *b"WALF";
+/// The version of frames in transport that this crate writes, and the only one it reads.
+pub(crate) const TRANSPORT_VERSION: u16 = 1;
+/// Length of the header of a frame in transport in bytes.
+pub const TRANSPORT_HEADER_LEN: usize = 48;
 /// The format version this crate writes, and the only one it reads.
 pub const FORMAT_VERSION: u16 = 1;
 

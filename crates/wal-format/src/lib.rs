@@ -59,6 +59,7 @@ mod opening;
 mod reader;
 mod scan;
 mod segment_header;
+mod transport;
 
 pub use checksum::ChecksumKind;
 pub use control::{Close, CloseState, Seal, Trim};
@@ -74,7 +75,7 @@ pub use index::{IndexPoint, SegmentIndex};
 pub use layout::{
     BODY_LEN_MAX, FIRST_FRAME, FORMAT_VERSION, FRAME_ALIGN, FRAME_HEADER_LEN, IGNORABLE_KINDS, INDEX_MAGIC,
     METADATA_LEN_MAX, METADATA_NAME_LEN_MAX, NO_PROOF, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SEGMENT_MAGIC,
-    frame_len,
+    TRANSPORT_HEADER_LEN, frame_len,
 };
 pub use lsn::Lsn;
 pub use metadata::{Checkpoint, CursorPosition, Metadata, MetadataRecord, MetadataRecords, Namespace};
@@ -84,3 +85,4 @@ pub use opening::{Opening, Predecessor};
 pub use reader::{ReadError, SegmentReader};
 pub use scan::{Beyond, Frame, Item, Judgement, LastFrame, Scanner, Verdict};
 pub use segment_header::{FENCE_GAP, SegmentHeader, SegmentKey};
+pub use transport::TransportFrame;

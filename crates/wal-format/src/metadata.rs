@@ -227,7 +227,8 @@ impl Metadata {
         Ok(metadata)
     }
 
-    fn records(&self) -> impl Iterator<Item = MetadataRecord<'_>> {
+    /// What makes this of nothing: one record a name, ordered by namespace, then by name.
+    pub fn records(&self) -> impl Iterator<Item = MetadataRecord<'_>> {
         self.values.iter().flat_map(|(namespace, part)| {
             part.iter().map(|(name, value)| MetadataRecord {
                 namespace: *namespace,

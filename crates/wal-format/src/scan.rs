@@ -250,7 +250,11 @@ impl Scanner {
         let Some(key) = self.key else { return Step::Starved };
         self.skip_zeros();
         if self.window().len() < FRAME_ALIGN {
-            self.verdict.dirty |= self.ended && self.window().iter().any(|byte| *byte != 0);
+            let last = self.window().iter().rposition(|byte| *byte != 0);
+            if let Some(last) = last.filter(|_| self.ended) {
+                self.verdict.dirty = true;
+                self.verdict.dirty_end = self.offset.saturating_add(last as u64).saturating_add(1);
+            }
             return Step::Starved;
         }
         self.verdict.dirty = true;
@@ -258,12 +262,14 @@ impl Scanner {
             Parsed::More(_) if !self.ended => return Step::Starved,
             Parsed::More(_) | Parsed::Fault(_) => {
                 self.take(self.step_over(key));
+                self.verdict.dirty_end = self.offset;
                 return Step::Again;
             }
             Parsed::Frame(header, _) => header,
         };
         let (offset, at) = (self.offset, self.taken);
         self.take(usize::try_from(header.frame_len()).unwrap_or(usize::MAX));
+        self.verdict.dirty_end = self.offset;
         self.verdict.beyond(&header, offset, self.opening.as_ref().map(|opening| opening.base));
         Step::Found(Found::Frame { header, offset, at, beyond: true })
     }

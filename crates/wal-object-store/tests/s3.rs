@@ -3,8 +3,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use wal_compress::Codecs;
-use wal_core::{Environment, Log, LogError, Options, SystemClock, SystemEntropy};
+use wal_core::{Environment, Log, LogError, Options};
 use wal_object_store::{ObjectOptions, S3Config};
 use wal_segment::Storage;
 
@@ -12,12 +11,7 @@ fn environment(url: &str, endpoint: &str) -> Environment {
     let config =
         S3Config::from_url(url).unwrap().endpoint(endpoint).region("us-east-1").keys("key", "secret", None);
     let config = config.limits(Duration::from_secs(20), 3);
-    Environment {
-        storage: Arc::new(config.open(ObjectOptions::default()).unwrap()),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        codecs: Codecs::new(),
-    }
+    Environment::new(Arc::new(config.open(ObjectOptions::default()).unwrap()))
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub use directory::{Directory, Listing};
 pub use error::SegmentError;
 pub use inspect::{Inspected, check_last_frame, inspect, scan};
 pub use lazy::LazyFile;
-pub use local::{LocalOptions, LocalStorage, ReadMode};
+pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory};
 pub use memory::MemoryStorage;
 pub use segment::{FrameReader, LoadedFrame, Segment};
 pub use sparse::{INDEX_STRIDE, SparseIndex, point};

@@ -4,6 +4,7 @@
 mod file;
 mod lock;
 mod mmap;
+mod whole;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -11,6 +12,8 @@ use std::{
     path::{Path, PathBuf, absolute},
     sync::Arc,
 };
+
+pub use whole::WholeDirectory;
 
 use self::{file::LocalFile, mmap::Access};
 use crate::{Capabilities, Storage, StorageFile, WriterLock, name::check_plain};
@@ -173,6 +176,18 @@ impl Storage for LocalStorage {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         rename_to_free_name(&self.path(from)?, &self.path(to)?)
+    }
+
+    fn link(&self, from: &dyn Storage, name: &str) -> io::Result<()> {
+        let source = from.local_path(name).ok_or(io::ErrorKind::Unsupported)?;
+        if !fs::symlink_metadata(&source)?.is_file() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        fs::hard_link(source, self.path(name)?)
+    }
+
+    fn local_path(&self, name: &str) -> Option<PathBuf> {
+        self.path(name).ok()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

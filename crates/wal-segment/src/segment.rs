@@ -1,5 +1,6 @@
 //! A segment that is part of a log: how far it is written and durable, and where its entries are.
 
+mod copy;
 mod read;
 
 use std::{

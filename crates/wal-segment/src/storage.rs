@@ -1,6 +1,6 @@
 //! The seam between a log and what keeps its bytes.
 
-use std::{any::Any, fmt, io, ops::Range, sync::Arc};
+use std::{any::Any, fmt, io, ops::Range, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 
@@ -122,6 +122,25 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     ///
     /// `NotFound` or `AlreadyExists`.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Gives the file that has this name in `from` the same name here, without copying it: a hard link. Only for files
+    /// that nobody will write to any more. The name is durable after [`sync_names`](Self::sync_names).
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`, which is what an implementation says that does not provide this; `CrossesDevices`, `NotFound`,
+    /// `AlreadyExists`. The caller copies the file then.
+    fn link(&self, from: &dyn Storage, name: &str) -> io::Result<()> {
+        let _ = (from, name);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Where the file with this name is in the local file system, if it is there at all, so that another storage can
+    /// [link](Self::link) it.
+    fn local_path(&self, name: &str) -> Option<PathBuf> {
+        let _ = name;
+        None
+    }
 
     /// Removes a name.
     ///

@@ -9,8 +9,8 @@ use std::{
 
 use wal_compress::{Codec, Codecs};
 use wal_core::{
-    Clock, Entropy, Entry, Environment, Examination, Log, LogError, Options, RepairReport, SalvageReport,
-    SystemClock, SystemEntropy, examine, repair, salvage,
+    Clock, CommitEvent, Entropy, Entry, Environment, Examination, Hooks, Log, LogError, LogEvent, Options,
+    RepairReport, SalvageReport, SystemClock, SystemEntropy, examine, repair, salvage,
 };
 use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
 
@@ -42,6 +42,7 @@ pub struct WalBuilder {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     codecs: Vec<Arc<dyn Codec>>,
+    hooks: Hooks,
 }
 
 impl WalBuilder {
@@ -55,6 +56,7 @@ impl WalBuilder {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             codecs: Vec::new(),
+            hooks: Hooks::default(),
         }
     }
 
@@ -173,6 +175,55 @@ impl WalBuilder {
         self
     }
 
+    /// Calls this with the entries that became durable, and before that, under a weaker policy than
+    /// [`SyncPolicy::Always`](crate::SyncPolicy::Always), with those that are with the operating system. In order and
+    /// without a gap, but for entries that were cut off or removed first; under load one call stands for many commits.
+    ///
+    /// A thread of the log's calls it, after the fact: nothing waits for it, not even [`Wal::close`]. It may use the
+    /// log, but a [`Wal`] that it owns keeps the log open. A panic in it is caught. Without
+    /// [`Options::background_threads`] it is [`Wal::maintain`] that calls.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let (told, commits) = std::sync::mpsc::channel();
+    /// let wal = wal::Wal::builder(dir.path())
+    ///     .on_commit(move |commit| {
+    ///         let _ = told.send((commit.first, commit.last, commit.durable));
+    ///     })
+    ///     .open()?;
+    /// let lsn = wal.append("hello")?;
+    /// assert_eq!(commits.recv()?, (lsn, lsn, true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_commit(mut self, hook: impl Fn(&CommitEvent) + Send + Sync + 'static) -> Self {
+        self.hooks = self.hooks.on_commit(hook);
+        self
+    }
+
+    /// Calls this with what happens to the log: rotations, removals, damage, its end. By the rules of
+    /// [`on_commit`](Self::on_commit). Up to 1024 events wait for a hook that is busy; more are dropped and counted,
+    /// [`Stats::hook_events_dropped`](crate::Stats::hook_events_dropped).
+    ///
+    /// ```
+    /// use wal::{LogEvent, Wal};
+    /// # let dir = tempfile::tempdir()?;
+    /// let (told, events) = std::sync::mpsc::channel();
+    /// let wal = Wal::builder(dir.path())
+    ///     .on_event(move |event| {
+    ///         let _ = told.send(event.clone());
+    ///     })
+    ///     .open()?;
+    /// wal.append("hello")?;
+    /// wal.close()?;
+    /// assert!(matches!(events.recv()?, LogEvent::Rotated { .. }), "the first segment was started");
+    /// assert_eq!(events.recv()?, LogEvent::Closed { clean: true });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_event(mut self, hook: impl Fn(&LogEvent) + Send + Sync + 'static) -> Self {
+        self.hooks = self.hooks.on_event(hook);
+        self
+    }
+
     /// Opens the log for writing, or starts a new one where there is none. This is where recovery happens; what it
     /// found is in [`Wal::recovery_report`]. What is there when this returns is durable.
     ///
@@ -245,7 +296,8 @@ impl WalBuilder {
             Some(storage) => storage,
             None => local(&self.dir, self.local, create)?,
         };
-        Ok((Environment { storage, clock: self.clock, entropy: self.entropy, codecs }, self.options))
+        let Self { clock, entropy, hooks, options, .. } = self;
+        Ok((Environment { storage, clock, entropy, codecs, hooks }, options))
     }
 }
 

@@ -13,7 +13,8 @@ use wal_segment::SegmentError;
 pub enum ErrorKind {
     /// Bytes that were acknowledged are damaged, missing, or not where they belong. Nothing was changed. Trying again
     /// does not help: restore the files from a copy, or inspect and repair them. [`Error::path`], [`Error::offset`] and
-    /// [`Error::lsns`] say where and what.
+    /// [`Error::lsns`] say where and what. From [`Wal::append_frame`](crate::Wal::append_frame): the frame that was
+    /// received does not verify; have it sent again.
     Corrupt,
     /// The log ends in a torn write, and was opened with [`RecoveryMode::Refuse`](crate::RecoveryMode::Refuse). Nothing
     /// was changed. Open it with [`CutTornTail`](crate::RecoveryMode::CutTornTail) to have it cut.
@@ -145,6 +146,7 @@ impl Error {
             | LogError::Undecodable { lsn, .. }
             | LogError::UndecodableRecord { lsn, .. }
             | LogError::OutOfRange { lsn, .. }
+            | LogError::InvalidFrame { first: lsn, .. }
             | LogError::Conflict { expected: lsn, .. } => Some(lsn..=lsn),
             _ => None,
         }
@@ -156,7 +158,8 @@ impl Error {
         match self.root() {
             LogError::MissingSegment { location, .. }
             | LogError::MissingLog { location }
-            | LogError::Locked { location } => Some(location),
+            | LogError::Locked { location }
+            | LogError::NotEmpty { location } => Some(location),
             LogError::Inconsistent { path, .. }
             | LogError::Undecodable { path, .. }
             | LogError::TornTail { path, .. } => Some(path),
@@ -267,7 +270,13 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         LogError::TransactionEnded { .. } => ErrorKind::Invalid,
         LogError::Conflict { .. } => ErrorKind::Conflict,
         LogError::InvalidOption { .. } | LogError::InvalidArgument { .. } => ErrorKind::Invalid,
-        LogError::Encoding { source, .. } if is_unsupported(source) => ErrorKind::Unsupported,
+        LogError::InvalidFrame { source, .. } if !is_unsupported(source) => ErrorKind::Corrupt,
+        LogError::NotEmpty { .. } => ErrorKind::Invalid,
+        LogError::Encoding { source, .. } | LogError::InvalidFrame { source, .. }
+            if is_unsupported(source) =>
+        {
+            ErrorKind::Unsupported
+        }
         LogError::Encoding { .. } if cause.is_damage() => ErrorKind::Corrupt,
         LogError::Encoding { .. } => ErrorKind::Invalid,
         LogError::Compression { source } => kind_of_compression(source),

@@ -39,15 +39,19 @@
 //! - [`oplog`]: puts and deletes under keys, with replay behind a snapshot: the log of an embedded database.
 //! - [`AppendOptions::timeout`], [`Wal::try_append`], [`Options::when_full`] and [`Wal::close_timeout`]: not waiting
 //!   for a disk as long as it takes.
+//! - [`Retention`] and [`Wal::retain`]: what is removed from the front by itself, and what is kept for whom.
 //! - [`Error`] and [`ErrorKind`]: what to do when something fails. [`Error::outcome`] says whether a failed append may
 //!   have happened all the same.
 //! - [`Wal::tail`] and [`Tail`]: follow the log, in this process or in another one. [`Wal::replay`]: every entry
 //!   through a callback, in batches, removed once accepted if asked.
 //! - [`Wal::get_many`], [`Wal::get_range`], [`Wal::lsn_at_time`], [`Wal::range_by_time`], [`Wal::headers`]: other ways
 //!   to read.
+//! - [`Wal::backup`] and [`Wal::clone_to`]: the same log elsewhere, and a new one with the same entries.
+//! - [`Wal::frames`] and [`Wal::append_frame`]: what a leader sends to its followers, verified and stored verbatim.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
 //! - [`Config`]: settings from files and environment variables, with sizes and durations for people ([`human`]).
-//! - [`RecoveryReport`]: what opening the log found.
+//! - [`RecoveryReport`]: what opening the log found. [`Wal::stats`], [`WalBuilder::on_commit`] and
+//!   [`WalBuilder::on_event`]: what it does since.
 //!
 //! # What is durable when
 //!
@@ -71,12 +75,15 @@
 //!   `yaml` and `json` bring them from files ([`Config`]).
 //! - `json` and `postcard` bring wrappers that make records of whatever serde can serialise.
 //! - `stream` makes a [`Tail`] a `futures_core::Stream`.
-//! - `tracing` brings events for a subscriber.
+//! - `tracing` brings events and spans for a subscriber.
+//! - `metrics`, `opentelemetry` and `prometheus` publish what a log counts ([`metrics`]); [`Stats::to_openmetrics`]
+//!   does so without any of them.
 //! - `object-store` brings logs on object storage, [`WalBuilder::object_store`]; `s3` brings a client for S3 and what
 //!   speaks like it, which takes a C compiler to build.
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod batch;
 mod builder;
 mod checkpoint;
@@ -84,12 +91,15 @@ mod config;
 mod cursor;
 mod deadline;
 mod error;
+mod frames;
 mod iter;
 mod meta;
+pub mod metrics;
 pub mod oplog;
 mod reading;
 mod repair;
 mod replay;
+mod retention;
 mod salvage;
 pub mod storage;
 mod tail;
@@ -107,6 +117,7 @@ pub use config::Config;
 pub use config::{ConfigError, SettingError};
 pub use cursor::Cursor;
 pub use error::{Error, ErrorKind, Outcome};
+pub use frames::Frames;
 pub use iter::Iter;
 pub use reading::Headers;
 pub use repair::RepairOptions;
@@ -125,13 +136,18 @@ pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWa
 pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
-    AppendOptions, AppendTime, BatchLimit, Checkpoint, CheckpointOptions, Clock, CursorInfo, Cut, Direction,
-    Durability, Entropy, Entry, EntryRef, Examination, Finding, FrameInfo, Options, RecoveryMode,
-    RecoveryReport, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, SalvageReport, SegmentSummary,
-    Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions,
-    TransactionState, Truncation, Visibility, WhenFull, human,
+    AppendOptions, AppendTime, BackupReport, BatchLimit, Checkpoint, CheckpointOptions, Clock, CloneReport,
+    CommitEvent, CursorInfo, CursorLag, Cut, Deleted, DeletionReason, Direction, Durability, EncodedFrame,
+    Entropy, Entry, EntryRef, Examination, Family, Finding, FrameInfo, Histogram, LogEvent, MetricKind,
+    MetricValue, Options, Pin, PinKind, PlannedRemoval, RecoveryMode, RecoveryReport, RecoveryStats,
+    RepairReport, ReplayOptions, ReplayPoint, ReplayReport, Retained, Retention, RetentionPlan,
+    RetentionReason, SalvageReport, Sample, SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy,
+    TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState, Truncation, Visibility,
+    WhenFull, human,
 };
-pub use wal_format::{ChecksumKind, LogId, Lsn, NewEntry, Position, SegmentId};
+pub use wal_format::{
+    ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,
+};
 pub use wal_segment::ReadMode;
 
 /// The example in the README is compiled and run.

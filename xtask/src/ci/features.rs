@@ -25,6 +25,9 @@ const COMBINATIONS: &[(&str, &[&str])] = &[
             "stream",
             "tracing",
             "object-store",
+            "metrics",
+            "opentelemetry",
+            "prometheus",
         ],
     ),
 ];

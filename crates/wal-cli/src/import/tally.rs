@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path};
 use wal::Lsn;
 use wal_import::{Entry, Event, SourceFile};
 
-use super::{source::Source, target::is_reserved};
+use super::{
+    source::Source,
+    target::{checkpoint_name, is_reserved},
+};
 use crate::{
     error::{Failure, tell},
     output::Output,
@@ -143,8 +146,8 @@ impl Tally {
         }
         for checkpoint in &self.checkpoints {
             let Checkpoint { number, before } = checkpoint;
-            let became = carry_checkpoint_over(checkpoint);
-            out.line(format_args!("checkpoint {number}, before LSN {}: {became}", first.plus(*before)))?;
+            let (lsn, name) = (first.plus(*before), checkpoint_name(*number));
+            out.line(format_args!("checkpoint {number}, before LSN {lsn}: {name}"))?;
         }
         if self.transactions > 0 {
             let transactions = self.transactions;
@@ -166,11 +169,6 @@ impl Tally {
             "{entries} entries, {bytes} of payload, from {files} files {done}; {ignored} other files left alone"
         ))
     }
-}
-
-/// What becomes of a checkpoint: nothing, because these logs have none. The report keeps its number and its place.
-const fn carry_checkpoint_over(_: &Checkpoint) -> &'static str {
-    "not carried over"
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::{source::Source, tally::Counts};
 use crate::error::{Failure, FileSnafu, LeftoverSnafu, NotEmptySnafu, UsageSnafu};
 
 /// The greatest that a log takes: what another program took is not refused for its size.
-const ENTRY_LEN_MAX: u32 = (1 << 30) - 1024;
+pub(super) const ENTRY_LEN_MAX: u32 = (1 << 30) - 1024;
 
 /// A directory that is fit to become a log.
 pub(super) struct Target {
@@ -39,6 +39,27 @@ impl Target {
             return LeftoverSnafu { partial }.fail();
         }
         Ok(Self { dir: dir.to_owned(), partial })
+    }
+
+    pub(super) fn partial(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Gives the log its name, durably.
+    pub(super) fn finish(&self) -> Result<(), Failure> {
+        let Self { dir, partial } = self;
+        match fs::remove_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Failure::File { operation: "replace", path: dir.clone(), source: error });
+            }
+            _ => fs::rename(partial, dir).context(FileSnafu { operation: "rename", path: partial })?,
+        }
+        sync_parent(dir)
+    }
+
+    /// Removes what was written. That it is left when this fails is what its name says.
+    pub(super) fn discard(&self) {
+        let _ = fs::remove_dir_all(&self.partial);
     }
 
     /// Appends everything, and makes it durable.
@@ -75,6 +96,10 @@ fn write(dir: &Path, source: &Source, first: Lsn) -> Result<Counts, Failure> {
         match event {
             Event::Entry(entry) => writer.take(&entry),
             Event::Damage { .. } => writer.end_transaction(),
+            Event::Checkpoint { number } => {
+                writer.wal.checkpoint(&checkpoint_name(number))?;
+                Ok(())
+            }
             _ => Ok(()),
         }
     })?;
@@ -101,10 +126,8 @@ impl Writer {
         self.counts.add(entry);
         let payload = match entry.operation {
             Some(operation) => {
-                self.payload.clear();
-                put_short(operation.entity, &mut self.payload);
-                put_short(operation.key, &mut self.payload);
-                self.payload.extend_from_slice(&entry.payload);
+                let timestamp = entry.timestamp.unwrap_or(0);
+                put_operation(operation.entity, operation.key, &entry.payload, timestamp, &mut self.payload);
                 &self.payload
             }
             None => &*entry.payload,
@@ -135,11 +158,20 @@ impl Writer {
     }
 }
 
-/// Bytes with their length of 16 bits before them; in the other log they have one of 16 bits, too.
-fn put_short(bytes: &[u8], payload: &mut Vec<u8>) {
-    let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
-    payload.extend_from_slice(&len.to_le_bytes());
-    payload.extend_from_slice(bytes);
+/// What `wal::oplog` reads, which takes entities that are UTF-8; in the other log they may be any bytes.
+fn put_operation(entity: &[u8], key: &[u8], data: &[u8], timestamp: i64, payload: &mut Vec<u8>) {
+    payload.clear();
+    payload.extend_from_slice(&[1, 0, 0, 0]);
+    for part in [entity, key, data] {
+        payload.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+    }
+    payload.extend_from_slice(&timestamp.to_le_bytes());
+    [entity, key, data].iter().for_each(|part| payload.extend_from_slice(part));
+}
+
+/// What a checkpoint is called that has a number in the other log.
+pub(super) fn checkpoint_name(number: u64) -> String {
+    format!("xwal-{number}")
 }
 
 /// Whether the entry has a term or a time that a log cannot store.
@@ -166,21 +198,12 @@ impl Written {
         self.counts
     }
 
-    /// Gives the log its name, durably.
     pub(super) fn finish(self) -> Result<(), Failure> {
-        let Target { dir, partial } = &self.target;
-        match fs::remove_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Failure::File { operation: "replace", path: dir.clone(), source: error });
-            }
-            _ => fs::rename(partial, dir).context(FileSnafu { operation: "rename", path: partial })?,
-        }
-        sync_parent(dir)
+        self.target.finish()
     }
 
-    /// Removes what was written. That it is left when this fails is what its name says.
     pub(super) fn discard(self) {
-        let _ = fs::remove_dir_all(&self.target.partial);
+        self.target.discard();
     }
 }
 

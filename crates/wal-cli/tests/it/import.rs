@@ -3,7 +3,7 @@
 use std::{fs, ops::ControlFlow, path::Path};
 
 use serde_json::Value;
-use wal::{Entry, Wal};
+use wal::{Entry, Record, Wal, oplog::Operation};
 
 use crate::support::{bad, bytes_of, good, place, text, wal};
 
@@ -71,9 +71,24 @@ fn an_operation_becomes_kind_time_and_payload() {
     for (entry, want) in read.iter().zip(&want) {
         assert_eq!(Some(u64::from(entry.kind)), want["op"].as_u64());
         assert_eq!(entry.timestamp, want["timestamp"].as_i64());
-        let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_le_bytes()[..], bytes].concat();
-        let entity = short(want["entity"].as_str().unwrap().as_bytes());
-        assert!(entry.payload == [entity, short(&hex(&want["key_hex"])), hex(&want["data_hex"])].concat());
+        let operation = Operation::decode(entry.kind, &entry.payload).unwrap().unwrap();
+        assert_eq!(operation.kind(), entry.kind);
+        assert_eq!(Some(operation.entity.as_str()), want["entity"].as_str());
+        assert_eq!((operation.key, operation.data), (hex(&want["key_hex"]), hex(&want["data_hex"])));
+        assert_eq!(Some(operation.timestamp), entry.timestamp);
+    }
+}
+
+#[test]
+fn checkpoints_keep_their_numbers_in_their_names() {
+    let (_dir, log) = place();
+    let said = text(&wal(&["import", "--from", "xwal", &sample("pantuza-xwal", "checkpoints"), &log]));
+    let checkpoints = Wal::open_read_only(&log).unwrap().checkpoints().unwrap();
+    assert!(!checkpoints.is_empty());
+    for checkpoint in checkpoints {
+        let number = checkpoint.name.strip_prefix("xwal-").unwrap();
+        let line = format!("checkpoint {number}, before LSN {}: {}", checkpoint.lsn, checkpoint.name);
+        assert!(said.contains(&line), "{line:?} is not in {said}");
     }
 }
 

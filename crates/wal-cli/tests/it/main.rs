@@ -6,7 +6,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod append;
+mod bench;
 mod config;
+mod copying;
 mod damage;
 mod demo;
 mod import;
@@ -14,5 +16,7 @@ mod processes;
 mod reading;
 mod repair;
 mod replay;
+mod retention;
+mod stats;
 mod support;
 mod tail;

@@ -14,7 +14,7 @@ fn lsn(number: u64) -> Lsn {
 /// The frame of this number, which holds the entry of this number, is written and synced.
 fn commit(marks: &Marks, tick: Tick) {
     marks.set_next(lsn(tick + 1));
-    marks.set_written(tick);
+    marks.set_written(tick, lsn(tick + 1));
     marks.set_durable(tick, lsn(tick + 1));
 }
 
@@ -52,7 +52,7 @@ fn overlapping_syncs_never_move_a_mark_back() {
     check(4, || {
         let marks = marks();
         marks.set_next(lsn(3));
-        marks.set_written(2);
+        marks.set_written(2, lsn(3));
         let syncs = [1, 2].map(|tick| {
             let marks = Arc::clone(&marks);
             spawn(move || marks.set_durable(tick, lsn(tick + 1)))
@@ -72,7 +72,7 @@ fn a_mark_that_is_moved_too_early_is_caught() {
         let writer = spawn(move || {
             writer.set_next(lsn(2));
             writer.set_durable(1, lsn(2));
-            writer.set_written(1);
+            writer.set_written(1, lsn(2));
         });
         look(&marks);
         writer.join().unwrap();

@@ -50,6 +50,7 @@ pub(super) fn find(directory: &Directory, newest: &Inspected) -> Option<(Verdict
         }),
         proven: index.last_frame,
         dirty: false,
+        dirty_end: 0,
         beyond: None,
         resumes_at: None,
     };

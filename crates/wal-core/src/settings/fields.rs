@@ -1,5 +1,7 @@
 //! Each field of the options: how it is read, how it is written.
 
+mod retention;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wal_compress::{CodecId, Compression};
 use wal_format::{ChecksumKind, Lsn};
@@ -98,6 +100,11 @@ const FIELDS: &[Field] = &[
     ),
     plain!(prefix, Setting::Text, as_text),
     fitting!(metadata_len_max, |len| Setting::size(len as u64)),
+    field(
+        "retention",
+        |options| retention::write(&options.retention),
+        |options, value| retention::read(value).map(|value| options.retention = value),
+    ),
     plain!(idle_mark, Setting::duration, as_duration),
     plain!(background_threads, Setting::Flag, as_flag),
 ];
@@ -242,7 +249,9 @@ impl Settings for Options {
         let mut changed = self.clone();
         (field.set)(&mut changed, value).map_err(invalid)?;
         match changed.validate() {
-            Err(LogError::InvalidOption { option, why }) if option == name => return Err(invalid(why)),
+            Err(LogError::InvalidOption { option, why }) if option.split('.').next() == Some(name) => {
+                return Err(invalid(why));
+            }
             Err(LogError::Compression { .. }) if name == "compression" => {
                 return Err(invalid("the level is -7 to 22, min_gain_percent 0 to 100"));
             }

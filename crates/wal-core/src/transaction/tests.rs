@@ -3,16 +3,11 @@ use std::{sync::Arc, thread, time::Duration};
 use wal_segment::MemoryStorage;
 
 use super::*;
-use crate::{Environment, Options, SystemClock, SystemEntropy};
+use crate::{Environment, Options};
 
 #[test]
 fn the_logs_thread_ends_what_nobody_looks_at() {
-    let environment = Environment {
-        storage: Arc::new(MemoryStorage::new()),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        codecs: Default::default(),
-    };
+    let environment = Environment::new(Arc::new(MemoryStorage::new()));
     let log = Log::open(environment, Options::default()).unwrap();
     let options = |milliseconds| TransactionOptions {
         timeout: Duration::from_millis(milliseconds),

@@ -47,7 +47,7 @@ fn on_a_disk_of(workload: &Workload, capacity: u64, copy_on_write: bool) -> Resu
 fn is_full(error: &LogError) -> bool {
     match error {
         LogError::Full { .. } => true,
-        LogError::Unconfirmed { source, .. } => is_full(source),
+        LogError::Unconfirmed { source, .. } | LogError::MetadataUnconfirmed { source } => is_full(source),
         _ => false,
     }
 }

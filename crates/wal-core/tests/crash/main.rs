@@ -13,11 +13,13 @@
 )]
 
 mod codec;
+mod copying;
 mod damage;
 mod draining;
 mod exhaustive;
 mod faults;
 mod full;
+mod metadata;
 mod model;
 mod planted;
 mod plants;
@@ -26,6 +28,7 @@ mod protocol;
 mod random;
 mod regressions;
 mod repair;
+mod retention;
 mod rig;
 mod slice;
 mod surroundings;

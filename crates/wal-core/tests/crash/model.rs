@@ -5,6 +5,8 @@ use wal_core::{Log, LogError};
 use wal_format::Lsn;
 use wal_sim::Rng;
 
+use crate::metadata::{self, Counter};
+
 /// The content of an entry: no two entries of a run have the same. Of three, one is noise, one ends in zeros, as files
 /// do, and one in something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,7 @@ pub(crate) struct State {
     first: u64,
     /// Entries from this LSN on are not.
     first_max: u64,
+    counter: Counter,
 }
 
 /// What a reader saw.
@@ -60,6 +63,8 @@ pub(crate) struct State {
 pub(crate) struct Seen {
     next: u64,
     entries: Vec<(u64, Bytes)>,
+    /// The counter, and the farthest place that the metadata names.
+    metadata: Option<(u64, u64)>,
 }
 
 impl Seen {
@@ -69,12 +74,13 @@ impl Seen {
             .range(..)
             .map(|entry| entry.map(|entry| (entry.lsn.get(), entry.payload)))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { next: log.next_lsn().get(), entries })
+        Ok(Self { next: log.next_lsn().get(), entries, metadata: metadata::seen(log)? })
     }
 
     /// The same from a log that failed: it may know of more entries than it shows.
     pub(crate) fn without_claims(mut self, durable: u64) -> Self {
         self.next = self.entries.last().map_or(durable, |(lsn, _)| lsn + 1);
+        self.metadata = None;
         self
     }
 
@@ -92,8 +98,14 @@ impl State {
         self.base + self.entries.len() as u64
     }
 
-    /// Whether `seen` is a prefix of this history that is long enough.
-    fn admits(&self, seen: &Seen, least: u64) -> Result<(), String> {
+    /// Whether `seen` is a prefix of this history that is long enough, counted in entries and in changes.
+    fn admits(&self, seen: &Seen, least: u64, changes: u64) -> Result<(), String> {
+        if let Some((counter, farthest)) = seen.metadata {
+            self.counter.admits(counter, seen.next, changes)?;
+            if farthest > seen.next {
+                return Err(format!("a name stands at {farthest}, beyond the next LSN {}", seen.next));
+            }
+        }
         if seen.next < least || seen.next > self.next() {
             return Err(format!("the next LSN is {}, not in {least}..={}", seen.next, self.next()));
         }
@@ -131,6 +143,9 @@ impl State {
         if let Some((first, _)) = seen.entries.first() {
             (state.first, state.first_max) = (*first, *first);
         }
+        if let Some((counter, _)) = seen.metadata {
+            state.counter = Counter::certain(counter);
+        }
         state
     }
 }
@@ -153,6 +168,7 @@ impl Model {
             written: 1,
             first: 1,
             first_max: 1,
+            counter: Counter::default(),
         };
         Self { now, instead: Vec::new(), ids: 0 }
     }
@@ -168,6 +184,14 @@ impl Model {
 
     pub(crate) const fn durable(&self) -> u64 {
         self.now.durable
+    }
+
+    pub(crate) const fn counter(&self) -> &Counter {
+        &self.now.counter
+    }
+
+    pub(crate) const fn counter_mut(&mut self) -> &mut Counter {
+        &mut self.now.counter
     }
 
     /// A payload that was never used.
@@ -215,6 +239,7 @@ impl Model {
         state.entries.truncate((next - state.base) as usize);
         state.inside.retain(|lsn| *lsn < next);
         (state.durable, state.written) = (next, next);
+        state.counter = Counter::certain(self.now.counter.value());
         state
     }
 
@@ -228,6 +253,7 @@ impl Model {
             written: next,
             first: next,
             first_max: next,
+            counter: Counter::certain(self.now.counter.value()),
         }
     }
 
@@ -274,10 +300,11 @@ impl Model {
             End::Process => state.written.max(state.durable),
             End::Power => state.durable,
         };
-        let Err(why) = self.now.admits(seen, least(&self.now)) else { return Ok(&self.now) };
+        let admits = |state: &State| state.admits(seen, least(state), state.counter.least(end));
+        let Err(why) = admits(&self.now) else { return Ok(&self.now) };
         let mut whys = vec![why];
         for instead in &self.instead {
-            match instead.admits(seen, least(instead)) {
+            match admits(instead) {
                 Ok(()) => return Ok(instead),
                 Err(why) => whys.push(why),
             }
@@ -299,7 +326,7 @@ impl Model {
 
     /// Whether the log, as the process that writes it sees it, is exactly what was appended.
     pub(crate) fn check_live(&self, seen: &Seen) -> Result<(), String> {
-        self.now.admits(seen, self.now.next())
+        self.now.admits(seen, self.now.next(), self.now.counter.value())
     }
 }
 

@@ -49,6 +49,10 @@ pub(crate) enum Bug {
     RemovalBeforeOpening,
     /// One file more than those is removed.
     OneTooMany,
+    /// A trim names the end of the oldest segment that is to stay.
+    TrimOneTooMany,
+    /// Where there are cursors, trims go as far as they can, whoever stands in the way.
+    TrimPastCursors,
     /// A sync that failed is tried again.
     SyncTriedAgain,
     /// A sync that failed is forgotten.
@@ -67,6 +71,8 @@ pub(crate) enum Bug {
     OpeningProvesItself,
     /// The two halves of a transaction are committed one after the other. The rig does this one by itself.
     CommitInParts,
+    /// What a batch changes in the metadata is changed behind its entries. The rig does this one by itself.
+    ValueApart,
     /// Anybody may write.
     NoLock,
     /// Bodies are believed without a look at their checksums.
@@ -79,6 +85,8 @@ pub(crate) enum Bug {
     StaleReads,
     /// A read error is the end of the file.
     ErrorIsEnd,
+    /// A frame of another log is appended whatever its checksum says. The rig does this one by itself.
+    ReceivedUnchecked,
     /// A replay drains a batch that was not accepted.
     DrainsRefused,
 }
@@ -100,6 +108,8 @@ struct State {
     /// The file written to last, and where that write ended.
     active: Option<(Arc<dyn StorageFile>, u64)>,
     writes: u64,
+    /// Values, checkpoints or cursors were written.
+    has_metadata: bool,
     /// What became of the header checksums of frames that were changed.
     crcs: HashMap<u32, u32>,
 }
@@ -145,6 +155,15 @@ impl Process {
             }
         }
         self.inner.sync_names()
+    }
+
+    /// The LSNs that the segments count from, oldest first.
+    fn bases(&self) -> io::Result<Vec<Lsn>> {
+        let mut bases = Vec::new();
+        for name in self.segments()? {
+            bases.extend(frames::base(&self.content(&name)?));
+        }
+        Ok(bases)
     }
 
     fn owe(&self, file: &Arc<dyn StorageFile>) {

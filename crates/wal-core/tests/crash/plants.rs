@@ -3,7 +3,7 @@
 use wal_sim::{FailedWrite, Faults, Shots};
 
 use crate::{
-    draining,
+    copying, draining,
     exhaustive::{Search, run},
     faults::meets,
     model::End,
@@ -32,11 +32,20 @@ impl Hunt {
     fn find(self, bug: Bug) -> Result<(), String> {
         let mut search = Search::new(3, 1, 100);
         search.samples = 3;
-        // Nothing else drains.
-        let drains = bug == Bug::DrainsRefused;
-        for mut workload in if drains { draining::workloads() } else { workloads() } {
-            let transacts = workload.ops.iter().any(|op| matches!(op, Op::Transact(_)));
-            if bug == Bug::CommitInParts && !transacts {
+        // Nothing else drains, or receives.
+        let all = match bug {
+            Bug::DrainsRefused => draining::workloads(),
+            Bug::ReceivedUnchecked => copying::workloads(),
+            _ => workloads(),
+        };
+        for mut workload in all {
+            // No other workload has a place for these.
+            let concerns = |op: &Op| match bug {
+                Bug::CommitInParts => matches!(op, Op::Transact(_)),
+                Bug::ValueApart => matches!(op, Op::RaiseWith(_)),
+                _ => true,
+            };
+            if !workload.ops.iter().any(concerns) {
                 continue;
             }
             workload.setup.bug = bug;
@@ -101,6 +110,8 @@ const PLANTS: &[Plant] = &[
     (Bug::RemovalBeforeTrim, "removed before the trim is synced", Hunt::Crashes, 20_000),
     (Bug::RemovalBeforeOpening, "removed before what replaces it is synced", Hunt::Crashes, 5000),
     (Bug::OneTooMany, "retention removes one file too many", Hunt::Crashes, 20_000),
+    (Bug::TrimOneTooMany, "retention: a trim gives up one segment too many", Hunt::Crashes, 20_000),
+    (Bug::TrimPastCursors, "retention: a trim passes a cursor", Hunt::Crashes, 50_000),
     (Bug::SyncTriedAgain, "C5: a failed sync is tried again", Hunt::Syncs, 50),
     (Bug::PoisonForgotten, "C5: a failed sync is forgotten", Hunt::Syncs, 50),
     (Bug::FullIsWhole, "C6: what met a full disk counts as written", Hunt::Writes, 50),
@@ -110,11 +121,13 @@ const PLANTS: &[Plant] = &[
     (Bug::ClaimsUnsynced, "C7: frames claim what was not synced", Hunt::Crashes, 2000),
     (Bug::OpeningProvesItself, "C7: an opening is claimed before it is there", Hunt::Crashes, 5000),
     (Bug::CommitInParts, "C3: a transaction is committed in two parts", Hunt::Crashes, 2000),
+    (Bug::ValueApart, "C3: a value is set behind the batch that it belongs to", Hunt::Crashes, 2000),
     (Bug::NoLock, "C9: two writers", Hunt::Crashes, 50),
     (Bug::BodiesUnchecked, "C2: checksums of bodies are ignored", Hunt::Crashes, 2000),
     (Bug::SaltIgnored, "C2: frames of other files are believed", Hunt::Crashes, 5000),
     (Bug::StaleReads, "reads are older than writes", Hunt::Crashes, 2000),
     (Bug::DrainsRefused, "a replay drains a batch too many", Hunt::Crashes, 5000),
+    (Bug::ReceivedUnchecked, "C2: a frame of another log is not verified", Hunt::Crashes, 50),
     (Bug::ErrorIsEnd, "a read error counts as the end of the file", Hunt::Reads, 100),
 ];
 

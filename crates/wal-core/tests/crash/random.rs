@@ -162,7 +162,7 @@ pub(crate) fn op(rng: &mut Rng) -> Op {
         6 => 8000 + rng.below(12_000),
         _ => 20_000 + rng.below(20_000),
     } as usize;
-    match rng.below(32) {
+    match rng.below(36) {
         0..=9 => Op::Append(len),
         10..=12 => Op::AppendAs(len, Durability::Durable),
         13 => Op::AppendAs(len, Durability::Written),
@@ -183,6 +183,9 @@ pub(crate) fn op(rng: &mut Rng) -> Op {
         }
         29 => Op::Reopen,
         30 => Op::Kill,
+        31 | 32 => Op::Raise,
+        33 => Op::RaiseWith((0..1 + rng.below(3)).map(|_| rng.below(2000) as usize).collect()),
+        34 => Op::Checkpoint,
         _ => Op::Read,
     }
 }

@@ -51,6 +51,15 @@ fn a_callback_on_a_log_without_threads_comes_at_once() {
 }
 
 #[test]
+fn a_clear_that_removes_nothing_is_a_barrier_too() {
+    let mut rig = opened(&background());
+    rig.run(&[Op::Raise, Op::Clear]).unwrap();
+    rig.cut_power(1);
+    rig.open(End::Power).unwrap();
+    assert_eq!(rig.log().meta_names().unwrap().len(), 1);
+}
+
+#[test]
 fn a_cut_that_removes_nothing_is_a_barrier_too() {
     let mut rig = opened(&background());
     rig.run(&[Op::Append(58), Op::CutLast(0)]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
-use wal_core::{AppendOptions, Durability, Log, LogError, Options, Ticket};
+use wal_core::{AppendOptions, Durability, Log, LogError, Options, Retention, Ticket};
 use wal_format::{EntriesBuilder, NewEntry};
 use wal_segment::Storage;
 use wal_sim::{DiskOptions, SimDisk, VirtualTime};
@@ -14,6 +14,9 @@ use crate::{
     tally,
     transactions::{Open, Step},
 };
+
+/// Some day in 2026, in nanoseconds since 1970: no clock is believed that was never set.
+const BOOT: u64 = 20_500 * 86_400 * 1_000_000_000;
 
 /// One step of a workload.
 #[derive(Clone, Debug)]
@@ -38,6 +41,10 @@ pub(crate) enum Op {
     /// Cuts the last so many entries off.
     CutLast(u64),
     Clear,
+    /// A cursor that stands before the last so many entries; made or moved.
+    Cursor(u64),
+    /// A pass of retention: see `retention`.
+    Retain(Retention),
     /// Closes the log and opens it again.
     Reopen,
     /// Drops the log and opens it again without a power cut in between.
@@ -45,6 +52,14 @@ pub(crate) enum Op {
     /// Reads everything here and beside the writer.
     Read,
     Transact(Step),
+    /// Entries of these lengths in a frame of another log.
+    Receive(Vec<usize>),
+    /// Raises the counter in the metadata.
+    Raise,
+    /// The same, together with a batch of entries of these lengths.
+    RaiseWith(Vec<usize>),
+    /// A checkpoint at the end.
+    Checkpoint,
 }
 
 /// What a log runs with.
@@ -67,13 +82,17 @@ impl Setup {
     }
 
     pub(crate) fn open(&self, disk: &SimDisk) -> Result<Log, LogError> {
-        let time = Arc::new(VirtualTime::new(disk.operations() << 20));
+        let time = Arc::new(VirtualTime::new(BOOT + (disk.operations() << 20)));
         self.open_at(disk, &time).map(|(log, _)| log)
     }
 
     fn storage(&self, disk: &SimDisk) -> Arc<dyn Storage> {
         match self.bug {
-            Bug::None | Bug::DrainsRefused => disk.storage(),
+            Bug::None
+            | Bug::DrainsRefused
+            | Bug::CommitInParts
+            | Bug::ValueApart
+            | Bug::ReceivedUnchecked => disk.storage(),
             bug => plant(disk.storage(), bug),
         }
     }
@@ -101,7 +120,7 @@ pub(crate) struct Rig {
     pub(crate) reverts: bool,
     /// What failed without ending the process.
     pub(crate) errors: Vec<LogError>,
-    time: Arc<VirtualTime>,
+    pub(crate) time: Arc<VirtualTime>,
     process: Option<Process>,
     /// Faults that fired before this process.
     fired: u64,
@@ -132,7 +151,7 @@ impl Rig {
 
     /// Goes on with a disk that no process uses.
     pub(crate) fn on(setup: &Setup, disk: SimDisk, model: Model) -> Self {
-        let time = Arc::new(VirtualTime::new(disk.operations() << 20));
+        let time = Arc::new(VirtualTime::new(BOOT + (disk.operations() << 20)));
         let fired_before = disk.faults_fired();
         Self {
             setup: setup.clone(),
@@ -215,6 +234,11 @@ impl Rig {
         list.is_none_or(|list| list.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
     }
 
+    /// Whether nothing has failed since the log was opened.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.errors.is_empty() && self.disk.faults_fired() == self.fired
+    }
+
     /// Does the steps in order, until the process dies or something is wrong.
     pub(crate) fn run(&mut self, ops: &[Op]) -> Result<(), String> {
         for (at, op) in ops.iter().enumerate() {
@@ -238,7 +262,10 @@ impl Rig {
             Op::Sync => {
                 let next = self.model.next();
                 let synced = self.log().sync();
-                self.note(synced, |model| model.acknowledged(next));
+                self.note(synced, |model| {
+                    model.acknowledged(next);
+                    model.counter_mut().acknowledged();
+                });
                 Ok(())
             }
             Op::Maintain => {
@@ -264,6 +291,8 @@ impl Rig {
                 self.change(None, |log| log.clear().map(drop));
                 Ok(())
             }
+            Op::Cursor(back) => self.cursor(*back),
+            Op::Retain(policy) => self.retain(policy),
             Op::Reopen => self.reopen(),
             Op::Kill => {
                 self.kill();
@@ -271,10 +300,14 @@ impl Rig {
             }
             Op::Read => self.read(),
             Op::Transact(step) => self.transact(step),
+            Op::Receive(lens) => self.receive(lens),
+            Op::Raise => self.raise(),
+            Op::RaiseWith(lens) => self.raise_with(lens),
+            Op::Checkpoint => self.checkpoint(),
         }
     }
 
-    fn note(&mut self, result: Result<(), LogError>, acknowledge: impl FnOnce(&mut Model)) {
+    pub(crate) fn note(&mut self, result: Result<(), LogError>, acknowledge: impl FnOnce(&mut Model)) {
         match result {
             Ok(()) => acknowledge(&mut self.model),
             Err(error) => self.errors.push(error),
@@ -375,7 +408,10 @@ impl Rig {
         let closed = self.log().close();
         // A process that wrote nothing leaves what was torn before it, and one that failed leaves what it tried.
         let was_closed = self.errors.is_empty() && closed.is_ok() && self.log().stats().segments_started > 0;
-        self.note(closed, |model| model.acknowledged(next));
+        self.note(closed, |model| {
+            model.acknowledged(next);
+            model.counter_mut().acknowledged();
+        });
         if self.is_dead() {
             return Ok(());
         }
@@ -404,7 +440,7 @@ impl Rig {
     }
 
     fn read(&self) -> Result<(), String> {
-        let is_sound = self.errors.is_empty() && self.disk.faults_fired() == self.fired;
+        let is_sound = self.is_sound();
         match Seen::of(self.log()) {
             // After a failure the log may show only what is durable.
             Ok(seen) if is_sound => self.model.check_live(&seen)?,

@@ -37,6 +37,7 @@ pub(crate) fn environment(storage: Arc<dyn Storage>, time: &Arc<VirtualTime>, se
         clock: Arc::new(SimClock(Arc::clone(time))),
         entropy: Arc::new(SimEntropy(Mutex::new(Rng::new(seed)))),
         codecs: codecs(),
+        hooks: Default::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use wal_core::{Durability, Options, SyncPolicy};
 
 use crate::{
     codec::compression,
+    metadata, retention,
     rig::{Op, Setup},
     surroundings::options,
     transactions::Step,
@@ -254,7 +255,12 @@ pub(crate) fn workloads() -> Vec<Workload> {
                 Append(9),
             ],
         ),
+        script("metadata", always(), metadata::ops(BIG)),
+        script("metadata, unsynced", background(), metadata::ops(BIG)),
+        script("retention", always(), retention::held_by_a_cursor(BIG)),
+        script("retention by age", background(), retention::by_age(BIG)),
     ];
     all.extend(crate::draining::workloads());
+    all.extend(crate::copying::workloads());
     all
 }

@@ -4,18 +4,20 @@
 
 mod basic;
 mod bits;
+mod copying;
 mod damage;
-#[cfg(feature = "tracing")]
-mod events;
 mod following;
 mod health;
 mod hooked;
+mod hooks;
 mod hostile;
 mod metadata;
 mod patience;
 mod races;
 mod reading;
 mod replaying;
+mod retention;
+mod stats;
 mod support;
 mod threads;
 mod transactions;

@@ -2,16 +2,11 @@
 
 use std::sync::Arc;
 
-use wal_core::{Environment, Log, LogError, Options, SystemClock, SystemEntropy};
+use wal_core::{Environment, Log, LogError, Options};
 use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
 
 pub(crate) fn environment(storage: Arc<dyn Storage>) -> Environment {
-    Environment {
-        storage,
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        codecs: Default::default(),
-    }
+    Environment::new(storage)
 }
 
 pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Log, LogError> {

@@ -3,8 +3,8 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use wal_core::{
-    AppendOptions, Clock, Entropy, Environment, Log, LogError, Options, SystemClock, TransactionId,
-    TransactionOptions, TransactionState,
+    AppendOptions, Clock, Entropy, Environment, Log, LogError, Options, TransactionId, TransactionOptions,
+    TransactionState,
 };
 use wal_format::{Lsn, NewEntry};
 use wal_segment::MemoryStorage;
@@ -288,12 +288,8 @@ fn what_cannot_be_begun_is_refused() {
     let none = TransactionOptions { entries_max: 0, ..lasting(1) };
     assert!(matches!(log.begin(&none).unwrap_err(), LogError::InvalidArgument { .. }));
     // Chance that is none: no two transactions share a name all the same.
-    let environment = Environment {
-        storage: Arc::new(MemoryStorage::new()),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(Always(5)),
-        codecs: Default::default(),
-    };
+    let environment =
+        Environment { entropy: Arc::new(Always(5)), ..environment(Arc::new(MemoryStorage::new())) };
     let log = Log::open(environment, without_threads()).unwrap();
     let first = log.begin(&lasting(60)).unwrap();
     assert_eq!(first.id().to_string(), "05000000000000000500000000000000");

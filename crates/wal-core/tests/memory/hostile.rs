@@ -4,8 +4,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use wal_compress::{CodecId, Compression};
 use wal_core::{
-    AppendOptions, Environment, Log, LogError, Options, RecoveryMode, RepairOptions, SystemClock,
-    SystemEntropy, examine, repair, salvage,
+    AppendOptions, Environment, Log, LogError, Options, RecoveryMode, RepairOptions, examine, repair, salvage,
 };
 use wal_format::{EntriesBuilder, FIRST_FRAME, FrameHeader, NewEntry, SegmentHeader};
 use wal_segment::{MemoryStorage, Storage};
@@ -39,9 +38,7 @@ fn options() -> Options {
 }
 
 fn environment(storage: &Arc<dyn Storage>) -> Environment {
-    let storage = Arc::clone(storage);
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    Environment { storage, clock, entropy, codecs: Default::default() }
+    Environment::new(Arc::clone(storage))
 }
 
 fn specimen() -> Files {

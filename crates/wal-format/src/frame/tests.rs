@@ -69,6 +69,16 @@ fn impossible_fields_are_refused_even_with_a_good_checksum() {
     check(FrameHeader { kind: FrameKind::Opening, count: 0, ..good }, 4096, "place of an opening");
     check(FrameHeader { prev_units: 0, ..good }, 4096, "place of an opening");
     check(FrameHeader { proof_lag: None, ..good }, 512, "place of an opening");
+    let opening = FrameHeader {
+        proof_lag: None,
+        kind: FrameKind::Opening,
+        count: 0,
+        prev_units: 0,
+        lsn_delta: 0,
+        ..good
+    };
+    assert!(matches!(parse_frame(&frame(&opening, b"", 512), KEY, 512), Parsed::Frame(..)));
+    check(FrameHeader { lsn_delta: 1, ..opening }, 512, "lsn of an opening");
     check(FrameHeader { kind: FrameKind::Unknown(0), count: 0, ..good }, 4096, "kind");
 }
 

@@ -41,6 +41,8 @@ pub struct Verdict {
     pub proven: u64,
     /// Whether anything but zeros lies beyond the end.
     pub dirty: bool,
+    /// Where what lies there ends and only zeros follow. Zero when nothing does.
+    pub dirty_end: u64,
     /// Of the valid frames beyond the end, the one that proves most.
     pub beyond: Option<Beyond>,
     /// The LSN of the first valid frame beyond the end: entries between [`next`](Self::next) and it are missing.
@@ -67,6 +69,7 @@ impl Verdict {
             last: None,
             proven: 0,
             dirty: false,
+            dirty_end: 0,
             beyond: None,
             resumes_at: None,
         }

@@ -2,8 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use wal_compress::Codecs;
-use wal_core::{AppendOptions, Environment, Log, LogError, Options, SyncPolicy, SystemClock, SystemEntropy};
+use wal_core::{AppendOptions, Environment, Log, LogError, Options, SyncPolicy};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_object_store::{ObjectOptions, ObjectStorage};
 
@@ -20,12 +19,7 @@ pub(crate) fn environment(store: FaultyStore) -> Environment {
         assume_conditional_writes: store.trusted,
         ..ObjectOptions::default()
     };
-    Environment {
-        storage: Arc::new(ObjectStorage::new(Arc::new(store), "log", how).unwrap()),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-        codecs: Codecs::new(),
-    }
+    Environment::new(Arc::new(ObjectStorage::new(Arc::new(store), "log", how).unwrap()))
 }
 
 fn open(sea: &Arc<Sea>, options: Options) -> (Log, Arc<Counts>) {

@@ -90,7 +90,7 @@ impl Segment {
         }
     }
 
-    fn floor(&self, delta: u32) -> Result<u64, SegmentError> {
+    pub(super) fn floor(&self, delta: u32) -> Result<u64, SegmentError> {
         if let Some(index) = self.index.read().as_ref() {
             return Ok(index.floor(delta).map_or(FIRST_FRAME, |point| point.offset()));
         }

@@ -164,12 +164,7 @@ fn was_taken(error: &LogError) -> bool {
 }
 
 fn environment(dir: &Path) -> Environment {
-    Environment {
-        storage: Arc::new(LocalStorage::open(dir, Default::default()).unwrap()),
-        clock: Arc::new(wal::SystemClock),
-        entropy: Arc::new(wal::SystemEntropy),
-        codecs: Default::default(),
-    }
+    Environment::new(Arc::new(LocalStorage::open(dir, Default::default()).unwrap()))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

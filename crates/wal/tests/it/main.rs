@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests look at the files behind the log's back")]
 #![expect(clippy::unwrap_used, reason = "a test that fails panics, also in its helpers")]
 
+mod dashboard;
 mod full;
 mod misuse;
 mod oplog;

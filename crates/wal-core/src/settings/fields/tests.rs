@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::Retention;
 
 fn set(name: &str, value: Setting) -> Result<Options, SettingError> {
     let mut options = Options::default();
@@ -35,6 +36,16 @@ fn unusual() -> Options {
         first_lsn: Lsn::new(1 << 63).unwrap(),
         prefix: "orders-".to_owned(),
         metadata_len_max: 100,
+        retention: Retention {
+            max_age: Some(Duration::from_secs(7 * 86_400)),
+            max_bytes: Some(1 << 30),
+            max_segments: Some(9),
+            keep_from: Lsn::new(77),
+            cursor_max_bytes: Some(1 << 31),
+            cursor_max_age: Some(Duration::from_secs(90)),
+            interval: Duration::from_millis(1500),
+            clock_trial: Duration::ZERO,
+        },
         idle_mark: Duration::MAX,
         background_threads: false,
     }
@@ -55,6 +66,16 @@ fn what_is_written_reads_back() {
     let fields = debug.lines().filter(|line| line.starts_with("    ") && !line.starts_with("     "));
     let fields: Vec<_> = fields.filter_map(|line| Some(line.trim().split_once(':')?.0)).collect();
     assert_eq!(fields, Options::names());
+}
+
+#[test]
+fn retention_is_a_table_or_a_list() {
+    let day = Some(Duration::from_secs(86_400));
+    let retention = set("retention", Setting::text("max_age=1d, max_bytes=1MiB")).unwrap().retention;
+    assert_eq!(retention, Retention { max_age: day, max_bytes: Some(1 << 20), ..Retention::default() });
+    for bad in ["max_age", "max_age=0s", "min_age=1d", "keep_from=0", "max_bytes=many"] {
+        assert!(matches!(set("retention", Setting::text(bad)), Err(SettingError::Invalid { .. })), "{bad}");
+    }
 }
 
 #[test]
@@ -102,7 +123,8 @@ fn refusals_name_the_field_the_value_and_the_bound() {
 fn no_field_accepts_what_makes_no_sense() {
     for name in Options::names() {
         for value in [Setting::Number(-1), Setting::Table(Vec::new())] {
-            let empty_table = matches!(value, Setting::Table(_)) && name == "compression";
+            let has_table = name == "compression" || name == "retention";
+            let empty_table = matches!(value, Setting::Table(_)) && has_table;
             assert!(set(name, value).is_err() || empty_table, "{name}");
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use wal_format::{FIRST_FRAME, FrameHeader, FrameKind, SegmentHeader};
+use wal_format::{FIRST_FRAME, FrameHeader, FrameKind, Lsn, SegmentHeader};
 use wal_segment::StorageFile;
 
 use super::{Bug, Process, frames};
@@ -85,11 +85,12 @@ impl PlantedFile {
         };
         let opens = now.has_opening && !before.has_opening;
         let bug = self.process.bug;
-        let writes = {
+        let (writes, has_metadata) = {
             let mut state = self.process.state.lock().unwrap();
             state.active = Some((Arc::clone(&self.inner), offset + data.len() as u64));
             state.writes += 1;
-            state.writes
+            state.has_metadata |= now.kinds.contains(&FrameKind::Metadata);
+            (state.writes, state.has_metadata)
         };
         match bug {
             Bug::OpeningFirst if !now.has_opening => self.hold(offset, data),
@@ -124,6 +125,16 @@ impl PlantedFile {
                     self.process.remove_below(first)?;
                 }
                 self.inner.write_at(offset, data)?;
+            }
+            Bug::TrimPastCursors if !has_metadata => self.inner.write_at(offset, data)?,
+            Bug::TrimOneTooMany | Bug::TrimPastCursors => {
+                let bases = self.process.bases()?;
+                let further = |first: Lsn| match bug {
+                    Bug::TrimPastCursors => bases.last().copied().unwrap_or(first).max(first),
+                    _ => bases.iter().copied().find(|base| *base > first).unwrap_or(first),
+                };
+                let data = frames::trimming(data, header.key(), offset, further);
+                self.inner.write_at(offset, &data)?;
             }
             Bug::FullIsWhole => {
                 let written = self.inner.write_at(offset, data);

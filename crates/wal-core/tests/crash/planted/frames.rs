@@ -101,6 +101,22 @@ pub(super) fn trims_to(bytes: &[u8], key: SegmentKey, offset: u64) -> Option<Lsn
     Trim::decode(&bytes[body(at, &frame)]).ok().map(|trim| trim.first_retained)
 }
 
+/// The same frames, with the trims among them changed. A frame that follows one was stamped after its own place was
+/// known, so nothing else changes.
+pub(super) fn trimming(bytes: &[u8], key: SegmentKey, offset: u64, further: impl Fn(Lsn) -> Lsn) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    for (at, header) in frames(bytes, key, offset) {
+        if header.kind == FrameKind::Trim
+            && let Ok(trim) = Trim::decode(&bytes[body(at, &header)])
+        {
+            let trim = Trim { first_retained: further(trim.first_retained) };
+            changed[body(at, &header)].copy_from_slice(&trim.encode());
+            seal(&mut changed, at, &header, (key, offset), &mut HashMap::new());
+        }
+    }
+    changed
+}
+
 fn change_opening(body: &mut [u8], change: impl FnOnce(&mut Opening)) {
     let mut opening = Opening::decode(body).unwrap();
     change(&mut opening);

@@ -1,8 +1,18 @@
-//! What a subscriber of `tracing` hears.
+//! What a subscriber of `tracing` hears. In a process of its own: whether anybody listens to an event is remembered for
+//! all threads, and those of other tests have no subscriber.
+
+#![cfg(feature = "tracing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
+#![allow(dead_code, reason = "the helpers are shared with the tests in `it`")]
+
+#[path = "../it/hooked.rs"]
+mod hooked;
+#[path = "../it/support.rs"]
+mod support;
 
 use std::{
     fmt::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tracing::{
@@ -10,8 +20,8 @@ use tracing::{
     field::{Field, Visit},
     span,
 };
-use wal_core::{Log, Options};
-use wal_format::Lsn;
+use wal_core::{AppendOptions, Log, Options, ReplayOptions};
+use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 
 use crate::{
@@ -29,7 +39,10 @@ impl Subscriber for Listener {
         true
     }
 
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        let mut line = Line(format!("span={} ", span.metadata().name()));
+        span.record(&mut line);
+        self.0.lock().unwrap().push((span.metadata().target(), *span.metadata().level(), line.0));
         span::Id::from_u64(1)
     }
 
@@ -56,8 +69,10 @@ impl Visit for Line {
     }
 }
 
-/// What is heard while `run` runs, in this thread.
+/// What is heard while `run` runs, in this thread. One at a time.
 fn listen(run: impl FnOnce()) -> Vec<(&'static str, Level, String)> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let heard = Heard::default();
     tracing::subscriber::with_default(Listener(Arc::clone(&heard)), run);
     let mut heard = heard.lock().unwrap();
@@ -83,6 +98,9 @@ fn the_life_of_a_log_is_told() {
         for _ in 0..20 {
             log.append(&[b'S'; 9000]).unwrap();
         }
+        log.replay(&ReplayOptions::default(), |_| Ok::<(), ()>(())).unwrap();
+        let spanned = AppendOptions { span: true, ..AppendOptions::default() };
+        log.append_entry(&NewEntry::plain(b"spanned"), &spanned).unwrap();
         log.truncate_before(Lsn::new(15).unwrap()).unwrap();
         log.truncate_from(Lsn::new(18).unwrap()).unwrap();
         log.clear().unwrap();
@@ -91,6 +109,14 @@ fn the_life_of_a_log_is_told() {
     });
     check(&heard, "wal::open", Level::INFO, &["path=", "read_only=false", "segments=0", "elapsed_us="]);
     check(&heard, "wal::open", Level::INFO, &["clean=true", "segments=1", "next=18"]);
+    check(&heard, "wal::open", Level::INFO, &["span=open", "path="]);
+    check(&heard, "wal::recovery", Level::INFO, &["span=recovery"]);
+    check(&heard, "wal::rotate", Level::DEBUG, &["span=rotate"]);
+    check(&heard, "wal::flush", Level::TRACE, &["span=flush"]);
+    check(&heard, "wal::retention", Level::INFO, &["span=retention"]);
+    check(&heard, "wal::replay", Level::INFO, &["span=replay"]);
+    let appends = heard.iter().filter(|(target, ..)| *target == "wal::append").count();
+    assert_eq!(appends, 1, "only the append that asked is a span");
     check(&heard, "wal::prepare", Level::DEBUG, &["path=", "segment=1", "bytes=65536", "elapsed_us="]);
     check(&heard, "wal::rotate", Level::DEBUG, &["segment=2", "lsn=7", "bytes=65536"]);
     check(&heard, "wal::write", Level::TRACE, &["segment=1", "offset=", "bytes=", "next=2"]);

@@ -1,0 +1,144 @@
+//! A new log with the content of another one.
+
+use std::sync::Arc;
+
+use snafu::ResultExt;
+use wal_format::{
+    BODY_LEN_MAX, CursorPosition, LogId, Lsn, METADATA_LEN_MAX, Metadata, MetadataRecord, Namespace,
+};
+use wal_segment::Storage;
+
+use crate::{
+    AppendOptions, Durability, Entropy, Environment, Log, LogError, Options, Retention, SyncPolicy,
+    appender::Appender,
+    backup::check_empty,
+    error::{EncodingSnafu, MissingLogSnafu, OutOfRangeSnafu},
+    frames::check_records,
+};
+
+/// What a clone holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloneReport {
+    /// Its identity: new.
+    pub id: LogId,
+    /// The first entry in it; the same as `next` when there is none.
+    pub first: Lsn,
+    /// The LSN that comes next in it.
+    pub next: Lsn,
+    /// Frames that were copied.
+    pub frames: u64,
+}
+
+impl Log {
+    /// All that the log remembers besides its entries.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Poisoned`] when it is not certain after a failure.
+    pub fn metadata(&self) -> Result<Metadata, LogError> {
+        self.engine().read_metadata(|appender| appender.metadata.clone())
+    }
+
+    /// Replaces all that the log remembers besides its entries, in one step; durable on return. For logs that are
+    /// brought to the state of another one.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::OutOfRange`] for a checkpoint or a cursor beyond the next LSN; [`LogError::Encoding`] for one that
+    /// cannot be decoded; those of [`set_meta`](Self::set_meta).
+    pub fn replace_metadata(&self, metadata: &Metadata) -> Result<(), LogError> {
+        self.change(Some(Durability::Durable), &mut |appender| {
+            let records = difference(&appender.metadata, metadata)?;
+            check_records(&records).context(EncodingSnafu { operation: "read the metadata" })?;
+            check_places(metadata, appender)?;
+            Ok(records)
+        })
+    }
+
+    /// Makes a log with an identity of its own in an empty storage, with the entries of this one, their LSNs, kinds,
+    /// terms, timestamps, append times and transactions, and with its metadata; durable on return. Every frame is
+    /// verified and decoded on the way, and stored as it is. Batches stay batches.
+    ///
+    /// What is in the log at the moment of the call is copied. Trimming it or cutting it off meanwhile is an error
+    /// where the copy has not come by yet.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::NotEmpty`] when there are files in `target`; [`LogError::MissingLog`] when nothing was ever written;
+    /// those of reading and of appending. What is in `target` then is a log that lacks entries: remove it.
+    pub fn clone_into(
+        &self,
+        target: Arc<dyn Storage>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<CloneReport, LogError> {
+        let engine = self.engine();
+        check_empty(&*target)?;
+        if engine.view().segments.is_empty() {
+            return MissingLogSnafu { location: engine.directory.storage().location() }.fail();
+        }
+        if engine.preparer.is_some() {
+            self.sync()?;
+        }
+        let state = |appender: &Appender| (appender.metadata.clone(), appender.first_retained, appender.next);
+        let (metadata, first, next) = engine.read_metadata(state)?;
+        let codecs = engine.payloads.codecs().clone();
+        let environment =
+            Environment { clock: Arc::clone(&engine.clock), entropy, codecs, ..Environment::new(target) };
+        let clone = Self::open(environment, options(&engine.options, first))?;
+        let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+        let mut frames = 0;
+        for frame in self.frames(first..next) {
+            clone.append_frame(&frame?, &buffered)?;
+            frames += 1;
+        }
+        if frames == 0 {
+            // Otherwise nothing would say where it goes on.
+            clone.reset(next)?;
+        }
+        clone.replace_metadata(&metadata)?;
+        let id = clone.id().unwrap_or(LogId([0; 16]));
+        clone.close()?;
+        Ok(CloneReport { id, first, next, frames })
+    }
+}
+
+/// Whatever the other log took is taken again, and nothing is synced before the end.
+fn options(of: &Options, first_lsn: Lsn) -> Options {
+    Options {
+        first_lsn,
+        sync: SyncPolicy::Always,
+        background_threads: false,
+        entry_len_max: BODY_LEN_MAX - 1024,
+        metadata_len_max: METADATA_LEN_MAX,
+        // What is to go goes when the clone is used.
+        retention: Retention::default(),
+        ..of.clone()
+    }
+}
+
+/// The records that make `after` of `before`.
+fn difference(before: &Metadata, after: &Metadata) -> Result<Vec<u8>, LogError> {
+    let mut records = Vec::new();
+    let context = EncodingSnafu { operation: "encode the metadata" };
+    for record in before.records().filter(|record| after.get(record.namespace, record.name).is_none()) {
+        MetadataRecord { value: None, ..record }.encode(&mut records).context(context)?;
+    }
+    for record in after.records().filter(|record| before.get(record.namespace, record.name) != record.value) {
+        record.encode(&mut records).context(context)?;
+    }
+    Ok(records)
+}
+
+fn check_places(metadata: &Metadata, appender: &Appender) -> Result<(), LogError> {
+    let checkpoints = metadata
+        .iter(Namespace::CHECKPOINT)
+        .filter_map(|(_, value)| wal_format::Checkpoint::decode(value).ok().map(|checkpoint| checkpoint.lsn));
+    let cursors = metadata.iter(Namespace::CURSOR);
+    let cursors =
+        cursors.filter_map(|(_, value)| CursorPosition::decode(value).ok().map(|cursor| cursor.next));
+    match checkpoints.chain(cursors).find(|lsn| *lsn > appender.next) {
+        Some(lsn) => OutOfRangeSnafu { lsn, next: appender.next }.fail(),
+        None => Ok(()),
+    }
+}

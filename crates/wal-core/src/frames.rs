@@ -1,0 +1,384 @@
+//! Whole frames as they are stored, for another log: a leader reads them, and a follower appends them verbatim.
+
+use std::{
+    iter::FusedIterator,
+    ops::{Bound, Range, RangeBounds},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use snafu::ResultExt;
+use wal_format::{
+    BodyShape, ChecksumKind, CursorPosition, DecodeError, EntriesBuilder, EntriesRef, FrameHeader, FrameKind,
+    Lsn, MetadataRecords, Namespace, NewEntry, TransportFrame,
+};
+use wal_segment::{FrameReader, LoadedFrame};
+
+use crate::{
+    AppendOptions, Log, LogError,
+    append::Stamped,
+    appender::Draft,
+    engine::Engine,
+    error::{CutOffSnafu, DECODE, EncodingSnafu, InvalidFrameSnafu},
+    open::READ_ATTEMPTS,
+    patience::Terms,
+    read::is_gone,
+    view::View,
+};
+
+/// Frames are read so much at a time; mapped segments are not copied whatever it is.
+const READ_LEN: u64 = 256 << 10;
+
+/// The entries of one append, batch or transaction, as they are stored: compressed if they were, with the checksum that
+/// was computed when they were appended.
+///
+/// Nothing is believed before [`Log::append_frame`] has verified it, so any value may stand in any field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedFrame {
+    /// LSN of its first entry in the log that it comes from.
+    pub first_lsn: Lsn,
+    /// When it was appended there, in nanoseconds since 1970.
+    pub time: u64,
+    /// How many entries it holds.
+    pub count: u32,
+    /// Which columns the body has: `docs/FORMAT.md`, section 4.
+    pub columns: u8,
+    /// The kind of all entries, unless the body has a column of kinds.
+    pub entry_kind: u8,
+    /// What the body is compressed with; zero for not at all.
+    pub codec: u8,
+    /// What the body's checksum is computed with.
+    pub checksum: ChecksumKind,
+    /// Checksum of the body.
+    pub body_crc: u32,
+    /// The body as it is stored.
+    pub body: Bytes,
+}
+
+impl EncodedFrame {
+    /// A frame of entries that come from somewhere else, not compressed.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Invalid`] for no entries, a reserved term or timestamp, or more bytes than a frame holds.
+    pub fn new(
+        first_lsn: Lsn,
+        time: u64,
+        transaction: Option<[u8; 16]>,
+        entries: &[NewEntry<'_>],
+    ) -> Result<Self, DecodeError> {
+        if entries.is_empty() {
+            return Err(DecodeError::Invalid { what: "the entry count", value: 0 });
+        }
+        let mut builder = EntriesBuilder::default();
+        entries.iter().try_for_each(|entry| builder.push(entry))?;
+        if let Some(id) = transaction {
+            builder.set_transaction(id);
+        }
+        let mut body = Vec::new();
+        let shape = builder.finish(&mut body);
+        Ok(Self::of(first_lsn, time, shape, 0, ChecksumKind::Crc32, body.into()))
+    }
+
+    fn of(
+        first_lsn: Lsn,
+        time: u64,
+        shape: BodyShape,
+        codec: u8,
+        checksum: ChecksumKind,
+        body: Bytes,
+    ) -> Self {
+        let BodyShape { count, columns, entry_kind } = shape;
+        let body_crc = checksum.of(&body);
+        Self { first_lsn, time, count, columns, entry_kind, codec, checksum, body_crc, body }
+    }
+
+    /// LSN of its last entry in the log that it comes from.
+    #[must_use]
+    pub fn last_lsn(&self) -> Lsn {
+        self.first_lsn.plus(u64::from(self.count.saturating_sub(1)))
+    }
+
+    /// Its bytes in transport: `docs/FORMAT.md`, section 10.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        let mut bytes = Vec::new();
+        self.transport().encode(&mut bytes);
+        bytes.into()
+    }
+
+    /// Takes the frame off the front of what was received; `None` while bytes of it are missing. The body is not
+    /// copied. After an error the bytes are as they were.
+    ///
+    /// A frame is at most 1 GiB and 48 bytes long. Who does not trust the sender gives up sooner.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] for bytes that are no frame, do not verify, or are for another build.
+    ///
+    /// ```
+    /// use wal_core::EncodedFrame;
+    /// use wal_format::{Lsn, NewEntry};
+    /// let frame = EncodedFrame::new(Lsn::FIRST, 0, None, &[NewEntry::plain(b"one"), NewEntry::plain(b"two")])?;
+    /// let sent = frame.to_bytes();
+    ///
+    /// assert_eq!(EncodedFrame::parse(&mut sent.slice(..sent.len() - 1))?, None);
+    /// let mut received = sent.clone();
+    /// assert_eq!(EncodedFrame::parse(&mut received)?, Some(frame));
+    /// assert!(received.is_empty());
+    /// # Ok::<(), wal_format::DecodeError>(())
+    /// ```
+    pub fn parse(bytes: &mut Bytes) -> Result<Option<Self>, DecodeError> {
+        let (frame, len) = match TransportFrame::parse(bytes) {
+            Ok(parsed) => parsed,
+            Err(DecodeError::Short { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let frame = Self {
+            first_lsn: frame.first,
+            time: frame.time,
+            count: frame.count,
+            columns: frame.columns,
+            entry_kind: frame.entry_kind,
+            codec: frame.codec,
+            checksum: frame.checksum,
+            body_crc: frame.body_crc,
+            body: bytes.slice_ref(frame.body),
+        };
+        drop(bytes.split_to(len));
+        Ok(Some(frame))
+    }
+
+    fn transport(&self) -> TransportFrame<'_> {
+        TransportFrame {
+            first: self.first_lsn,
+            time: self.time,
+            count: self.count,
+            columns: self.columns,
+            entry_kind: self.entry_kind,
+            codec: self.codec,
+            checksum: self.checksum,
+            body_crc: self.body_crc,
+            body: &self.body,
+        }
+    }
+}
+
+impl Engine {
+    fn append_frame(&self, frame: &EncodedFrame, terms: &Terms) -> Result<Stamped, LogError> {
+        let context = InvalidFrameSnafu { first: frame.first_lsn };
+        frame.transport().verify().context(context)?;
+        let raw = self.payloads.decode(frame.codec, frame.body.clone())?;
+        let entries =
+            EntriesRef::parse(frame.count, frame.columns, frame.entry_kind, &raw).context(context)?;
+        let mut payload_len = 0;
+        for entry in entries.iter() {
+            payload_len += entry.context(context)?.payload.len();
+        }
+        self.check_len(payload_len)?;
+        check_records(entries.metadata()).context(context)?;
+        let ours = self.options.checksum;
+        let draft = Draft {
+            kind: FrameKind::Entries,
+            body: &frame.body,
+            body_crc: if ours == frame.checksum { frame.body_crc } else { ours.of(&frame.body) },
+            codec: frame.codec,
+            shape: BodyShape { count: frame.count, columns: frame.columns, entry_kind: frame.entry_kind },
+            metadata: entries.metadata(),
+            time: Some(frame.time),
+        };
+        self.append_draft(&draft, payload_len, terms)
+    }
+
+    fn frame(&self, view: &mut Arc<View>, lsn: Lsn, reader: &mut FrameReader) -> Result<Loaded, LogError> {
+        self.check_readable(lsn)?;
+        let mut attempts = 0;
+        loop {
+            match self.load(view, lsn, reader) {
+                Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
+                    attempts += 1;
+                    *view = self.newer_view()?;
+                    self.check_readable(lsn)?;
+                }
+                loaded => return loaded,
+            }
+        }
+    }
+}
+
+/// Checkpoints and cursors of others must be ones that this log can read back.
+pub(crate) fn check_records(records: &[u8]) -> Result<(), DecodeError> {
+    MetadataRecords::new(records).try_for_each(|record| {
+        let record = record?;
+        match (record.namespace, record.value) {
+            (Namespace::CHECKPOINT, Some(value)) => wal_format::Checkpoint::decode(value).map(drop),
+            (Namespace::CURSOR, Some(value)) => CursorPosition::decode(value).map(drop),
+            _ => Ok(()),
+        }
+    })
+}
+
+/// Some of the entries of a frame, laid out anew, with their transaction. Not with their metadata: whoever takes a
+/// frame apart has the state after its changes, and they might bring back an older one.
+pub(crate) fn part_of(
+    header: &FrameHeader,
+    body: &[u8],
+    range: Range<u32>,
+) -> Result<(BodyShape, Vec<u8>), LogError> {
+    let context = EncodingSnafu { operation: DECODE };
+    let entries =
+        EntriesRef::parse(header.count, header.columns, header.entry_kind, body).context(context)?;
+    let mut kept = EntriesBuilder::default();
+    for index in range {
+        let entry = entries.get(index).context(context)?;
+        let (kind, term, timestamp) = (entry.kind, entry.term, entry.timestamp);
+        kept.push(&NewEntry { payload: entry.payload, kind, term, timestamp }).context(context)?;
+    }
+    if let Some(id) = entries.transaction() {
+        kept.set_transaction(id);
+    }
+    let mut body = Vec::new();
+    let shape = kept.finish(&mut body);
+    Ok((shape, body))
+}
+
+impl Log {
+    /// The frames that hold the entries of a range, as the log is now. The last one is given whole, although the range
+    /// may end within it; of the first one only what lies in the range, laid out anew and without its changes of the
+    /// metadata.
+    #[must_use]
+    pub fn frames(&self, range: impl RangeBounds<Lsn>) -> Frames {
+        let engine = Arc::clone(self.engine());
+        let generation = engine.cuts.generation();
+        let next = engine.readable_next();
+        let from = match range.start_bound() {
+            Bound::Included(lsn) => *lsn,
+            Bound::Excluded(lsn) => lsn.next(),
+            Bound::Unbounded => Lsn::FIRST,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(lsn) => lsn.next(),
+            Bound::Excluded(lsn) => *lsn,
+            Bound::Unbounded => next,
+        };
+        let front = from.max(engine.first_retained());
+        let view = engine.view();
+        let reader = FrameReader::new(READ_LEN);
+        Frames { engine, view, generation, front, end: to.min(next), place: None, reader }
+    }
+
+    /// Appends a frame of another log as it is: its checksum is verified, its entries are decoded to see that they can
+    /// be, and its bytes are stored without being compressed again. It must come next:
+    /// [`expected`](AppendOptions::expected) is the frame's own LSN unless it says otherwise. Changes of the metadata
+    /// in it are carried out.
+    ///
+    /// The frame keeps its time, unless this log has a later one already.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::InvalidFrame`] when it does not verify, [`LogError::Conflict`] when another LSN comes next,
+    /// [`LogError::Compression`] when its codec is not there; those of [`append_batch`](Self::append_batch).
+    pub fn append_frame(
+        &self,
+        frame: &EncodedFrame,
+        options: &AppendOptions,
+    ) -> Result<(Lsn, Lsn), LogError> {
+        self.start_threads()?;
+        let expected = options.expected.or(Some(frame.first_lsn));
+        let terms = self.terms(&AppendOptions { expected, ..*options });
+        let stamped = self.engine().append_frame(frame, &terms).inspect_err(|_| self.tell())?;
+        Ok((stamped.first, stamped.last))
+    }
+}
+
+/// Index of its segment in the view, and a frame.
+type Loaded = (usize, LoadedFrame);
+
+/// The frames of a range, in order. An error ends it. The range was fixed when this was made.
+#[derive(Debug)]
+pub struct Frames {
+    engine: Arc<Engine>,
+    view: Arc<View>,
+    generation: u64,
+    front: Lsn,
+    end: Lsn,
+    /// The segment of the last frame, as its index in the view, and where that frame ends.
+    place: Option<(usize, u64)>,
+    reader: FrameReader,
+}
+
+impl Frames {
+    fn step(&mut self) -> Result<EncodedFrame, LogError> {
+        let (lsn, generation) = (self.front, self.engine.cuts.generation());
+        if generation != self.generation {
+            if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= lsn) {
+                return CutOffSnafu { lsn, next }.fail();
+            }
+            (self.generation, self.view, self.place) = (generation, self.engine.view(), None);
+        }
+        let (position, frame) = match self.neighbour() {
+            Some(loaded) => loaded,
+            None => self.engine.frame(&mut self.view, lsn, &mut self.reader)?,
+        };
+        self.place = Some((position, frame.end()));
+        self.front = frame.lsn.plus(u64::from(frame.header.count));
+        let checksum = self
+            .view
+            .segments
+            .get(position)
+            .map_or_else(ChecksumKind::default, |segment| segment.header().checksum);
+        let header = &frame.header;
+        let skipped = lsn.since(frame.lsn).and_then(|skipped| u32::try_from(skipped).ok()).unwrap_or(0);
+        if skipped > 0 {
+            let body = self.engine.payloads.decode(header.codec, frame.body)?;
+            let (shape, body) = part_of(header, &body, skipped..header.count)?;
+            return Ok(EncodedFrame::of(lsn, header.time, shape, 0, checksum, body.into()));
+        }
+        Ok(EncodedFrame {
+            first_lsn: frame.lsn,
+            time: header.time,
+            count: header.count,
+            columns: header.columns,
+            entry_kind: header.entry_kind,
+            codec: header.codec,
+            checksum,
+            body_crc: header.body_crc,
+            body: frame.body,
+        })
+    }
+
+    /// The frame behind the last one, passing over control frames. Where it cannot be read, the way through the index
+    /// says why.
+    fn neighbour(&mut self) -> Option<Loaded> {
+        let (position, mut offset) = self.place?;
+        let segment = self.view.segments.get(position)?;
+        let is_elsewhere = self.view.bound(position).is_some_and(|bound| bound <= self.front);
+        if is_elsewhere || self.engine.check_readable(self.front).is_err() {
+            return None;
+        }
+        loop {
+            let frame = self.reader.read(segment, offset).ok()??;
+            if frame.header.count > 0 {
+                return (frame.lsn == self.front).then_some((position, frame));
+            }
+            offset = frame.end();
+        }
+    }
+}
+
+impl Iterator for Frames {
+    type Item = Result<EncodedFrame, LogError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.front >= self.end {
+            return None;
+        }
+        let item = self.step();
+        if item.is_err() {
+            self.front = self.end;
+        }
+        Some(item)
+    }
+}
+
+impl FusedIterator for Frames {}

@@ -1,0 +1,212 @@
+//! What retention decides by: how long the segments are, and how old.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use wal_format::{Lsn, SegmentId};
+use wal_segment::{FrameReader, Segment};
+
+use super::{
+    Retained, age,
+    age::Dated,
+    belief::Belief,
+    plan::{Facts, Pin, PinKind, SegmentFacts},
+    policy::Retention,
+};
+use crate::{Clock, LogError, appender::Appender, checkpoint, cursor, engine::Engine, view::View};
+
+/// A single frame header is wanted.
+const READ_LEN: u64 = 4 << 10;
+
+/// What retention remembers from one look to the next.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    belief: Belief,
+    /// Entries from this LSN on were appended by this process.
+    began: Lsn,
+    /// When it looked last, by the monotonic clock.
+    looked: Duration,
+    notes: BTreeMap<SegmentId, Note>,
+    /// The last pass that removed something.
+    pub(super) last: Option<Retained>,
+}
+
+/// What is known of a segment; times are those of the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    /// The LSN after its last entry, when it was looked at.
+    next: Lsn,
+    bytes: u64,
+    /// The stamps of its first and its last entry, once they were asked for.
+    first: Option<Option<u64>>,
+    last: Option<Option<u64>>,
+    /// The look before the first in which the segment was there, and the one in which it was.
+    absent: Duration,
+    present: Duration,
+    /// The look before the first in which its last entry was there, and the one in which it was.
+    shorter: Duration,
+    complete: Duration,
+}
+
+impl Keeper {
+    pub(crate) fn new(clock: &dyn Clock, last_stamp: u64, next: Lsn) -> Self {
+        let opened = clock.monotonic();
+        let belief = Belief::new(clock.now(), last_stamp, opened);
+        Self { belief, began: next, looked: opened, notes: BTreeMap::new(), last: None }
+    }
+
+    /// What is known of the time of an entry in the segment.
+    fn dated(
+        &self,
+        segment: &Segment,
+        entry: Lsn,
+        stamp: Option<u64>,
+        (after, by): (Duration, Duration),
+        now: Duration,
+    ) -> Dated {
+        let own = entry >= self.began;
+        Dated {
+            stamp,
+            created: segment.header().created,
+            epoch: segment.header().epoch,
+            at_most: own.then(|| now.saturating_sub(after)),
+            at_least: now.saturating_sub(by),
+        }
+    }
+}
+
+impl Engine {
+    /// Gathers what a plan needs.
+    pub(super) fn retention_facts(&self, policy: &Retention) -> Result<Facts, LogError> {
+        let mut keeper = self.keeper.lock();
+        // The view before the end: what is appended meanwhile counts to the segment that was the last.
+        let view = self.view();
+        let mut facts = self.read_metadata(Facts::of)??;
+        let next = self.marks.next();
+        let monotonic = self.clock.monotonic();
+        keeper.belief.look(self.clock.now(), monotonic, policy.clock_trial);
+        self.take_notes(&mut keeper, &view, next, monotonic);
+        let ages = self.ages(&mut keeper, &view, policy, monotonic);
+        for (at, segment) in view.segments.iter().enumerate() {
+            let Some(note) = keeper.notes.get(&segment.id()) else { continue };
+            let (id, base) = (segment.id(), segment.base());
+            let age = ages.get(at).copied();
+            facts.segments.push(SegmentFacts { id, base, next: note.next, bytes: note.bytes, age });
+        }
+        if policy.max_age.is_some() {
+            facts.active_age = self.active_age(&mut keeper, &view, monotonic);
+        }
+        keeper.looked = monotonic;
+        Ok(facts)
+    }
+
+    fn take_notes(&self, keeper: &mut Keeper, view: &View, next: Lsn, now: Duration) {
+        let mut before = std::mem::take(&mut keeper.notes);
+        for (at, segment) in view.segments.iter().enumerate() {
+            let next = view.bound(at).unwrap_or(next).max(segment.base());
+            let known = before.remove(&segment.id());
+            let note = match known {
+                Some(note) if note.next == next => note,
+                Some(note) => Note { next, last: None, shorter: keeper.looked, complete: now, ..note },
+                None => Note {
+                    next,
+                    bytes: self.directory.len_of(segment.id()).unwrap_or(0),
+                    first: None,
+                    last: None,
+                    absent: keeper.looked,
+                    present: now,
+                    shorter: keeper.looked,
+                    complete: now,
+                },
+            };
+            keeper.notes.insert(segment.id(), note);
+        }
+    }
+
+    /// The ages of the oldest segments, up to the first one that is younger than every limit.
+    fn ages(
+        &self,
+        keeper: &mut Keeper,
+        view: &Arc<View>,
+        policy: &Retention,
+        now: Duration,
+    ) -> Vec<Duration> {
+        let Some(least) = policy.least_age() else { return Vec::new() };
+        let mut dated: Vec<Dated> = Vec::with_capacity(view.segments.len());
+        for segment in &view.segments {
+            let Some(note) = keeper.notes.get(&segment.id()) else { continue };
+            let last = note.next.previous().unwrap_or(segment.base());
+            let stamp = note.last.flatten();
+            dated.push(keeper.dated(segment, last, stamp, (note.shorter, note.complete), now));
+        }
+        let wall = keeper.belief.now(now);
+        let mut ages = Vec::new();
+        for (at, segment) in view.segments.iter().enumerate() {
+            let Some(note) = keeper.notes.get_mut(&segment.id()) else { break };
+            let age = match note.next.previous().filter(|last| *last >= segment.base()) {
+                Some(last) => {
+                    let stamp = *note.last.get_or_insert_with(|| self.stamp_of(view, last));
+                    if let Some(dated) = dated.get_mut(at) {
+                        dated.stamp = stamp;
+                    }
+                    age::age(&dated, at, wall)
+                }
+                // There is nothing in it to be kept.
+                None => Duration::MAX,
+            };
+            ages.push(age);
+            if age <= least {
+                break;
+            }
+        }
+        ages
+    }
+
+    /// How old the first entry of the active segment is.
+    fn active_age(&self, keeper: &mut Keeper, view: &Arc<View>, now: Duration) -> Option<Duration> {
+        let segment = view.segments.last()?;
+        let base = segment.base();
+        let note = keeper.notes.get_mut(&segment.id()).filter(|note| note.next > base)?;
+        let stamp = *note.first.get_or_insert_with(|| self.stamp_of(view, base));
+        let looks = (note.absent, note.present);
+        let dated = keeper.dated(segment, base, stamp, looks, now);
+        Some(age::age(&[dated], 0, keeper.belief.now(now)))
+    }
+
+    /// The stamp of an entry's frame. One that cannot be read now is not an error of retention: the entry is dated by
+    /// what surrounds it.
+    fn stamp_of(&self, view: &View, lsn: Lsn) -> Option<u64> {
+        let loaded = self.load(view, lsn, &mut FrameReader::new(READ_LEN)).ok()?;
+        Some(loaded.1.header.time)
+    }
+}
+
+impl Facts {
+    /// What the metadata says.
+    pub(super) fn of(appender: &Appender) -> Result<Self, LogError> {
+        let mut facts = Self {
+            segments: Vec::new(),
+            active_age: None,
+            first_retained: appender.first_retained,
+            pins: Vec::new(),
+            unprotected: Vec::new(),
+        };
+        for cursor in cursor::all(appender)? {
+            facts.pins.push(Pin { kind: PinKind::Cursor, name: cursor.name, lsn: cursor.next });
+        }
+        for checkpoint in checkpoint::all(&appender.metadata)? {
+            let (name, lsn) = (checkpoint.name, checkpoint.lsn);
+            if checkpoint.protected {
+                facts.pins.push(Pin { kind: PinKind::Checkpoint, name, lsn });
+            } else {
+                facts.unprotected.push((name, lsn));
+            }
+        }
+        Ok(facts)
+    }
+
+    /// The same segments, with what the metadata says now.
+    pub(super) fn renewed(&self, appender: &Appender) -> Result<Self, LogError> {
+        let Self { segments, active_age, .. } = self.clone();
+        Ok(Self { segments, active_age, ..Self::of(appender)? })
+    }
+}

@@ -1,0 +1,155 @@
+//! The user's code, called when something happens.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
+    time::Duration,
+};
+
+use wal_core::{CommitEvent, DeletionReason, Environment, Hooks, Log, LogEvent, Options, SyncPolicy};
+use wal_format::{Lsn, SegmentId};
+use wal_segment::{MemoryStorage, Storage};
+
+use crate::{
+    hooked::Hooked,
+    support::{environment, small},
+};
+
+/// Far longer than anything takes.
+const LONG: Duration = Duration::from_secs(60);
+
+fn lsn(n: u64) -> Lsn {
+    Lsn::new(n).unwrap()
+}
+
+fn hooked(storage: &Arc<dyn Storage>, options: Options, hooks: Hooks) -> Log {
+    Log::open(Environment { hooks, ..environment(Arc::clone(storage)) }, options).unwrap()
+}
+
+fn memory() -> Arc<dyn Storage> {
+    Arc::new(MemoryStorage::new())
+}
+
+fn commits() -> (Hooks, Receiver<CommitEvent>) {
+    let (told, heard) = channel();
+    (Hooks::default().on_commit(move |commit| assert!(told.send(*commit).is_ok())), heard)
+}
+
+fn events() -> (Hooks, Receiver<LogEvent>) {
+    let (told, heard) = channel();
+    (Hooks::default().on_event(move |event| drop(told.send(event.clone()))), heard)
+}
+
+#[test]
+fn every_entry_is_told_once_and_in_order() {
+    let (hooks, heard) = commits();
+    let log = hooked(&memory(), small(), hooks);
+    for n in 0..500_u64 {
+        log.append(&n.to_le_bytes()).unwrap();
+    }
+    log.close().unwrap();
+    let mut next = Lsn::FIRST;
+    while next < lsn(501) {
+        let commit = heard.recv_timeout(LONG).unwrap();
+        assert!(commit.first == next && commit.last >= next && commit.durable, "{commit:?} after {next}");
+        next = commit.last.next();
+    }
+    assert_eq!(next, lsn(501));
+    drop(log);
+    assert!(heard.recv_timeout(LONG).is_err(), "the thread has ended, and its hook with it");
+}
+
+#[test]
+fn under_a_weaker_policy_written_comes_before_durable() {
+    let (hooks, heard) = commits();
+    let interval = Duration::from_secs(3600);
+    let sync = SyncPolicy::OsCache { interval };
+    let log = hooked(&memory(), Options { sync, background_threads: false, ..small() }, hooks);
+    log.append(b"one").unwrap();
+    log.append(b"two").unwrap();
+    assert!(heard.try_recv().is_err(), "a log without threads tells when it is maintained");
+    log.maintain().unwrap();
+    let told: Vec<_> = heard.try_iter().map(|commit| (commit.first, commit.last, commit.durable)).collect();
+    assert_eq!(told, [(lsn(1), lsn(2), false), (lsn(1), lsn(2), true)]);
+    log.truncate_from(lsn(2)).unwrap();
+    log.append(b"other two").unwrap();
+    log.maintain().unwrap();
+    let told: Vec<_> = heard.try_iter().map(|commit| (commit.first, commit.last, commit.durable)).collect();
+    assert_eq!(told, [(lsn(2), lsn(2), false), (lsn(2), lsn(2), true)], "another entry has its number now");
+}
+
+#[test]
+fn the_life_of_a_log_is_told() {
+    let (hooks, heard) = events();
+    let storage = memory();
+    let log = hooked(&storage, small(), hooks.clone());
+    for _ in 0..20 {
+        log.append(&[b'S'; 9000]).unwrap();
+    }
+    log.truncate_before(lsn(15)).unwrap();
+    log.clear().unwrap();
+    log.close().unwrap();
+    let told: Vec<LogEvent> =
+        heard.iter().take_while(|event| !matches!(event, LogEvent::Closed { .. })).collect();
+    assert_eq!(told[0], LogEvent::Rotated { segment: SegmentId(1), first: lsn(1) });
+    assert_eq!(told[1], LogEvent::Rotated { segment: SegmentId(2), first: lsn(7) });
+    let has = |event: &LogEvent| assert!(told.contains(event), "no {event:?} in {told:#?}");
+    has(&LogEvent::Truncated { lsn: lsn(15), reason: DeletionReason::Trimmed });
+    has(&LogEvent::Truncated { lsn: lsn(21), reason: DeletionReason::Cleared });
+    let removed = |why| {
+        let is_it = |event: &LogEvent| match event {
+            LogEvent::Removed { reason, bytes, .. } => *reason == why && *bytes > 0,
+            _ => false,
+        };
+        told.iter().any(is_it)
+    };
+    assert!(removed(DeletionReason::Trimmed) && removed(DeletionReason::Cleared));
+    drop(log);
+    let log = hooked(&storage, small(), hooks.clone());
+    log.append(b"entry").unwrap();
+    std::mem::forget(log);
+}
+
+#[test]
+fn failure_and_recovery_are_told() {
+    let (hooks, heard) = events();
+    let storage = MemoryStorage::new();
+    let faulty = Hooked::new(Arc::new(storage.clone()));
+    let dynamic: Arc<dyn Storage> = Arc::new(faulty.clone());
+    let log = hooked(&dynamic, small(), hooks.clone());
+    log.append(b"first").unwrap();
+    faulty.fail("sync");
+    log.append(b"second").unwrap_err();
+    drop(log);
+    let told: Vec<LogEvent> =
+        heard.iter().take_while(|event| !matches!(event, LogEvent::Closed { .. })).collect();
+    let poisoned =
+        |event: &&LogEvent| matches!(event, LogEvent::Poisoned { cause } if cause.contains("sync"));
+    assert_eq!(told.iter().filter(poisoned).count(), 1, "{told:?}");
+    let log = hooked(&(Arc::new(storage) as Arc<dyn Storage>), small(), hooks);
+    let rewritten = log.recovery_report().rewritten;
+    let mut told = heard.iter();
+    let recovered = told.find(|event| matches!(event, LogEvent::Recovered { .. })).unwrap();
+    assert_eq!(recovered, LogEvent::Recovered { rewritten, cut: None });
+}
+
+#[test]
+fn a_hook_that_blocks_or_panics_holds_nobody_up() {
+    let (release, gate) = channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let hooks = Hooks::default().on_event(move |_| {
+        let _ = gate.lock().unwrap().recv();
+        panic!("the user's code failed");
+    });
+    let log = hooked(&memory(), Options { background_threads: true, ..small() }, hooks);
+    // One event waits in the hook, as many as fit in the queue, and each cut is two more.
+    for n in 0..700_u64 {
+        log.append(&n.to_le_bytes()).unwrap();
+        log.clear().unwrap();
+    }
+    log.close().unwrap();
+    assert!(log.stats().hook_events_dropped > 0, "{:?}", log.stats());
+    drop(release);
+}
