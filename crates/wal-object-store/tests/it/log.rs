@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use wal_core::{AppendOptions, Environment, Log, LogError, Options, SyncPolicy};
+use wal_core::{AppendOptions, Environment, Log, LogError, Options, Retention, SyncPolicy};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_object_store::{ObjectOptions, ObjectStorage};
 
@@ -190,4 +190,63 @@ fn a_missing_object_in_the_middle_is_damage() {
     environment.storage.remove(&names[3]).unwrap();
     let error = Log::open(environment, options()).unwrap_err();
     assert!(matches!(error, LogError::MissingSegment { .. }), "{error:?}");
+}
+
+#[test]
+fn many_writers_share_puts() {
+    let sea = Arc::new(Sea::default());
+    let window = Duration::from_millis(5);
+    let (log, counts) = open(&sea, Options { group_window: window, ..options() });
+    counts.take();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    log.append(&[7; 100]).unwrap();
+                }
+            });
+        }
+    });
+    let [puts, ..] = counts.take();
+    assert!((20..=320).contains(&puts), "each of 320 appends waits for one of {puts} puts");
+    assert_eq!(log.stats().syncs, puts, "a sync is a put");
+    assert_eq!(payloads(&log).len(), 320);
+}
+
+#[test]
+fn threads_of_the_log_publish_and_retain() {
+    let sea = Arc::new(Sea::default());
+    let interval = SyncPolicy::Background { interval: Duration::from_millis(1) };
+    let retention = Retention { max_bytes: Some(200_000), ..Retention::default() };
+    let threaded =
+        Options { background_threads: true, segment_len: 64 << 10, sync: interval, retention, ..options() };
+    let (log, counts) = open(&sea, threaded);
+    for n in 0..200_u32 {
+        let ticket = log.submit(&NewEntry::plain(&[n as u8; 5000]), None).unwrap();
+        if n % 50 == 49 {
+            ticket.wait().unwrap();
+        }
+    }
+    log.sync().unwrap();
+    let retained = log.retain().unwrap();
+    assert!(retained.segments > 0 && retained.entries > 0, "{retained:?}");
+    log.append(b"last").unwrap();
+    log.close().unwrap();
+    drop(log);
+    counts.take();
+    let (log, _) = open(&sea, options());
+    assert_eq!(log.next_lsn(), lsn(202));
+    assert_eq!(payloads(&log).last().unwrap(), b"last");
+    assert!(log.first_lsn() > Some(lsn(1)));
+}
+
+#[test]
+fn marks_and_cursors_live_in_the_openings() {
+    let sea = Arc::new(Sea::default());
+    let (log, _) = open(&sea, options());
+    log.append(b"one").unwrap();
+    log.set_meta("vote", Some(b"7"), None).unwrap();
+    drop(log);
+    let (log, _) = open(&sea, options());
+    assert_eq!(log.meta("vote").unwrap().as_deref(), Some(&b"7"[..]));
 }
