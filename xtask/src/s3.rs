@@ -18,6 +18,7 @@ use crate::{
 /// What the server takes: the whole bundle of it is many times as large.
 const PACKAGES: &[&str] = &["moto[s3]", "flask", "flask-cors"];
 const BUCKET: &str = "bucket";
+const URL: &str = "s3://bucket/log";
 /// So many entries the test leaves behind.
 const ENTRIES: usize = 61;
 /// The server needs about a second.
@@ -69,11 +70,9 @@ pub(crate) fn check(root: &Path) -> Result<Done, String> {
     }
     std::fs::create_dir_all(&copy).map_err(failed)?;
     let copy = copy.display().to_string();
-    cargo_with(
-        root,
-        SERVER,
-        &[("WAL_S3_ENDPOINT", server.endpoint().as_str()), ("WAL_S3_COPY", copy.as_str())],
-    )?;
+    let endpoint = server.endpoint();
+    let about = [("WAL_S3_ENDPOINT", endpoint.as_str()), ("WAL_S3_COPY", copy.as_str()), ("WAL_S3_URL", URL)];
+    cargo_with(root, SERVER, &about)?;
     // What was copied is an ordinary log.
     let cli = ["run", "--quiet", "--package", "wal-cli", "--"];
     let dump = output(root, "cargo", &[&cli[..], &["dump", copy.as_str()]].concat())?;
@@ -81,6 +80,17 @@ pub(crate) fn check(root: &Path) -> Result<Done, String> {
         return Err(format!("`wal dump` shows {} lines of the copied log", dump.lines().count()));
     }
     cargo(root, &[&cli[..], &["verify", copy.as_str()]].concat())?;
+    // The commands take the URL of the original, too.
+    let aws = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+    for command in ["ls", "info", "verify"] {
+        let remote = ["run", "--quiet", "--package", "wal-cli", "--features", "s3", "--", command, URL];
+        cargo_with(root, &remote, &aws)?;
+    }
     Ok(Done::Passed)
 }
 

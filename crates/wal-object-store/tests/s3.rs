@@ -1,5 +1,12 @@
 //! A log on a real server: `cargo xtask s3` starts one. Without `WAL_S3_ENDPOINT` there is nothing to do.
 #![cfg(feature = "aws")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it counted"
+)]
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -17,7 +24,7 @@ fn environment(url: &str, endpoint: &str) -> Environment {
 #[test]
 fn a_log_lives_on_a_real_server() {
     let Ok(endpoint) = std::env::var("WAL_S3_ENDPOINT") else { return };
-    let url = format!("s3://bucket/log-{}", std::process::id());
+    let url = std::env::var("WAL_S3_URL").unwrap_or_else(|_| format!("s3://bucket/{}", std::process::id()));
     let options = || Options { segment_len: 256 << 10, ..Options::default() };
     let old = Log::open(environment(&url, &endpoint), options()).unwrap();
     for n in 0..20_u32 {

@@ -109,7 +109,7 @@ impl WalBuilder {
     /// Keeps the log in an object store, in the objects whose paths are `prefix`, a slash and the name of a file. Each
     /// sync publishes one object; appends under [`SyncPolicy::Always`](crate::SyncPolicy::Always) share them as they
     /// share syncs, and [`Background`](crate::SyncPolicy::Background) with an interval of 100 ms makes at most ten a
-    /// second. An object is at most [`Options::segment_len`] long; this sets it to 8 MiB.
+    /// second. An object is at most [`Options::segment_len`] long, and 8 MiB where that is left as it is.
     ///
     /// Opening the log for writing takes it away from a writer that has it open elsewhere, which then fails with
     /// [`ErrorKind::Fenced`](crate::ErrorKind::Fenced).
@@ -152,7 +152,6 @@ impl WalBuilder {
             let source = SegmentError::Io { operation: "open", path: path.to_owned(), source };
             Error::new(LogError::Segment { operation: "open the object store", source })
         })?;
-        self.options.segment_len = 8 << 20;
         self.storage = Some(Arc::new(storage));
         Ok(self)
     }
@@ -294,11 +293,40 @@ impl WalBuilder {
         let codecs = codecs(&self.options, self.codecs)?;
         let storage = match self.storage {
             Some(storage) => storage,
-            None => local(&self.dir, self.local, create)?,
+            None => match self.dir.to_str().filter(|dir| dir.starts_with("s3://")) {
+                Some(url) => at_url(url)?,
+                None => local(&self.dir, self.local, create)?,
+            },
         };
-        let Self { clock, entropy, hooks, options, .. } = self;
+        let Self { clock, entropy, hooks, mut options, .. } = self;
+        if !storage.capabilities().append_after_sync {
+            options.segment_len = object_len(&options);
+        }
         Ok((Environment { storage, clock, entropy, codecs, hooks }, options))
     }
+}
+
+/// Who has not asked for something else gets objects of 8 MiB.
+fn object_len(options: &Options) -> u64 {
+    if options.segment_len == Options::default().segment_len { 8 << 20 } else { options.segment_len }
+}
+
+/// A storage by its URL.
+fn at_url(url: &str) -> Result<Arc<dyn Storage>, LogError> {
+    #[cfg(feature = "s3")]
+    let opened = wal_object_store::S3Config::from_url(url)
+        .and_then(|config| config.open(wal_object_store::ObjectOptions::default()))
+        .map(|storage| Arc::new(storage) as Arc<dyn Storage>);
+    #[cfg(not(feature = "s3"))]
+    let opened = Err(io::Error::new(io::ErrorKind::Unsupported, "logs in S3 take the feature `s3`"));
+    opened.map_err(|source| {
+        // Whoever put a key into it does not want to read it here.
+        let path = url.rsplit_once('@').map_or(url, |(_, place)| place).to_owned();
+        LogError::Segment {
+            operation: "open the storage of the log",
+            source: SegmentError::Io { operation: "open", path, source },
+        }
+    })
 }
 
 fn codecs(options: &Options, own: Vec<Arc<dyn Codec>>) -> Result<Codecs, LogError> {

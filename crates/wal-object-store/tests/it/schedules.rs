@@ -38,7 +38,7 @@ struct World {
     payloads: AtomicU64,
     /// A request runs in another thread, where a panic would go unheard.
     violation: Mutex<Option<String>>,
-    me: Weak<World>,
+    me: Weak<Self>,
     facts: Mutex<Facts>,
 }
 

@@ -2,6 +2,13 @@
 //! creations that arrive late; they compete, and remove what was trimmed. Each rule, left out, must be found to matter.
 //!
 //! `WAL_OBJECT_RUNS` sets the number of runs for each width.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it counted"
+)]
 
 mod world;
 mod writer;
