@@ -15,6 +15,7 @@ use std::{
 };
 
 use wal_benches::{
+    compression,
     plain::{PlainLog, read_all},
     raw::RawFile,
     sample::{Sample, median, payload},
@@ -29,6 +30,9 @@ const REPEATS: usize = 5;
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let dir = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
+    if std::env::args().any(|argument| argument == "--compression") {
+        return compression::table(dir.path(), &std::env::current_dir().unwrap(), quick);
+    }
     let scale = if quick { 1 } else { 4 };
     println!("| workload | this log | compared with | ratio |");
     println!("|---|---|---|---|");

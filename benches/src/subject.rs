@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use wal_compress::Codecs;
 use wal_core::{Environment, Log, Options};
 use wal_segment::{LocalOptions, LocalStorage};
 
@@ -9,7 +10,7 @@ use wal_segment::{LocalOptions, LocalStorage};
 #[must_use]
 pub fn open(dir: &Path, options: Options) -> Log {
     let storage = Arc::new(LocalStorage::create(dir, LocalOptions::default()).unwrap());
-    let codecs = Default::default();
+    let codecs = Codecs::with_level(options.compression.level).unwrap();
     let environment = Environment { codecs, ..Environment::new(storage) };
     Log::open(environment, options).unwrap()
 }

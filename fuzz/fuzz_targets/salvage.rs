@@ -80,6 +80,7 @@ fn decompressed(files: &Files, codecs: &Codecs) -> Vec<Vec<u8>> {
             let (Some(raw_len), Some(stored)) = (word(0, body), body.get(4..)) else { continue };
             let mut raw = Vec::new();
             if codecs.decompress(CodecId(codec), stored, raw_len as usize, &mut raw).is_ok() {
+                wal_format::unfold_ends(word(16, header).unwrap_or(0), header[38], &mut raw, &mut Vec::new());
                 bodies.push(raw);
             }
         }

@@ -1,6 +1,8 @@
 use std::fmt;
+use std::sync::Arc;
 
 use crate::CompressError;
+use crate::error::NoDictionariesSnafu;
 
 /// The byte that names a codec in storage.
 ///
@@ -75,4 +77,39 @@ pub trait Codec: fmt::Debug + Send + Sync {
     /// [`CompressError::WrongLength`] or [`CompressError::Damaged`] when `stored` does not hold exactly `raw_len` bytes
     /// of this codec, [`CompressError::OutOfMemory`].
     fn decompress(&self, stored: &[u8], raw_len: usize, out: &mut Vec<u8>) -> Result<(), CompressError>;
+
+    /// Makes a dictionary known, so that what was compressed with it can be decompressed, and returns its id. Doing it
+    /// again with the same bytes changes nothing. A codec has no dictionaries unless it says so.
+    ///
+    /// # Errors
+    ///
+    /// [`CompressError::NoDictionaries`]; [`CompressError::BadDictionary`] when the bytes are none,
+    /// [`CompressError::DuplicateDictionary`] when another one has the id.
+    fn add_dictionary(&self, dictionary: &[u8]) -> Result<u32, CompressError> {
+        let _ = dictionary;
+        NoDictionariesSnafu { codec: self.id() }.fail()
+    }
+
+    /// Trains a dictionary of at most `len` bytes from samples that lie back to back in `samples`, each as long as
+    /// `lens` says. It is not used before it is [added](Self::add_dictionary), and has an id that no other one has that
+    /// was.
+    ///
+    /// # Errors
+    ///
+    /// [`CompressError::NoDictionaries`]; [`CompressError::TooFewSamples`] when nothing can be learned from these.
+    fn train_dictionary(&self, samples: &[u8], lens: &[usize], len: usize) -> Result<Vec<u8>, CompressError> {
+        let _ = (samples, lens, len);
+        NoDictionariesSnafu { codec: self.id() }.fail()
+    }
+
+    /// The same codec without dictionaries, for somebody who will have others; `None` when nothing distinguishes the
+    /// two, as in a codec that has no dictionaries.
+    fn unshared(&self) -> Option<Arc<dyn Codec>> {
+        None
+    }
+
+    /// Compresses with the dictionary of this id from now on, if it is known, and otherwise without any.
+    fn use_dictionary(&self, id: Option<u32>) {
+        let _ = id;
+    }
 }

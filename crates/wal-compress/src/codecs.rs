@@ -77,6 +77,15 @@ impl Codecs {
         Ok(codecs)
     }
 
+    /// The same codecs, none of which shares dictionaries with these.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        let own = |(id, codec): (&CodecId, &Arc<dyn Codec>)| {
+            (*id, codec.unshared().unwrap_or_else(|| Arc::clone(codec)))
+        };
+        Self { table: self.table.iter().map(own).collect() }
+    }
+
     /// Adds a codec of the user's.
     ///
     /// # Errors

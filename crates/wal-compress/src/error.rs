@@ -82,6 +82,40 @@ pub enum CompressError {
         id: CodecId,
     },
 
+    /// The stored bytes can only be decompressed with a dictionary that is not there.
+    #[snafu(display("the stored bytes need dictionary {id}, which is not there"))]
+    MissingDictionary {
+        /// The dictionary that they name.
+        id: u32,
+    },
+
+    /// Bytes that were to be a dictionary are none.
+    #[snafu(display("these bytes are not a dictionary of zstd"))]
+    BadDictionary,
+
+    /// Another dictionary has the id already.
+    #[snafu(display("another dictionary has the id {id}"))]
+    DuplicateDictionary {
+        /// The id that both have.
+        id: u32,
+    },
+
+    /// Too little to train a dictionary from.
+    #[snafu(display("no dictionary can be trained from {samples} samples like these"))]
+    TooFewSamples {
+        /// How many there were.
+        samples: usize,
+        /// What the algorithm says.
+        source: BoxError,
+    },
+
+    /// The codec has no dictionaries.
+    #[snafu(display("codec {codec} has no dictionaries"))]
+    NoDictionaries {
+        /// The codec that was asked.
+        codec: CodecId,
+    },
+
     /// Another codec has the id already.
     #[snafu(display("codec id {id} is taken"))]
     DuplicateId {

@@ -34,6 +34,8 @@
 
 mod codec;
 mod codecs;
+#[cfg(feature = "zstd")]
+mod dictionary;
 mod error;
 mod identity;
 #[cfg(any(feature = "zstd", feature = "snappy"))]

@@ -30,6 +30,10 @@ pub struct Compression {
     /// What compression must save for its result to be stored, in percent of the raw length, 0 to 100; see
     /// [`worth_storing`]. Default: 10. A greater value spares readers more work, at the price of space.
     pub min_gain_percent: u8,
+    /// Records that are written together are compressed together, up to so many bytes, because small ones gain little
+    /// one by one; see [`packs`](Self::packs). In bytes, any value, of which a log uses at most 16 MiB; 0 compresses
+    /// each alone. Default: 64 KiB. What is read is decompressed by the pack.
+    pub pack_len: usize,
     /// Longer data is stored as it is, and stored data that declares a greater raw length is not decompressed: see
     /// [`check_raw_len`](Self::check_raw_len). It bounds the memory that a few hostile bytes can ask for. In bytes, any
     /// value. Default: 64 MiB. Whoever has written with a greater value needs it for reading, too.
@@ -43,6 +47,11 @@ impl Compression {
     /// Whether data of this length, in bytes, is to be offered to the codec at all.
     pub fn applies_to(&self, raw_len: usize) -> bool {
         self.codec != CodecId::IDENTITY && raw_len >= self.min_len && raw_len <= self.raw_len_max as usize
+    }
+
+    /// Whether data of this length, in bytes, is to be packed with others before it is compressed.
+    pub fn packs(&self, raw_len: usize) -> bool {
+        self.codec != CodecId::IDENTITY && raw_len < self.pack_len
     }
 
     /// Checks what stored data declares to be its raw length, in bytes, before anything is decompressed.
@@ -71,7 +80,14 @@ impl Compression {
 
 impl Default for Compression {
     fn default() -> Self {
-        Self { codec: CodecId::IDENTITY, level: 0, min_len: 256, min_gain_percent: 10, raw_len_max: 64 << 20 }
+        Self {
+            codec: CodecId::IDENTITY,
+            level: 0,
+            min_len: 256,
+            min_gain_percent: 10,
+            pack_len: 64 << 10,
+            raw_len_max: 64 << 20,
+        }
     }
 }
 

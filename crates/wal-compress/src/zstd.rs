@@ -1,7 +1,11 @@
-use snafu::{ResultExt, ensure};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use snafu::{OptionExt, ResultExt, ensure};
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::error::{CompressSnafu, DamagedSnafu, InvalidLevelSnafu};
+use crate::dictionary::Dictionaries;
+use crate::error::{CompressSnafu, DamagedSnafu, InvalidLevelSnafu, MissingDictionarySnafu};
 use crate::output::{append_exactly, append_up_to};
 use crate::pool::Pool;
 use crate::{BoxError, Codec, CodecId, CompressError, Compression};
@@ -12,7 +16,8 @@ const GAIN_MAX: usize = (128 << 10) / 4;
 /// Zstandard: codec 1.
 ///
 /// Stored bytes are one zstd frame without checksum and without content size: whoever stores them has both. The
-/// contexts, megabytes at the high levels, are kept for the next use, at most eight of each kind.
+/// contexts, megabytes at the high levels, are kept for the next use, at most eight of each kind. What was compressed
+/// with a [dictionary](Codec::add_dictionary) names it by its id and can only be decompressed with it.
 ///
 /// ```
 /// use wal_compress::{Codec, Zstd};
@@ -32,6 +37,7 @@ pub struct Zstd {
     level: i32,
     compressors: Pool<Compressor<'static>>,
     decompressors: Pool<Decompressor<'static>>,
+    dictionaries: Dictionaries,
 }
 
 impl Zstd {
@@ -56,7 +62,12 @@ impl Zstd {
 
 impl Default for Zstd {
     fn default() -> Self {
-        Self { level: 0, compressors: Pool::new(), decompressors: Pool::new() }
+        Self {
+            level: 0,
+            compressors: Pool::new(),
+            decompressors: Pool::new(),
+            dictionaries: Dictionaries::default(),
+        }
     }
 }
 
@@ -71,26 +82,58 @@ impl Codec for Zstd {
 
     fn compress(&self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
         append_up_to(zstd::compress_bound(raw.len()), out, |space| {
-            self.compressors
-                .with(|| compressor(self.level), |context| context.compress_to_buffer(raw, space))
-                .map_err(BoxError::from)
-                .context(CompressSnafu { codec: CodecId::ZSTD })
+            let written = match self.dictionaries.used() {
+                Some(dictionary) => dictionary.compress(raw, space),
+                None => {
+                    let make = || bare(Compressor::new(self.level)?);
+                    self.compressors.with(make, |context| context.compress_to_buffer(raw, space))
+                }
+            };
+            written.map_err(BoxError::from).context(CompressSnafu { codec: CodecId::ZSTD })
         })
         .map(|_| ())
     }
 
     fn decompress(&self, stored: &[u8], raw_len: usize, out: &mut Vec<u8>) -> Result<(), CompressError> {
+        let dictionary = match zstd::zstd_safe::get_dict_id_from_frame(stored).map(NonZeroU32::get) {
+            Some(id) => Some(self.dictionaries.get(id).context(MissingDictionarySnafu { id })?),
+            None => None,
+        };
         append_exactly(CodecId::ZSTD, (stored.len(), GAIN_MAX), raw_len, out, |space| {
-            self.decompressors
-                .with(Decompressor::new, |context| context.decompress_to_buffer(stored, space))
-                .map_err(BoxError::from)
-                .context(DamagedSnafu { codec: CodecId::ZSTD })
+            let written = match dictionary {
+                Some(dictionary) => dictionary.decompress(stored, space),
+                None => self
+                    .decompressors
+                    .with(Decompressor::new, |context| context.decompress_to_buffer(stored, space)),
+            };
+            written.map_err(BoxError::from).context(DamagedSnafu { codec: CodecId::ZSTD })
         })
+    }
+
+    fn add_dictionary(&self, dictionary: &[u8]) -> Result<u32, CompressError> {
+        self.dictionaries.add(dictionary, self.level)
+    }
+
+    fn train_dictionary(&self, samples: &[u8], lens: &[usize], len: usize) -> Result<Vec<u8>, CompressError> {
+        let mut trained = Self::train(samples, lens, len)?;
+        // Magic number, id, what was learned.
+        if let Some(id) = trained.get_mut(4..8) {
+            id.copy_from_slice(&self.dictionaries.free_id().to_le_bytes());
+        }
+        Ok(trained)
+    }
+
+    fn unshared(&self) -> Option<Arc<dyn Codec>> {
+        Some(Arc::new(Self { level: self.level, ..Self::default() }))
+    }
+
+    fn use_dictionary(&self, id: Option<u32>) {
+        self.dictionaries.use_for_compression(id);
     }
 }
 
-fn compressor(level: i32) -> std::io::Result<Compressor<'static>> {
-    let mut compressor = Compressor::new(level)?;
+/// Without what whoever stores the bytes has already.
+pub(crate) fn bare(mut compressor: Compressor<'static>) -> std::io::Result<Compressor<'static>> {
     compressor.include_checksum(false)?;
     compressor.include_contentsize(false)?;
     Ok(compressor)

@@ -1,6 +1,6 @@
 //! Appending: the body is encoded and checksummed by the caller's thread, then stamped under a short lock.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use parking_lot::MutexGuard;
 use snafu::ResultExt;
@@ -41,6 +41,8 @@ impl Due {
     const SYNC: Self = Self(1 << 1);
     /// Enough waits in memory that it should be written now.
     const WRITE: Self = Self(1 << 2);
+    /// Packs wait to be compressed.
+    const SETTLE: Self = Self(1 << 3);
 
     const fn when(self, is_due: bool) -> Self {
         if is_due { self } else { Self::NOTHING }
@@ -55,10 +57,30 @@ impl Due {
     }
 }
 
+impl Stamped {
+    /// What was done at this tick, by somebody else.
+    pub(crate) const fn at(next: Lsn, tick: Tick) -> Self {
+        Self { first: next, last: next, tick, due: Due::NOTHING }
+    }
+
+    /// Whether this is the first thing that no sync has covered.
+    pub(crate) const fn begins_interval(&self) -> bool {
+        self.due.has(Due::INTERVAL)
+    }
+
+    /// Whether packs wait to be compressed.
+    pub(crate) const fn packs_wait(&self) -> bool {
+        self.due.has(Due::SETTLE)
+    }
+}
+
 impl Engine {
     /// Appends one entry and returns when it is as durable as asked.
     pub(crate) fn append(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         self.check_len(entry.payload.len())?;
+        if self.packs(entry.payload.len()) {
+            return self.append_packed(entry, terms);
+        }
         if entry.is_plain() {
             let shape = BodyShape { count: 1, columns: 0, entry_kind: entry.kind };
             return self.append_body(entry.payload, shape, entry.payload.len(), terms);
@@ -91,13 +113,21 @@ impl Engine {
         payload_len: usize,
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
-        let mut scratch = Vec::new();
-        let (body, codec) = self.payloads.encode(raw, &mut scratch, &self.stats)?;
+        let mut scratch = self.payloads.buffer();
+        let (body, codec) = self.payloads.encode(raw, shape, &mut scratch, &self.stats)?;
         let draft = self.draft(body, codec, shape, &[]);
-        self.append_draft(&draft, payload_len, terms)
+        let stamped = self.append_draft(&draft, payload_len, terms);
+        self.payloads.give_back(scratch);
+        stamped
     }
 
-    fn draft<'a>(&self, body: &'a [u8], codec: u8, shape: BodyShape, metadata: &'a [u8]) -> Draft<'a> {
+    pub(crate) fn draft<'a>(
+        &self,
+        body: &'a [u8],
+        codec: u8,
+        shape: BodyShape,
+        metadata: &'a [u8],
+    ) -> Draft<'a> {
         let body_crc = self.options.checksum.of(body);
         Draft { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata, time: None }
     }
@@ -111,19 +141,20 @@ impl Engine {
         // A look at the clock is much for an append to memory, and nothing beside a write or a sync.
         match terms.durability {
             Durability::Buffered => self.append_untimed(draft, payload_len, terms),
-            Durability::Written | Durability::Durable => self.append_timed(draft, payload_len, terms),
+            Durability::Written | Durability::Durable => {
+                self.timed(|| self.append_untimed(draft, payload_len, terms))
+            }
         }
     }
 
+    /// Counts how long an append takes that waits for a write or a sync.
     #[inline(never)]
-    fn append_timed(
+    pub(crate) fn timed(
         &self,
-        draft: &Draft<'_>,
-        payload_len: usize,
-        terms: &Terms,
+        append: impl FnOnce() -> Result<Stamped, LogError>,
     ) -> Result<Stamped, LogError> {
         let start = Start::now(&*self.clock);
-        let appended = self.append_untimed(draft, payload_len, terms);
+        let appended = append();
         if appended.is_ok() {
             self.stats.append_duration.record(start.elapsed_ns(&*self.clock));
         }
@@ -138,7 +169,12 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         let stamped = self.place(draft, payload_len, Reserve::Keep, terms)?;
-        self.wake_driver(stamped.due.has(Due::INTERVAL));
+        self.conclude(stamped, terms)
+    }
+
+    /// What remains to be done for entries that have their LSNs.
+    pub(crate) fn conclude(&self, stamped: Stamped, terms: &Terms) -> Result<Stamped, LogError> {
+        self.wake_driver(stamped.begins_interval());
         self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
@@ -153,38 +189,49 @@ impl Engine {
         reserve: Reserve,
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
-        let Terms { expected, patience, .. } = *terms;
         let now = draft.time.unwrap_or_else(|| self.clock.now());
         let mut until = None;
         loop {
-            let appender = self.lock_appender(patience)?;
-            self.check_writable(&appender)?;
-            if let Some(expected) = expected.filter(|expected| *expected != appender.next) {
-                return ConflictSnafu { expected, next: appender.next }.fail();
-            }
-            if appender.next.get() > u64::MAX - u64::from(u32::MAX) {
-                return InvalidArgumentSnafu { why: "the log has run out of LSNs" }.fail();
-            }
-            if self.is_full(&appender) {
-                drop(appender);
-                self.make_way(terms, &mut until)?;
-                continue;
-            }
-            if patience != Patience::Endless
-                && let Some(tick) = self.overdue(&appender)
-            {
-                drop(appender);
-                self.wait_durable(tick, patience)?;
-                continue;
-            }
+            let appender = self.lock_settled(terms.patience)?;
+            let Some(appender) = self.admitted(appender, terms, &mut until)? else { continue };
             let admitted = appender.admit(draft.metadata, self.options.metadata_len_max)?;
-            if let Some(mut appender) = self.with_room(appender, draft, reserve, patience, now)? {
-                appender.count(draft.shape.count, payload_len);
+            let need = (draft.body.len(), draft.shape.count);
+            if let Some(mut appender) = self.with_room(appender, need, reserve, terms.patience, now)? {
+                appender.count(1, draft.shape.count, payload_len);
                 let stamped = self.stamp(&mut appender, draft, now);
-                appender.change(admitted);
+                self.change(&mut appender, admitted);
                 return Ok(stamped);
             }
         }
+    }
+
+    /// Gives the lock back when the log takes appends on these terms. Otherwise waits until it may, and everything
+    /// under the lock must be looked at anew.
+    pub(crate) fn admitted<'a>(
+        &self,
+        appender: MutexGuard<'a, Appender>,
+        terms: &Terms,
+        until: &mut Option<Duration>,
+    ) -> Result<Option<MutexGuard<'a, Appender>>, LogError> {
+        let Terms { expected, patience, .. } = *terms;
+        self.check_writable(&appender)?;
+        if let Some(expected) = expected.filter(|expected| *expected != appender.next) {
+            return ConflictSnafu { expected, next: appender.next }.fail();
+        }
+        if appender.next.get() > u64::MAX - u64::from(u32::MAX) {
+            return InvalidArgumentSnafu { why: "the log has run out of LSNs" }.fail();
+        }
+        if self.is_full(&appender) {
+            drop(appender);
+            return self.make_way(terms, until).map(|()| None);
+        }
+        if patience != Patience::Endless
+            && let Some(tick) = self.overdue(&appender)
+        {
+            drop(appender);
+            return self.wait_durable(tick, patience).map(|()| None);
+        }
+        Ok(Some(appender))
     }
 
     /// Gives the lock back when the active segment has room for a frame. Otherwise makes it, and everything under the
@@ -192,26 +239,30 @@ impl Engine {
     pub(crate) fn with_room<'a>(
         &self,
         mut appender: MutexGuard<'a, Appender>,
-        draft: &Draft<'_>,
+        (body_len, count): (usize, u32),
         reserve: Reserve,
         patience: Patience,
         now: u64,
     ) -> Result<Option<MutexGuard<'a, Appender>>, LogError> {
         if self.objects {
-            return self.room_in_object(appender, draft, reserve, now).map(Some);
+            return self.room_in_object(appender, (body_len, count), reserve, now).map(Some);
         }
-        match appender.room(draft.body.len(), draft.shape.count, reserve) {
+        let errand = Errand::Room { body_len, count };
+        match appender.room(body_len, count, reserve) {
             Room::Here => return Ok(Some(appender)),
-            Room::None if patience == Patience::Endless => {
-                self.begin_first(&mut appender, draft.body.len())?
-            }
+            Room::None if patience == Patience::Endless => self.begin_first(&mut appender, body_len)?,
             Room::None => {
                 drop(appender);
-                self.have_done(draft.errand(), patience, "start a segment")?;
+                self.have_done(errand, patience, "start a segment")?;
+            }
+            // Compressed they need less, and a segment is left behind only without packs.
+            Room::Next if !appender.packs.is_empty() => {
+                drop(appender);
+                drop(self.lock_settled(patience)?);
             }
             Room::Next => {
-                if self.next_segment(appender, draft.body.len(), now)?.is_some() {
-                    self.have_done(draft.errand(), patience, "prepare a segment")?;
+                if self.next_segment(appender, body_len, now)?.is_some() {
+                    self.have_done(errand, patience, "prepare a segment")?;
                 }
             }
         }
@@ -235,24 +286,40 @@ impl Engine {
     #[inline]
     pub(crate) fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {
         let first = appender.stamp(draft, now);
-        let last = first.plus(u64::from(draft.shape.count.saturating_sub(1)));
+        let promises = draft.shape.count > 0 || draft.kind == FrameKind::Metadata;
+        let stamped = self.stamped(appender, first, draft.shape.count, promises);
+        self.look_ahead(appender);
+        stamped
+    }
+
+    /// What became of the last so many entries, which were just added. What `promises` something must be synced in
+    /// time.
+    #[inline]
+    pub(crate) fn stamped(&self, appender: &mut Appender, first: Lsn, count: u32, promises: bool) -> Stamped {
+        let last = first.plus(u64::from(count.saturating_sub(1)));
         self.marks.set_next(appender.next);
         let mut due = Due::WRITE.when(appender.queued >= CHUNK_LEN);
-        if self.options.sync.interval().is_some() && draft.shape.count > 0 {
+        due = due.and(Due::SETTLE.when(appender.packs.has_full()));
+        if self.options.sync.interval().is_some() && promises {
             due = due.and(self.note_unsynced(appender));
         }
+        Stamped { first, last, tick: appender.tick, due }
+    }
+
+    /// Has the successor prepared in time.
+    #[inline]
+    pub(crate) fn look_ahead(&self, appender: &mut Appender) {
         if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.offset >= tail.prepare_at) {
             tail.prepare_at = u64::MAX;
             self.ask_for_chores();
         }
-        Stamped { first, last, tick: appender.tick, due }
     }
 
     /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then, unless a sync
     /// is under way: it may hang.
     fn note_unsynced(&self, appender: &mut Appender) -> Due {
         let oldest = appender.oldest_unsynced();
-        if oldest.is_some() && appender.syncing_since.is_none() && !appender.tick.is_multiple_of(64) {
+        if oldest.is_some() && appender.syncing_since.is_none() && !is_64th(appender) {
             return Due::NOTHING;
         }
         let now = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
@@ -315,6 +382,12 @@ impl Engine {
             driver.kick();
         }
     }
+}
+
+/// Whether this append is one of those that look at the clock. The entries of a pack share a tick.
+fn is_64th(appender: &Appender) -> bool {
+    let Appender { tick, counts, packs, .. } = appender;
+    tick.is_multiple_of(64) || (!packs.is_empty() && counts.entries.is_multiple_of(64))
 }
 
 /// How long the next segment must be at least to hold a frame with this body.

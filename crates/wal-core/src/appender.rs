@@ -11,8 +11,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use snafu::ResultExt;
 use wal_format::{
-    BodyShape, ChecksumKind, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata, Opening,
-    Position, Predecessor, Seal, SegmentId, frame_len,
+    BodyShape, ChecksumKind, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata,
+    MetadataRecords, Namespace, NewEntry, Opening, Position, Predecessor, Seal, SegmentId, frame_len,
 };
 use wal_segment::{LoadedFrame, Segment};
 
@@ -21,7 +21,7 @@ use crate::{
     chunk::{CHUNK_LEN, Chunk},
     error::{EncodingSnafu, MetadataFullSnafu},
     marks::Tick,
-    patience::Errand,
+    packs::{Pack, Packs},
     prepare::Prepared,
 };
 
@@ -84,11 +84,6 @@ impl<'a> Draft<'a> {
         let shape = BodyShape { count: 0, columns: 0, entry_kind: 0 };
         Self { kind, body, body_crc: checksum.of(body), codec: 0, shape, metadata: &[], time: None }
     }
-
-    /// Finding room for it.
-    pub(crate) const fn errand(&self) -> Errand {
-        Errand::Room { body_len: self.body.len(), count: self.shape.count }
-    }
 }
 
 /// Who may use which part of a segment's end.
@@ -125,6 +120,13 @@ pub(crate) struct Appended {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Admitted<'a>(&'a [u8]);
 
+impl Admitted<'_> {
+    /// Whether there are records of this part.
+    pub(crate) fn has(&self, namespace: Namespace) -> bool {
+        MetadataRecords::new(self.0).any(|record| record.is_ok_and(|record| record.namespace == namespace))
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Appender {
     pub(crate) next: Lsn,
@@ -139,6 +141,8 @@ pub(crate) struct Appender {
     /// Where the next segment goes on from, when files are published whole and the last one was finished.
     pub(crate) ended: Option<Predecessor>,
     pub(crate) queue: VecDeque<Chunk>,
+    /// Entries behind those in the queue, whose frames have no place yet.
+    pub(crate) packs: Packs,
     /// Bytes in the queue, and entries.
     pub(crate) queued: usize,
     pub(crate) queued_entries: usize,
@@ -153,7 +157,7 @@ pub(crate) struct Appender {
 }
 
 impl Appender {
-    pub(crate) const fn new(next: Lsn, first_retained: Lsn, metadata: Metadata, time: u64) -> Self {
+    pub(crate) fn new(next: Lsn, first_retained: Lsn, metadata: Metadata, time: u64) -> Self {
         Self {
             next,
             first_retained,
@@ -164,6 +168,7 @@ impl Appender {
             tail: None,
             ended: None,
             queue: VecDeque::new(),
+            packs: Packs::default(),
             queued: 0,
             queued_entries: 0,
             in_flight: Vec::new(),
@@ -175,11 +180,13 @@ impl Appender {
         }
     }
 
-    /// Entries and bytes that are not with the operating system, when everything up to a tick is.
+    /// Entries and bytes that are not with the operating system, when everything up to a tick is. What waits to be
+    /// compressed counts as long as it is.
     pub(crate) fn unwritten(&self, written: Tick) -> (u64, u64) {
         let of = |chunk: &Chunk| (chunk.next.since(chunk.first).unwrap_or(0), chunk.bytes.len() as u64);
         let in_flight = self.in_flight.iter().filter(|chunk| chunk.tick > written).map(|chunk| of(chunk));
-        let queued = (self.queued_entries as u64, self.queued as u64);
+        let packed = (self.packs.entries as u64, self.packs.reserved);
+        let queued = (self.queued_entries as u64 + packed.0, self.queued as u64 + packed.1);
         in_flight.fold(queued, |sum, (entries, bytes)| (sum.0 + entries, sum.1 + bytes))
     }
 
@@ -196,9 +203,9 @@ impl Appender {
         }
     }
 
-    pub(crate) fn count(&mut self, entries: u32, payload_len: usize) {
+    pub(crate) fn count(&mut self, frames: u32, entries: u32, payload_len: usize) {
         if entries > 0 {
-            self.counts.frames += 1;
+            self.counts.frames += u64::from(frames);
             self.counts.entries += u64::from(entries);
             self.counts.payload_bytes += payload_len as u64;
         }
@@ -235,20 +242,51 @@ impl Appender {
             Reserve::Metadata => TRIM_RESERVE,
             Reserve::Control => FINAL_RESERVE,
         };
-        let end = tail.offset.saturating_add(padded(body_len)).saturating_add(keep);
+        let end = tail.offset.saturating_add(self.packs.reserved);
+        let end = end.saturating_add(padded(body_len)).saturating_add(keep);
         let delta = self.next.since(tail.segment.base()).unwrap_or(u64::MAX).saturating_add(u64::from(count));
         if end <= tail.capacity && delta < u64::from(u32::MAX) { Room::Here } else { Room::Next }
     }
 
-    /// Gives a frame its place, its LSN and its header, and queues it. There must be [`Room::Here`] for it.
+    /// Gives a frame its place, its LSN and its header, and queues it. There must be [`Room::Here`] for it, and no
+    /// packs.
     ///
     /// Returns the LSN of its first entry (the next LSN, for a control frame).
     #[inline]
     pub(crate) fn stamp(&mut self, draft: &Draft<'_>, now: u64) -> Lsn {
-        let Some(tail) = self.tail.as_mut() else { return self.next };
         self.time = self.time.max(now);
         self.tick += 1;
         let lsn = self.next;
+        self.next = lsn.plus(u64::from(draft.shape.count));
+        self.queue_frame(draft, lsn, self.tick, self.time);
+        lsn
+    }
+
+    /// Adds an entry, which was checked, to the open pack, or begins one. There must be [`Room::Here`] for it. Says
+    /// whether it began one.
+    #[inline]
+    pub(crate) fn pack(&mut self, entry: &NewEntry<'_>, len_max: usize, now: u64) -> bool {
+        self.time = self.time.max(now);
+        let begins = !self.packs.takes(entry.payload.len(), self.time, len_max);
+        if begins {
+            self.tick += 1;
+            self.packs.begin(self.next, self.tick, self.time);
+        }
+        self.packs.push(entry);
+        self.next = self.next.next();
+        begins
+    }
+
+    /// Gives the oldest pack's frame its place.
+    pub(crate) fn settle(&mut self, draft: &Draft<'_>, pack: Arc<Pack>) {
+        self.packs.pop();
+        self.queue_frame(draft, pack.first, pack.tick, pack.time);
+        self.packs.reuse(pack);
+    }
+
+    #[inline]
+    fn queue_frame(&mut self, draft: &Draft<'_>, lsn: Lsn, tick: Tick, time: u64) {
+        let Some(tail) = self.tail.as_mut() else { return };
         let durable = tail.segment.durable();
         let lsn_delta =
             lsn.since(tail.segment.base()).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX);
@@ -258,7 +296,7 @@ impl Appender {
             lsn_delta,
             count: draft.shape.count,
             prev_units: tail.prev_units,
-            time: self.time,
+            time,
             proof_lag: proof_lag(tail.offset, durable),
             kind: draft.kind,
             codec: draft.codec,
@@ -270,14 +308,13 @@ impl Appender {
             |chunk: &Chunk| chunk.bytes.len() < CHUNK_LEN && Arc::ptr_eq(&chunk.segment, &tail.segment);
         if !self.queue.back().is_some_and(fits) {
             let spare = self.spares.pop();
-            self.queue.push_back(Chunk::new(Arc::clone(&tail.segment), tail.offset, lsn, self.tick, spare));
+            self.queue.push_back(Chunk::new(Arc::clone(&tail.segment), tail.offset, lsn, tick, spare));
         }
-        self.next = lsn.plus(u64::from(draft.shape.count));
         let len = header.frame_len();
         if let Some(chunk) = self.queue.back_mut() {
             chunk.push(&bytes, draft.body, lsn_delta, &mut tail.indexed);
-            chunk.next = self.next;
-            chunk.tick = self.tick;
+            chunk.next = lsn.plus(u64::from(draft.shape.count));
+            chunk.tick = tick;
         }
         self.queued += len as usize;
         self.queued_entries += draft.shape.count as usize;
@@ -285,7 +322,6 @@ impl Appender {
         tail.prev_units = header.units();
         tail.last_crc = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         tail.last_kind = draft.kind;
-        lsn
     }
 
     /// Seals the active segment and goes on in `successor`, whose name is durable. Returns the new segment.
@@ -328,7 +364,8 @@ impl Appender {
     /// A copy of the frame that holds `lsn`, when it is still in memory.
     pub(crate) fn pending_frame(&self, lsn: Lsn) -> Option<LoadedFrame> {
         let in_flight = self.in_flight.iter().map(|chunk| &**chunk);
-        in_flight.chain(&self.queue).find_map(|chunk| chunk.frame_of(lsn))
+        let queued = in_flight.chain(&self.queue).find_map(|chunk| chunk.frame_of(lsn));
+        queued.or_else(|| self.packs.frame_of(lsn, self.tail.as_ref()?.segment.base()))
     }
 
     /// Takes all queued frames for writing; they stay visible to readers as `in_flight`.

@@ -196,7 +196,7 @@ impl Copy<'_> {
         if count == 0 {
             return Ok(());
         }
-        let body = self.engine.payloads.decode(frame.header.codec, frame.body.clone())?;
+        let body = self.engine.payloads.decode(&frame.header, frame.body.clone())?;
         // Not its metadata: the opening has the state after all changes, and this would bring back an older one.
         let (shape, body) = part_of(&frame.header, &body, 0..u32::try_from(count).unwrap_or(u32::MAX))?;
         let header = FrameHeader {

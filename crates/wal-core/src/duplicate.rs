@@ -12,6 +12,7 @@ use crate::{
     AppendOptions, Durability, Entropy, Environment, Log, LogError, Options, Retention, SyncPolicy,
     appender::Appender,
     backup::check_empty,
+    dictionary::adopt,
     error::{EncodingSnafu, MissingLogSnafu, OutOfRangeSnafu},
     frames::check_records,
 };
@@ -41,17 +42,19 @@ impl Log {
     }
 
     /// Replaces all that the log remembers besides its entries, in one step; durable on return. For logs that are
-    /// brought to the state of another one.
+    /// brought to the state of another one. Of dictionaries none is taken away, because frames may need it.
     ///
     /// # Errors
     ///
     /// [`LogError::OutOfRange`] for a checkpoint or a cursor beyond the next LSN; [`LogError::Encoding`] for one that
-    /// cannot be decoded; those of [`set_meta`](Self::set_meta).
+    /// cannot be decoded; [`LogError::Compression`] for a dictionary that has the id of another one here; those of
+    /// [`set_meta`](Self::set_meta).
     pub fn replace_metadata(&self, metadata: &Metadata) -> Result<(), LogError> {
         self.change(Some(Durability::Durable), &mut |appender| {
-            let records = difference(&appender.metadata, metadata)?;
+            let mut records = difference(&appender.metadata, metadata)?;
             check_records(&records).context(EncodingSnafu { operation: "read the metadata" })?;
             check_places(metadata, appender)?;
+            records.extend(adopt(&self.engine().payloads, &appender.metadata, metadata)?);
             Ok(records)
         })
     }
@@ -87,6 +90,10 @@ impl Log {
             Environment { clock: Arc::clone(&engine.clock), entropy, codecs, ..Environment::new(target) };
         let clone = Self::open(environment, options(&engine.options, first))?;
         let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+        // The frames need them.
+        clone.change(Some(Durability::Buffered), &mut |appender| {
+            adopt(&clone.engine().payloads, &appender.metadata, &metadata)
+        })?;
         let mut frames = 0;
         for frame in self.frames(first..next) {
             clone.append_frame(&frame?, &buffered)?;
@@ -117,14 +124,19 @@ fn options(of: &Options, first_lsn: Lsn) -> Options {
     }
 }
 
-/// The records that make `after` of `before`.
+/// The records that make `after` of `before`, but for dictionaries.
 fn difference(before: &Metadata, after: &Metadata) -> Result<Vec<u8>, LogError> {
     let mut records = Vec::new();
     let context = EncodingSnafu { operation: "encode the metadata" };
-    for record in before.records().filter(|record| after.get(record.namespace, record.name).is_none()) {
+    let is_own = |record: &MetadataRecord<'_>| record.namespace == Namespace::DICTIONARY;
+    for record in before
+        .records()
+        .filter(|record| !is_own(record) && after.get(record.namespace, record.name).is_none())
+    {
         MetadataRecord { value: None, ..record }.encode(&mut records).context(context)?;
     }
-    for record in after.records().filter(|record| before.get(record.namespace, record.name) != record.value) {
+    let is_new = |record: &MetadataRecord<'_>| before.get(record.namespace, record.name) != record.value;
+    for record in after.records().filter(|record| !is_own(record) && is_new(record)) {
         record.encode(&mut records).context(context)?;
     }
     Ok(records)

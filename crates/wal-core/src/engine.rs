@@ -1,8 +1,8 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
-//! Locks are taken in this order, any of them may be left out: `admin`, `keeper`, `writer`, `appender`, then one of the
-//! small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File
-//! I/O happens under `writer`; under `appender` only when a segment is started after an open or a truncation.
+//! Locks are taken in this order, any of them may be left out: `admin`, `keeper`, `writer`, `packer`, `appender`, then
+//! one of the small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are
+//! leaves. File I/O happens under `writer`; under `appender` only when a segment is started after an open or a cut.
 
 use std::{
     collections::BTreeSet,
@@ -27,9 +27,11 @@ use crate::{
     driver::Driver,
     error::{ClosedSnafu, FencedSnafu, PoisonedSnafu, ReadOnlySnafu},
     flush::Writer,
+    frame_cache::FrameCache,
     hooks::{Caller, Hooks},
     marks::{Marks, Tick},
     objects::Published,
+    packing::Packer,
     patience::Errands,
     payload::Payloads,
     prepare::{PrepareError, Preparer},
@@ -45,12 +47,15 @@ pub(crate) struct Engine {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) payloads: Payloads,
+    pub(crate) frame_cache: FrameCache,
     pub(crate) report: RecoveryReport,
     /// Held by operations that change history: truncation, trimming, closing.
     pub(crate) admin: Mutex<()>,
     /// Held while retention looks at the segments.
     pub(crate) keeper: Mutex<Keeper>,
     pub(crate) writer: Mutex<Writer>,
+    /// Held by the one thread that compresses packs.
+    pub(crate) packer: Mutex<Packer>,
     pub(crate) appender: Mutex<Appender>,
     pub(crate) marks: Marks,
     pub(crate) commit: CommitQueue,
@@ -112,15 +117,18 @@ impl Engine {
     pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
         let commit = CommitQueue::with_window(parts.options.group_window);
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
+        payloads.learn(&parts.appender.metadata);
         let Appender { time, next, .. } = parts.appender;
         Ok(Self {
             keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
+            frame_cache: FrameCache::new(parts.options.frame_cache_len),
             options: parts.options,
             clock: parts.clock,
             report: parts.report,
             admin: Mutex::new(()),
             writer: Mutex::new(Writer::default()),
+            packer: Mutex::default(),
             hooks: Caller::new(parts.hooks, parts.appender.next),
             marks: Marks::new(parts.appender.next, parts.durable_next),
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),

@@ -62,7 +62,33 @@ impl OpenFrame {
         body: Bytes,
         payloads: &Payloads,
     ) -> Result<Self, LogError> {
-        Ok(Self { header, lsn, body: payloads.decode(header.codec, body)? })
+        Self::in_memory(Vec::new(), header, lsn, body, payloads)
+    }
+
+    /// The same, decompressed into memory that is there.
+    pub(crate) fn in_memory(
+        memory: Vec<u8>,
+        header: FrameHeader,
+        lsn: Lsn,
+        body: Bytes,
+        payloads: &Payloads,
+    ) -> Result<Self, LogError> {
+        Ok(Self { header, lsn, body: payloads.decode_into(&header, body, memory)? })
+    }
+
+    /// A frame whose body is decompressed already.
+    pub(crate) const fn decoded(header: FrameHeader, lsn: Lsn, body: Bytes) -> Self {
+        Self { header, lsn, body }
+    }
+
+    /// The memory into which it was decompressed, if nobody else holds it.
+    pub(crate) fn into_memory(self) -> Vec<u8> {
+        if self.header.codec != 0 && self.body.is_unique() { self.body.into() } else { Vec::new() }
+    }
+
+    /// The decompressed body.
+    pub(crate) fn body(&self) -> Bytes {
+        self.body.clone()
     }
 
     pub(crate) fn holds(&self, lsn: Lsn) -> bool {

@@ -65,6 +65,7 @@ pub fn examine(
 
 fn examine_once(directory: &Arc<Directory>, payloads: &Payloads) -> Result<Examination, LogError> {
     let left = look(directory)?;
+    payloads.learn(&left.metadata);
     let mut found = Examination { segments: left.parts.len(), ..Examination::default() };
     let mut more = Vec::new();
     let mut pointers = Pointers::of(directory, &left, &mut found.notes);

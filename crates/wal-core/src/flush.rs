@@ -53,6 +53,7 @@ impl Engine {
     fn write_and_sync(&self) -> Result<(), LogError> {
         let (written, pending) = {
             let mut writer = self.writer.lock();
+            self.settle();
             let written = self.write(&mut writer, true);
             (written, writer.pending())
         };
@@ -72,6 +73,7 @@ impl Engine {
     /// Writes everything that was appended before the call.
     pub(crate) fn write_pending(&self) -> Result<(), LogError> {
         let mut writer = self.writer.lock();
+        self.settle();
         let written = self.write(&mut writer, false);
         self.written(writer, written)
     }
@@ -92,6 +94,7 @@ impl Engine {
         if self.marks.written() >= tick {
             return Ok(());
         }
+        self.settle();
         let written = self.write(&mut writer, false);
         self.written(writer, written)
     }
@@ -116,7 +119,9 @@ impl Engine {
             let mut appender = self.appender.lock();
             if for_sync {
                 appender.syncing_since = appender.oldest_unsynced();
-                appender.unsynced_since = None;
+                // Entries in packs are left for the next sync.
+                let began = || u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
+                appender.unsynced_since = (!appender.packs.is_empty()).then(began);
                 self.end_object(&mut appender);
             }
             appender.take_queue()
@@ -129,7 +134,8 @@ impl Engine {
         result
     }
 
-    /// Writes and syncs everything while no append can come in between: both locks are held throughout.
+    /// Writes and syncs everything while no append can come in between: both locks are held throughout, and there are
+    /// no packs.
     pub(crate) fn drain(&self, writer: &mut Writer, appender: &mut Appender) -> Result<(), LogError> {
         if let Some(error) = self.poisoned() {
             return Err(error);

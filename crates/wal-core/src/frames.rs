@@ -22,6 +22,7 @@ use crate::{
     error::{CutOffSnafu, DECODE, EncodingSnafu, InvalidFrameSnafu},
     open::READ_ATTEMPTS,
     patience::Terms,
+    payload::Coded,
     read::is_gone,
     view::View,
 };
@@ -149,6 +150,10 @@ impl EncodedFrame {
         Ok(Some(frame))
     }
 
+    const fn coded(&self) -> Coded {
+        Coded { codec: self.codec, count: self.count, columns: self.columns }
+    }
+
     fn transport(&self) -> TransportFrame<'_> {
         TransportFrame {
             first: self.first_lsn,
@@ -168,7 +173,7 @@ impl Engine {
     fn append_frame(&self, frame: &EncodedFrame, terms: &Terms) -> Result<Stamped, LogError> {
         let context = InvalidFrameSnafu { first: frame.first_lsn };
         frame.transport().verify().context(context)?;
-        let raw = self.payloads.decode(frame.codec, frame.body.clone())?;
+        let raw = self.payloads.decode(frame.coded(), frame.body.clone())?;
         let entries =
             EntriesRef::parse(frame.count, frame.columns, frame.entry_kind, &raw).context(context)?;
         let mut payload_len = 0;
@@ -206,13 +211,18 @@ impl Engine {
     }
 }
 
-/// Checkpoints and cursors of others must be ones that this log can read back.
+/// Checkpoints and cursors of others must be ones that this log can read back, and its dictionaries stay its own.
 pub(crate) fn check_records(records: &[u8]) -> Result<(), DecodeError> {
     MetadataRecords::new(records).try_for_each(|record| {
         let record = record?;
         match (record.namespace, record.value) {
             (Namespace::CHECKPOINT, Some(value)) => wal_format::Checkpoint::decode(value).map(drop),
             (Namespace::CURSOR, Some(value)) => CursorPosition::decode(value).map(drop),
+            // They have numbers of each log's own, and whatever takes one away takes what was compressed with it.
+            (Namespace::DICTIONARY, _) => Err(DecodeError::Invalid {
+                what: "the part of the metadata",
+                value: record.namespace.0.into(),
+            }),
             _ => Ok(()),
         }
     })
@@ -262,6 +272,8 @@ impl Log {
             Bound::Unbounded => next,
         };
         let front = from.max(engine.first_retained());
+        // What has no place yet is no frame that could be stored elsewhere.
+        engine.settle();
         let view = engine.view();
         let reader = FrameReader::new(READ_LEN);
         Frames { engine, view, generation, front, end: to.min(next), place: None, reader }
@@ -273,6 +285,9 @@ impl Log {
     /// in it are carried out.
     ///
     /// The frame keeps its time, unless this log has a later one already.
+    ///
+    /// Dictionaries do not come with the frames. A follower has them from the other log's metadata, with
+    /// [`replace_metadata`](Self::replace_metadata), and trains none of its own.
     ///
     /// # Errors
     ///
@@ -330,7 +345,7 @@ impl Frames {
         let header = &frame.header;
         let skipped = lsn.since(frame.lsn).and_then(|skipped| u32::try_from(skipped).ok()).unwrap_or(0);
         if skipped > 0 {
-            let body = self.engine.payloads.decode(header.codec, frame.body)?;
+            let body = self.engine.payloads.decode(header, frame.body)?;
             let (shape, body) = part_of(header, &body, skipped..header.count)?;
             return Ok(EncodedFrame::of(lsn, header.time, shape, 0, checksum, body.into()));
         }

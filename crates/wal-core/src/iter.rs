@@ -2,7 +2,7 @@
 
 mod seek;
 
-use std::{iter::FusedIterator, ops::Range, sync::Arc};
+use std::{iter::FusedIterator, mem, ops::Range, sync::Arc};
 
 use wal_format::{ChecksumKind, FRAME_HEADER_LEN, FrameHeader, Lsn, SegmentKey, frame_len, parse_plain};
 use wal_segment::{FrameReader, Segment, SegmentError};
@@ -13,6 +13,7 @@ use crate::{
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::CutOffSnafu,
     open::READ_ATTEMPTS,
+    packs::NO_PLACE,
     read::{is_gone, undecodable},
     view::View,
 };
@@ -51,6 +52,8 @@ struct Cursor {
     place: Option<Place>,
     /// The frame at that place, when it is not a plain one in the reader's window.
     open: Option<OpenFrame>,
+    /// Memory of an earlier one, for the next to be decompressed into.
+    spare: Vec<u8>,
     /// The entry of the plain frame at that place, when the short way led there.
     passed: Passed,
     short: Short,
@@ -103,11 +106,22 @@ struct Place {
 }
 
 /// What a frame is recognised by in another segment.
-#[derive(Clone, Copy, Debug)]
-struct Witness {
-    lsn: Lsn,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Witness {
     time: u64,
     body_crc: u32,
+}
+
+impl Witness {
+    pub(crate) fn is(self, header: &FrameHeader) -> bool {
+        self == Self::from(header)
+    }
+}
+
+impl From<&FrameHeader> for Witness {
+    fn from(header: &FrameHeader) -> Self {
+        Self { time: header.time, body_crc: header.body_crc }
+    }
 }
 
 /// Where the entry asked for is.
@@ -170,6 +184,11 @@ impl Iter {
             }
             Err(error) => Some(Err(self.end(error))),
         }
+    }
+
+    /// The frame of the last entry from the front; `None` when it was in memory.
+    pub(crate) fn witness(&self) -> Option<Witness> {
+        self.forward.witness(&self.view).map(|(_, witness)| witness)
     }
 
     fn step(&mut self, lsn: Lsn, direction: Direction) -> Result<Found, LogError> {
@@ -236,6 +255,7 @@ impl Cursor {
             reader: FrameReader::new(ITER_LEN),
             place: None,
             open: None,
+            spare: Vec::new(),
             passed: Passed { time: 0, start: 0, end: 0, kind: 0 },
             short: Short::NONE,
         }
@@ -311,13 +331,19 @@ impl Cursor {
             let first = segment.base().plus(u64::from(header.lsn_delta));
             if lsn.since(first).is_some_and(|index| index < u64::from(header.count)) {
                 self.place = Some(place);
-                self.open = None;
+                self.close();
                 self.shorten(segment, place.bound.min(certain));
                 return Ok(Some((header, body)));
             }
             if header.count > 0 {
                 return Ok(None);
             }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.spare = open.into_memory();
         }
     }
 
@@ -330,18 +356,22 @@ impl Cursor {
         neighbour: Option<(FrameHeader, Range<usize>)>,
     ) -> Result<Found, LogError> {
         self.short = Short::NONE;
+        self.close();
+        let memory = mem::take(&mut self.spare);
         if let Some((header, body)) = neighbour {
             let first = lsn_of(view, self.place, &header);
-            self.open =
-                Some(OpenFrame::new(header, first, self.reader.window().slice(body), &engine.payloads)?);
+            let body = self.reader.window().slice(body);
+            self.open = Some(OpenFrame::in_memory(memory, header, first, body, &engine.payloads)?);
             return Ok(Found::Open);
         }
         engine.check_readable(lsn)?;
         let (position, frame) = engine.load(view, lsn, &mut self.reader)?;
         let bound = view.bound(position).map_or(u64::MAX, Lsn::get);
         let place = Place { position, bound, offset: frame.offset, end: 0, prev_units: 0 };
-        self.place = Some(place.moved(frame.offset, &frame.header));
-        let open = OpenFrame::new(frame.header, frame.lsn, frame.body, &engine.payloads);
+        // What follows a frame without a place must be looked up.
+        let placed = frame.offset != NO_PLACE;
+        self.place = placed.then(|| place.moved(frame.offset, &frame.header));
+        let open = OpenFrame::in_memory(memory, frame.header, frame.lsn, frame.body, &engine.payloads);
         self.open = Some(open.map_err(|error| self.undecodable(view, lsn, error))?);
         Ok(Found::Open)
     }
@@ -351,15 +381,15 @@ impl Cursor {
         undecodable(view, position, offset, lsn, error)
     }
 
-    /// The frame that was read last, as far as it can be told from another.
-    fn witness(&self, view: &View) -> Option<Witness> {
+    /// The frame that was read last, by its first entry, as far as it can be told from another.
+    fn witness(&self, view: &View) -> Option<(Lsn, Witness)> {
         let place = self.place?;
         let segment = view.segments.get(place.position)?;
         let at = place.offset.checked_sub(self.reader.window_start())?;
         let header = self.reader.window().get(usize::try_from(at).ok()?..)?.first_chunk()?;
         let header = FrameHeader::decode(header, segment.key(), place.offset).ok()?;
         let first = segment.base().plus(u64::from(header.lsn_delta));
-        Some(Witness { lsn: first, time: header.time, body_crc: header.body_crc })
+        Some((first, Witness::from(&header)))
     }
 
     /// The files of another process's log were replaced: whether by copies, or by another history, is seen from the
@@ -368,18 +398,18 @@ impl Cursor {
         &mut self,
         engine: &Engine,
         view: &View,
-        witness: Option<Witness>,
+        witness: Option<(Lsn, Witness)>,
         lsn: Lsn,
     ) -> Result<(), LogError> {
-        let Some(witness) = witness.filter(|witness| witness.lsn >= engine.first_retained()) else {
+        let Some((at, witness)) = witness.filter(|(at, _)| *at >= engine.first_retained()) else {
             return Ok(());
         };
-        let same = match engine.load(view, witness.lsn, &mut self.reader) {
-            Ok((_, frame)) => (frame.header.time, frame.header.body_crc) == (witness.time, witness.body_crc),
+        let same = match engine.load(view, at, &mut self.reader) {
+            Ok((_, frame)) => witness.is(&frame.header),
             Err(error) if is_gone(&error) => return Ok(()),
             Err(_) => false,
         };
-        if same { Ok(()) } else { CutOffSnafu { lsn, next: witness.lsn }.fail() }
+        if same { Ok(()) } else { CutOffSnafu { lsn, next: at }.fail() }
     }
 
     fn lend(&self, found: Found, lsn: Lsn) -> Result<EntryRef<'_>, LogError> {

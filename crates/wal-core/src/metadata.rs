@@ -6,7 +6,8 @@ use wal_format::{FrameKind, MetadataRecord, Namespace};
 
 use crate::{
     Durability, Log, LogError,
-    appender::{Appender, Draft, Reserve},
+    append::Stamped,
+    appender::{Admitted, Appender, Draft, Reserve},
     engine::Engine,
     error::{EncodingSnafu, InvalidArgumentSnafu, MetadataUnconfirmedSnafu},
     patience::{Patience, Terms},
@@ -18,31 +19,43 @@ pub(crate) const SMALL: usize = 512;
 const NAME_LEN_MAX: usize = 255;
 
 impl Engine {
-    /// Changes the metadata by the records that `decide` makes of the state under the lock; none change nothing.
+    /// Changes the metadata by the records that `decide` makes of the state under the lock. None change nothing: then
+    /// the changes before are what is to be as durable as asked.
     pub(crate) fn change_metadata(
         &self,
         durability: Durability,
         decide: &mut dyn FnMut(&Appender) -> Result<Vec<u8>, LogError>,
     ) -> Result<(), LogError> {
         let now = self.clock.now();
+        let terms = Terms { durability, when_full: self.options.when_full, ..Terms::PLAIN };
+        let mut until = None;
         let stamped = loop {
-            let appender = self.appender.lock();
-            self.check_writable(&appender)?;
+            let appender = self.lock_settled(Patience::Endless)?;
+            let Some(appender) = self.admitted(appender, &terms, &mut until)? else { continue };
             let body = decide(&appender)?;
             if body.is_empty() {
-                return Ok(());
+                break Stamped::at(appender.next, appender.metadata_tick);
             }
             let admitted = appender.admit(&body, self.options.metadata_len_max)?;
             let reserve = if body.len() <= SMALL { Reserve::Metadata } else { Reserve::Keep };
             let draft = Draft::control(FrameKind::Metadata, &body, self.options.checksum);
-            if let Some(mut appender) = self.with_room(appender, &draft, reserve, Patience::Endless, now)? {
+            let room = self.with_room(appender, (body.len(), 0), reserve, Patience::Endless, now)?;
+            if let Some(mut appender) = room {
                 let stamped = self.stamp(&mut appender, &draft, now);
-                appender.change(admitted);
+                self.change(&mut appender, admitted);
                 break stamped;
             }
         };
-        let terms = Terms { durability, ..Terms::PLAIN };
+        self.wake_driver(stamped.begins_interval());
         self.carry_through(&stamped, &terms).context(MetadataUnconfirmedSnafu)
+    }
+
+    /// Carries out a change whose frame has just been stamped. Frames that come later may need a dictionary in it.
+    pub(crate) fn change(&self, appender: &mut Appender, admitted: Admitted<'_>) {
+        appender.change(admitted);
+        if admitted.has(Namespace::DICTIONARY) {
+            self.payloads.learn(&appender.metadata);
+        }
     }
 
     /// Reads the metadata. After a failure, what is not durable is not certain.

@@ -16,7 +16,7 @@ use wal_segment::SegmentError;
 use crate::{
     DeletionReason, LogError,
     append::segment_len_for,
-    appender::{Appender, Draft, Reserve, Room},
+    appender::{Appender, Reserve, Room},
     engine::Engine,
     error::FencedSnafu,
     prepare::Prepared,
@@ -35,17 +35,17 @@ impl Engine {
     pub(crate) fn room_in_object<'a>(
         &self,
         mut appender: MutexGuard<'a, Appender>,
-        draft: &Draft<'_>,
+        (body_len, count): (usize, u32),
         reserve: Reserve,
         now: u64,
     ) -> Result<MutexGuard<'a, Appender>, LogError> {
-        if appender.room(draft.body.len(), draft.shape.count, reserve) == Room::Here {
+        if appender.room(body_len, count, reserve) == Room::Here {
             return Ok(appender);
         }
         appender.end();
         let impossible = LogError::InvalidArgument { why: "a segment follows none" };
         let predecessor = appender.ended.ok_or(impossible)?;
-        let prepared = self.take_prepared(segment_len_for(&appender, draft.body.len()))?;
+        let prepared = self.take_prepared(segment_len_for(&appender, body_len))?;
         let nothing = Position { segment: SegmentId(0), offset: FIRST_FRAME };
         let durable = self.published.lock().claim(prepared.header.segment).unwrap_or(nothing);
         let Some(segment) = appender.follow(predecessor, durable, prepared, now) else {

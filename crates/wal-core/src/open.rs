@@ -404,6 +404,7 @@ impl Engine {
     /// For a log that is open for reading: takes in what a writer has done since.
     pub(crate) fn look_again(&self) -> Result<(), LogError> {
         let start = look(&self.directory, &self.options)?;
+        self.payloads.learn(&start.appender.metadata);
         let mut appender = self.appender.lock();
         // The end moves last: an entry that is promised can be found.
         *self.view.write() = Arc::new(start.view);

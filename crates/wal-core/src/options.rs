@@ -141,6 +141,9 @@ pub struct Options {
     pub checksum: ChecksumKind,
     /// How entries are compressed. Default: not at all.
     pub compression: Compression,
+    /// Bytes of decompressed frames that are kept for reading single entries of packs and compressed batches; 0 keeps
+    /// none. A log without compressed frames uses none of it. Default: 4 MiB.
+    pub frame_cache_len: usize,
     /// What opening makes of a torn end and of damage. Default: [`RecoveryMode::CutTornTail`].
     pub recovery: RecoveryMode,
     /// LSN of the first entry of a new log. Default: 1.
@@ -172,6 +175,7 @@ impl Default for Options {
             unsynced_age_max: Duration::from_secs(5),
             checksum: ChecksumKind::Crc32,
             compression: Compression::default(),
+            frame_cache_len: 4 << 20,
             recovery: RecoveryMode::default(),
             first_lsn: Lsn::FIRST,
             prefix: String::new(),

@@ -77,6 +77,8 @@ impl Terms {
 pub(crate) enum Errand {
     /// See to it that a frame like this finds room.
     Room { body_len: usize, count: u32 },
+    /// Make frames of the packs that are full.
+    Settle,
     /// Write what is queued.
     Write,
     /// Write at least up to this frame.
@@ -129,6 +131,10 @@ impl Engine {
     fn run_errand(&self, errand: Errand) -> Result<(), LogError> {
         match errand {
             Errand::Room { body_len, count } => self.make_room(body_len, count),
+            Errand::Settle => {
+                self.settle_full();
+                Ok(())
+            }
             Errand::Write => self.write_pending(),
             Errand::WriteUpTo(tick) => self.write_up_to(tick),
         }
@@ -187,18 +193,30 @@ impl Engine {
     /// The short lock, unless somebody does I/O under it for too long.
     #[inline]
     pub(crate) fn lock_appender(&self, patience: Patience) -> Result<MutexGuard<'_, Appender>, LogError> {
+        self.lock_for(&self.appender, patience)
+    }
+
+    /// A lock under which nobody does I/O for long.
+    #[inline]
+    pub(crate) fn lock_for<'a, T>(
+        &self,
+        lock: &'a Mutex<T>,
+        patience: Patience,
+    ) -> Result<MutexGuard<'a, T>, LogError> {
         let left = match patience {
-            Patience::Endless => return Ok(self.appender.lock()),
+            Patience::Endless => return Ok(lock.lock()),
             Patience::Until(deadline) => deadline.saturating_sub(self.clock.monotonic()),
             Patience::None => MOMENT,
         };
-        let locked = self.appender.try_lock_for(left);
+        let locked = lock.try_lock_for(left);
         locked.ok_or_else(|| patience.run_out("take a place in the log"))
     }
 
     /// Whether as much is queued as may be.
     pub(crate) fn is_full(&self, appender: &Appender) -> bool {
-        appender.queued > self.options.buffer_len || appender.queued_entries > self.options.buffer_entries
+        let packs = &appender.packs;
+        appender.queued.saturating_add(packs.reserved as usize) > self.options.buffer_len
+            || appender.queued_entries.saturating_add(packs.entries) > self.options.buffer_entries
     }
 
     /// Waits, or does not, until less is queued. `until` is when this append gives up waiting for that.

@@ -1,26 +1,94 @@
 //! Compressing and decompressing the bodies of entries frames.
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use snafu::ResultExt;
-use wal_compress::{CodecId, Codecs, Compression, worth_storing};
-use wal_format::{BODY_LEN_MAX, split_compressed};
+use wal_compress::{Codec, CodecId, Codecs, Compression, worth_storing};
+use wal_format::{
+    BODY_LEN_MAX, BodyShape, FrameHeader, Metadata, Namespace, fold_ends, split_compressed, unfold_ends,
+};
 
 use crate::{
+    chunk::CHUNK_LEN,
     error::{CompressionSnafu, DECODE, EncodingSnafu, LogError},
+    gain::Gain,
     stats::Counters,
 };
+
+/// Longer packs gain nothing and cost readers much.
+const PACK_LEN_MAX: usize = 16 << 20;
+/// The part of a pack that is enough to see whether anything can be gained.
+const TRIAL: usize = 8;
+/// So many buffers are kept for the next appends.
+const SPARES: usize = 8;
+
+/// What must be known of a frame to make its body what it was before compression.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Coded {
+    pub(crate) codec: u8,
+    pub(crate) count: u32,
+    pub(crate) columns: u8,
+}
+
+impl From<&FrameHeader> for Coded {
+    fn from(header: &FrameHeader) -> Self {
+        let FrameHeader { codec, count, columns, .. } = *header;
+        Self { codec, count, columns }
+    }
+}
 
 /// The codecs of a log, and when to use which.
 #[derive(Debug)]
 pub(crate) struct Payloads {
     codecs: Codecs,
     settings: Compression,
+    gain: Gain,
+    spares: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Payloads {
     pub(crate) fn new(codecs: Codecs, settings: Compression) -> Result<Self, LogError> {
+        // Another log's dictionaries are none of this one's.
+        let codecs = codecs.unshared();
         codecs.get(settings.codec).context(CompressionSnafu)?;
-        Ok(Self { codecs, settings })
+        Ok(Self { codecs, settings, gain: Gain::default(), spares: Mutex::default() })
+    }
+
+    /// Whether single entries are packed with others at present: they are not where that gained nothing lately.
+    pub(crate) fn packs(&self) -> bool {
+        self.may_pack() && !self.gain.pauses()
+    }
+
+    /// Whether there may be packs.
+    pub(crate) fn may_pack(&self) -> bool {
+        self.settings.packs(0)
+    }
+
+    /// The greatest length of a pack's payloads, in bytes. Where the last pack gained nothing, the next is a trial.
+    pub(crate) fn pack_len(&self) -> usize {
+        let len = self.settings.pack_len.min(self.settings.raw_len_max as usize / 2).min(PACK_LEN_MAX);
+        if self.gain.is_wary() { len / TRIAL } else { len }
+    }
+
+    /// The codec for new bodies.
+    pub(crate) fn codec(&self) -> Result<&dyn Codec, LogError> {
+        self.codecs.get(self.settings.codec).map(|codec| &**codec).context(CompressionSnafu)
+    }
+
+    /// A buffer for a body, which may have been one before.
+    pub(crate) fn buffer(&self) -> Vec<u8> {
+        self.spares.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for the next body.
+    pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
+        if (1..=4 * CHUNK_LEN).contains(&buffer.capacity()) {
+            let mut spares = self.spares.lock();
+            if spares.len() < SPARES {
+                buffer.clear();
+                spares.push(buffer);
+            }
+        }
     }
 
     pub(crate) const fn codecs(&self) -> &Codecs {
@@ -31,34 +99,96 @@ impl Payloads {
     pub(crate) fn encode<'a>(
         &self,
         raw: &'a [u8],
+        shape: BodyShape,
         scratch: &'a mut Vec<u8>,
         stats: &Counters,
     ) -> Result<(&'a [u8], u8), LogError> {
+        if self.gain.pauses() {
+            self.gain.passed(raw.len());
+            return Ok((raw, CodecId::IDENTITY.0));
+        }
         if !self.settings.applies_to(raw.len()) {
             return Ok((raw, CodecId::IDENTITY.0));
         }
         scratch.clear();
         scratch.extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_le_bytes());
-        let codec = self.codecs.get(self.settings.codec).context(CompressionSnafu)?;
-        codec.compress(raw, scratch).context(CompressionSnafu)?;
-        let pays = worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent);
-        stats.compressed(raw.len(), if pays { scratch.len() } else { raw.len() });
-        if pays { Ok((scratch, self.settings.codec.0)) } else { Ok((raw, CodecId::IDENTITY.0)) }
+        if shape.count > 1 {
+            let mut folded = self.buffer();
+            fold_ends(shape.count, shape.columns, raw, &mut folded);
+            let compressed = self.codec()?.compress(&folded, scratch);
+            self.give_back(folded);
+            compressed.context(CompressionSnafu)?;
+        } else {
+            self.codec()?.compress(raw, scratch).context(CompressionSnafu)?;
+        }
+        let gains = worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent);
+        self.gain.tried(raw.len(), gains);
+        stats.compressed(raw.len(), if gains { scratch.len() } else { raw.len() });
+        if gains { Ok((scratch, self.settings.codec.0)) } else { Ok((raw, CodecId::IDENTITY.0)) }
     }
 
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the
     /// limits of the format and of the options before anything is allocated.
-    pub(crate) fn decode(&self, codec: u8, body: Bytes) -> Result<Bytes, LogError> {
+    pub(crate) fn decode(&self, coded: impl Into<Coded>, body: Bytes) -> Result<Bytes, LogError> {
+        self.decode_into(coded, body, Vec::new())
+    }
+
+    /// The same, into memory that is there, if it is needed at all.
+    pub(crate) fn decode_into(
+        &self,
+        coded: impl Into<Coded>,
+        body: Bytes,
+        mut raw: Vec<u8>,
+    ) -> Result<Bytes, LogError> {
+        let Coded { codec, count, columns } = coded.into();
         if codec == CodecId::IDENTITY.0 {
             return Ok(body);
         }
         let split = split_compressed(&body, BODY_LEN_MAX);
         let (raw_len, stored) = split.context(EncodingSnafu { operation: DECODE })?;
         self.settings.check_raw_len(raw_len).context(CompressionSnafu)?;
-        let mut raw = Vec::new();
+        raw.clear();
         self.codecs
             .decompress(CodecId(codec), stored, raw_len as usize, &mut raw)
             .context(CompressionSnafu)?;
+        if count > 1 {
+            let mut scratch = self.buffer();
+            unfold_ends(count, columns, &mut raw, &mut scratch);
+            self.give_back(scratch);
+        }
         Ok(raw.into())
+    }
+
+    /// Makes a dictionary of another log known, for decompression, if its codec is there.
+    pub(crate) fn know(&self, value: &[u8]) -> Result<(), LogError> {
+        if let Some((codec, dictionary)) = value.split_first()
+            && let Ok(codec) = self.codecs.get(CodecId(*codec))
+        {
+            codec.add_dictionary(dictionary).context(CompressionSnafu)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the dictionaries known that some metadata holds; the newest of the log's codec compresses from now on.
+    ///
+    /// One that cannot be used is passed over: it is missed by the frames that need it, and they say so.
+    pub(crate) fn learn(&self, metadata: &Metadata) {
+        let mut newest = None;
+        for (_, value) in metadata.iter(Namespace::DICTIONARY) {
+            let Some((codec, dictionary)) = value.split_first() else { continue };
+            let Ok(known) = self.codecs.get(CodecId(*codec)) else { continue };
+            if let Ok(id) = known.add_dictionary(dictionary)
+                && self.settings.codec == CodecId(*codec)
+            {
+                newest = Some(id);
+            }
+        }
+        if let Some(id) = newest
+            && let Ok(codec) = self.codec()
+        {
+            codec.use_dictionary(Some(id));
+            // What gained nothing without it may gain now.
+            self.gain.tried(0, true);
+        }
     }
 }

@@ -7,7 +7,8 @@ use wal_format::{FrameFault, FrameHeader, Lsn, SegmentId};
 use wal_segment::{FrameReader, SegmentError};
 
 use crate::{
-    LogError, engine::Engine, error::CutOffSnafu, log::Log, open::READ_ATTEMPTS, read::is_gone, view::View,
+    LogError, engine::Engine, error::CutOffSnafu, log::Log, open::READ_ATTEMPTS, packs::NO_PLACE,
+    read::is_gone, view::View,
 };
 
 /// Headers are read so much at a time; mapped segments are not copied whatever it is.
@@ -173,7 +174,8 @@ impl Headers {
             Some(peeked) => peeked,
             None => self.engine.peek_in(&mut self.view, self.front, &mut self.reader)?,
         };
-        self.place = Some((peeked.position, peeked.offset + peeked.header.frame_len()));
+        let placed = peeked.offset != NO_PLACE;
+        self.place = placed.then(|| (peeked.position, peeked.offset + peeked.header.frame_len()));
         self.front = peeked.next();
         Ok(peeked.info(&self.view))
     }

@@ -10,7 +10,9 @@ use crate::{
     engine::Engine,
     entry::OpenFrame,
     error::{OutOfRangeSnafu, TruncatedSnafu},
+    frame_cache::FramePlace,
     open::READ_ATTEMPTS,
+    stats::add,
     view::View,
 };
 
@@ -36,9 +38,27 @@ impl Engine {
             }
         };
         let offset = frame.offset;
-        OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads)
+        self.open_frame(&view, position, frame)
             .and_then(|open| open.into_entry(lsn))
             .map_err(|error| undecodable(&view, position, offset, lsn, error))
+    }
+
+    /// Opens a frame of which one entry is wanted: where others may be wanted next, what was decompressed is kept.
+    fn open_frame(&self, view: &View, position: usize, frame: LoadedFrame) -> Result<OpenFrame, LogError> {
+        let LoadedFrame { offset, header, lsn, body } = frame;
+        let segment = view.segments.get(position).filter(|_| header.codec != 0 && header.count > 1);
+        let Some(segment) = segment else {
+            return OpenFrame::new(header, lsn, body, &self.payloads);
+        };
+        let place = FramePlace::of(segment.id(), offset, &header);
+        if let Some(body) = self.frame_cache.get(place) {
+            add(&self.stats.cache_hits, 1);
+            return Ok(OpenFrame::decoded(header, lsn, body));
+        }
+        add(&self.stats.cache_misses, 1);
+        let open = OpenFrame::new(header, lsn, body, &self.payloads)?;
+        self.frame_cache.put(place, open.body());
+        Ok(open)
     }
 
     /// Whether an entry is part of the log, and certain enough to be shown.

@@ -55,6 +55,7 @@ pub fn salvage(
     let payloads = Payloads::new(codecs, options.compression.clone())?;
     let directory = Arc::new(Directory::new(storage, &options.prefix));
     let left = look(&directory)?;
+    payloads.learn(&left.metadata);
     let mut report = SalvageReport::default();
     let mut undecodable = Vec::new();
     let mut ended = false;

@@ -26,7 +26,7 @@ pub struct Stats {
     pub read_only: bool,
     /// Entries appended.
     pub entries: u64,
-    /// Frames of entries appended: one a call of append.
+    /// Frames of entries appended: one a call of append, or one for the calls that were packed together.
     pub frames: u64,
     /// Bytes of payload appended.
     pub payload_bytes: u64,

@@ -20,7 +20,7 @@ use crate::{
     events::Span,
     flush::Writer,
     open::frame_before,
-    patience::Terms,
+    patience::{Patience, Terms},
     sweep::Swept,
 };
 
@@ -118,7 +118,7 @@ impl Engine {
     pub(crate) fn truncate_from(&self, next: Lsn) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
         let mut writer = self.writer.lock();
-        let mut appender = self.appender.lock();
+        let mut appender = self.lock_settled(Patience::Endless)?;
         self.check_writable(&appender)?;
         if next > appender.next {
             return OutOfRangeSnafu { lsn: next, next: appender.next }.fail();
@@ -145,7 +145,7 @@ impl Engine {
     pub(crate) fn clear(&self, next: Option<Lsn>) -> Result<Truncation, LogError> {
         let _admin = self.admin.lock();
         let mut writer = self.writer.lock();
-        let mut appender = self.appender.lock();
+        let mut appender = self.lock_settled(Patience::Endless)?;
         self.check_writable(&appender)?;
         let end = appender.next;
         let next = next.unwrap_or(end);
@@ -244,7 +244,7 @@ impl Engine {
         }
         // The cut goes through a frame: the part that stays is written anew, and the cut is made before it.
         let predecessor = frame_before(segment, frame.offset, frame.header.prev_units)?;
-        let body = self.payloads.decode(frame.header.codec, frame.body.clone())?;
+        let body = self.payloads.decode(&frame.header, frame.body.clone())?;
         let carried = Carried {
             source: Arc::clone(segment),
             from: frame.offset,
@@ -259,7 +259,7 @@ impl Engine {
     pub(crate) fn close(&self) -> Result<(), LogError> {
         let _admin = self.admin.lock();
         let mut writer = self.writer.lock();
-        let mut appender = self.appender.lock();
+        let mut appender = self.lock_settled(Patience::Endless)?;
         if appender.closed {
             return Ok(());
         }

@@ -14,10 +14,12 @@
 //! batch in constant time.
 
 mod builder;
+mod fold;
 
 use core::ops::Range;
 
 pub use builder::{BodyShape, EntriesBuilder, NewEntry};
+pub use fold::{fold_ends, unfold_ends};
 
 use crate::{DecodeError, FrameHeader, le::Fields};
 

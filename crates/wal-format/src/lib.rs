@@ -63,7 +63,9 @@ mod transport;
 
 pub use checksum::ChecksumKind;
 pub use control::{Close, CloseState, Seal, Trim};
-pub use entries::{BodyShape, EntriesBuilder, EntriesRef, EntryRef, NewEntry, split_compressed};
+pub use entries::{
+    BodyShape, EntriesBuilder, EntriesRef, EntryRef, NewEntry, fold_ends, split_compressed, unfold_ends,
+};
 pub use error::{DecodeError, FrameFault};
 #[doc(hidden)]
 pub use example::example_segment;

@@ -307,7 +307,10 @@ fn is_unfit(cause: &SegmentError) -> bool {
 
 const fn kind_of_compression(cause: &CompressError) -> ErrorKind {
     match cause {
-        CompressError::FeatureDisabled { .. } | CompressError::UnknownCodec { .. } => ErrorKind::Unsupported,
+        CompressError::FeatureDisabled { .. }
+        | CompressError::UnknownCodec { .. }
+        | CompressError::MissingDictionary { .. }
+        | CompressError::NoDictionaries { .. } => ErrorKind::Unsupported,
         CompressError::Damaged { .. } | CompressError::WrongLength { .. } => ErrorKind::Corrupt,
         CompressError::OutOfMemory { .. } => ErrorKind::Io,
         CompressError::TooLong { .. } => ErrorKind::TooLarge,

@@ -42,6 +42,9 @@ impl Wal {
     ///
     /// The entries keep their append time, unless this log has a later one already: times never run backwards.
     ///
+    /// Frames that were compressed with a [dictionary](Self::train_dictionary) need it here, too. It comes with the
+    /// leader's [`metadata`](Self::metadata), and the follower trains none of its own.
+    ///
     /// # Errors
     ///
     /// - [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt): the frame does not verify; have it sent again.
@@ -97,12 +100,13 @@ impl Wal {
     }
 
     /// Replaces all that the log remembers besides its entries by the state of another log, in one step; durable on
-    /// return.
+    /// return. Dictionaries are only added: what is here may need those that are here.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a checkpoint or a cursor beyond the next LSN,
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for one that cannot be decoded; those of
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for one that cannot be decoded and for a dictionary that has
+    /// the id of another one here; those of
     /// [`set_meta`](Self::set_meta).
     pub fn replace_metadata(&self, metadata: &Metadata) -> Result<(), Error> {
         self.log.replace_metadata(metadata).map_err(Error::append)

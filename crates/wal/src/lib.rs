@@ -90,6 +90,7 @@ mod checkpoint;
 mod config;
 mod cursor;
 mod deadline;
+mod dictionary;
 mod error;
 mod frames;
 mod iter;
@@ -137,13 +138,13 @@ pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
 pub use wal_core::{
     AppendOptions, AppendTime, BackupReport, BatchLimit, Checkpoint, CheckpointOptions, Clock, CloneReport,
-    CommitEvent, CursorInfo, CursorLag, Cut, Deleted, DeletionReason, Direction, Durability, EncodedFrame,
-    Entropy, Entry, EntryRef, Examination, Family, Finding, FrameInfo, Histogram, LogEvent, MetricKind,
-    MetricValue, Options, Pin, PinKind, PlannedRemoval, RecoveryMode, RecoveryReport, RecoveryStats,
-    RepairReport, ReplayOptions, ReplayPoint, ReplayReport, Retained, Retention, RetentionPlan,
-    RetentionReason, SalvageReport, Sample, SegmentSummary, Stats, SyncPolicy, SystemClock, SystemEntropy,
-    TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState, Truncation, Visibility,
-    WhenFull, human,
+    CommitEvent, CursorInfo, CursorLag, Cut, Deleted, DeletionReason, Dictionary, DictionaryOptions,
+    Direction, Durability, EncodedFrame, Entropy, Entry, EntryRef, Examination, Family, Finding, FrameInfo,
+    Histogram, LogEvent, MetricKind, MetricValue, Options, Pin, PinKind, PlannedRemoval, RecoveryMode,
+    RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, Retained,
+    Retention, RetentionPlan, RetentionReason, SalvageReport, Sample, SegmentSummary, Stats, SyncPolicy,
+    SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState,
+    Truncation, Visibility, WhenFull, human,
 };
 pub use wal_format::{
     ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,

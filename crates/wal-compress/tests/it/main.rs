@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the verdict")]
 
 mod codecs;
+#[cfg(feature = "zstd")]
+mod dictionaries;
 mod promises;

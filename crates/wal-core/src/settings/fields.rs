@@ -81,6 +81,7 @@ const FIELDS: &[Field] = &[
         |options| compression_setting(&options.compression),
         |options, value| compression(value).map(|value| options.compression = value),
     ),
+    fitting!(frame_cache_len, |len| Setting::size(len as u64)),
     field(
         "recovery",
         |options| Setting::text(name_of(RECOVERIES, &options.recovery)),
@@ -168,6 +169,9 @@ fn when_full_setting(choice: WhenFull) -> Setting {
     }
 }
 
+const COMPRESSION_FIELDS: &str =
+    "a table holds codec, level, min_len, min_gain_percent, pack_len and raw_len_max";
+
 /// `zstd`, `zstd:19`, or a table with `codec` and the rest.
 fn compression(value: &Setting) -> Result<Compression, &'static str> {
     let mut compression = Compression::default();
@@ -179,8 +183,9 @@ fn compression(value: &Setting) -> Result<Compression, &'static str> {
                     "level" => compression.level = level(value)?,
                     "min_len" => fit(value, &mut compression.min_len)?,
                     "min_gain_percent" => fit(value, &mut compression.min_gain_percent)?,
+                    "pack_len" => fit(value, &mut compression.pack_len)?,
                     "raw_len_max" => fit(value, &mut compression.raw_len_max)?,
-                    _ => return Err("a table holds codec, level, min_len, min_gain_percent and raw_len_max"),
+                    _ => return Err(COMPRESSION_FIELDS),
                 }
             }
         }
@@ -217,7 +222,7 @@ fn level(value: &Setting) -> Result<i32, &'static str> {
 }
 
 fn compression_setting(compression: &Compression) -> Setting {
-    let Compression { codec, level, min_len, min_gain_percent, raw_len_max } = *compression;
+    let Compression { codec, level, min_len, min_gain_percent, pack_len, raw_len_max } = *compression;
     let codec = match CODECS.iter().find(|(_, other)| *other == codec) {
         Some((name, _)) => Setting::text(*name),
         None => count(codec.0),
@@ -227,6 +232,7 @@ fn compression_setting(compression: &Compression) -> Setting {
         ("level", count(level)),
         ("min_len", Setting::size(min_len as u64)),
         ("min_gain_percent", count(min_gain_percent)),
+        ("pack_len", Setting::size(pack_len as u64)),
         ("raw_len_max", Setting::size(raw_len_max.into())),
     ];
     Setting::Table(entries.map(|(name, value)| (name.to_owned(), value)).into())

@@ -73,6 +73,8 @@ pub(crate) enum Bug {
     CommitInParts,
     /// What a batch changes in the metadata is changed behind its entries. The rig does this one by itself.
     ValueApart,
+    /// An entry is acknowledged once it is in a pack. The rig does this one by itself.
+    PackAcknowledged,
     /// Anybody may write.
     NoLock,
     /// Bodies are believed without a look at their checksums.

@@ -45,7 +45,8 @@ impl Hunt {
                 Bug::ValueApart => matches!(op, Op::RaiseWith(_)),
                 _ => true,
             };
-            if !workload.ops.iter().any(concerns) {
+            let packs = workload.setup.options.compression.packs(0);
+            if !workload.ops.iter().any(concerns) || bug == Bug::PackAcknowledged && !packs {
                 continue;
             }
             workload.setup.bug = bug;
@@ -122,6 +123,7 @@ const PLANTS: &[Plant] = &[
     (Bug::OpeningProvesItself, "C7: an opening is claimed before it is there", Hunt::Crashes, 5000),
     (Bug::CommitInParts, "C3: a transaction is committed in two parts", Hunt::Crashes, 2000),
     (Bug::ValueApart, "C3: a value is set behind the batch that it belongs to", Hunt::Crashes, 2000),
+    (Bug::PackAcknowledged, "C1: acknowledged once it is in a pack", Hunt::Crashes, 2000),
     (Bug::NoLock, "C9: two writers", Hunt::Crashes, 50),
     (Bug::BodiesUnchecked, "C2: checksums of bodies are ignored", Hunt::Crashes, 2000),
     (Bug::SaltIgnored, "C2: frames of other files are believed", Hunt::Crashes, 5000),

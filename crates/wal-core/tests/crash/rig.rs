@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
-use wal_core::{AppendOptions, Durability, Log, LogError, Options, Retention, Ticket};
+use wal_core::{AppendOptions, DictionaryOptions, Durability, Log, LogError, Options, Retention, Ticket};
 use wal_format::{EntriesBuilder, NewEntry};
 use wal_segment::Storage;
 use wal_sim::{DiskOptions, SimDisk, VirtualTime};
@@ -51,6 +51,8 @@ pub(crate) enum Op {
     Kill,
     /// Reads everything here and beside the writer.
     Read,
+    /// Trains a dictionary.
+    Train,
     Transact(Step),
     /// Entries of these lengths in a frame of another log.
     Receive(Vec<usize>),
@@ -91,6 +93,7 @@ impl Setup {
             Bug::None
             | Bug::DrainsRefused
             | Bug::CommitInParts
+            | Bug::PackAcknowledged
             | Bug::ValueApart
             | Bug::ReceivedUnchecked => disk.storage(),
             bug => plant(disk.storage(), bug),
@@ -271,7 +274,14 @@ impl Rig {
             Op::Maintain => {
                 self.time.advance(Duration::from_millis(50));
                 let done = self.log().maintain();
-                self.note(done, |_| ());
+                // Under a policy with an interval everything is synced now, entries or not.
+                let (next, is_due) = (self.model.next(), self.setup.options.sync.interval().is_some());
+                self.note(done, |model| {
+                    if is_due {
+                        model.acknowledged(next);
+                        model.counter_mut().acknowledged();
+                    }
+                });
                 Ok(())
             }
             Op::KeepLast(count) => {
@@ -299,6 +309,13 @@ impl Rig {
                 self.reopened(End::Process)
             }
             Op::Read => self.read(),
+            Op::Train => {
+                let next = self.model.next();
+                let options = DictionaryOptions { len: 256, ..DictionaryOptions::default() };
+                let trained = self.log().train_dictionary(&options);
+                self.note(trained.map(drop), |model| model.acknowledged(next));
+                Ok(())
+            }
             Op::Transact(step) => self.transact(step),
             Op::Receive(lens) => self.receive(lens),
             Op::Raise => self.raise(),
@@ -333,7 +350,11 @@ impl Rig {
 
     fn append(&mut self, len: usize, durability: Option<Durability>) -> Result<(), String> {
         let payload = self.model.payload(len);
-        let options = AppendOptions { durability, ..AppendOptions::default() };
+        let early = self.setup.bug == Bug::PackAcknowledged;
+        let options = AppendOptions {
+            durability: if early { Some(Durability::Buffered) } else { durability },
+            ..AppendOptions::default()
+        };
         let result = self.log().append_entry(&NewEntry::plain(&payload.bytes()), &options);
         self.appended(&[payload], result.map(|first| (first.get(), first.get())), durability)
     }

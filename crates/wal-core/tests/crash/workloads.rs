@@ -5,7 +5,7 @@ use std::time::Duration;
 use wal_core::{Durability, Options, SyncPolicy};
 
 use crate::{
-    codec::compression,
+    codec::{compressing, compression},
     metadata, retention,
     rig::{Op, Setup},
     surroundings::options,
@@ -235,6 +235,34 @@ pub(crate) fn workloads() -> Vec<Workload> {
                 Reopen,
                 KeepLast(2),
             ],
+        ),
+        script(
+            "packs",
+            Setup::of(compressing(Options { sync: background().options.sync, ..options() })),
+            [
+                vec![Submit(300); 12],
+                vec![Sync, Submit(200), Submit(3000), CutLast(6)],
+                vec![Append(400); 5],
+                vec![Batch(vec![300, 200]), Append(300), Wait, Append(BIG), Kill],
+                vec![Append(250); 8],
+                vec![CutLast(3), KeepLast(4), Append(90), Reopen, Append(120), Append(120), Clear, Append(8)],
+            ]
+            .concat(),
+        ),
+        script(
+            "packs that roll",
+            Setup::of(compressing(Options { sync: background().options.sync, ..options() })),
+            [vec![Submit(BIG); 3], vec![Append(9000); 12], vec![Sync], vec![Append(BIG); 5]].concat(),
+        ),
+        script(
+            "dictionaries",
+            Setup::of(compressing(options())),
+            [
+                vec![Append(300); 3],
+                vec![Train, Append(300), Submit(300), Submit(200), Train, Append(300), CutLast(2)],
+                vec![Append(300), Kill, Append(200), Reopen, KeepLast(1), Append(500), Train, Append(300)],
+            ]
+            .concat(),
         ),
         script(
             "transactions",

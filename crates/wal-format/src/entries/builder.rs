@@ -25,6 +25,21 @@ impl<'a> NewEntry<'a> {
         Self { payload, kind: 0, term: None, timestamp: None }
     }
 
+    /// Whether the entry can be written at all.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Invalid`] when a reserved term or timestamp is given.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        if self.term == Some(NO_TERM) {
+            return Err(DecodeError::Invalid { what: "the term", value: NO_TERM });
+        }
+        if self.timestamp == Some(NO_TIMESTAMP) {
+            return Err(DecodeError::Invalid { what: "the timestamp", value: NO_TIMESTAMP.cast_unsigned() });
+        }
+        Ok(())
+    }
+
     /// Whether the entry needs no column, so that alone in a frame its body is its payload.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
@@ -64,12 +79,7 @@ impl EntriesBuilder {
     /// [`DecodeError::Invalid`] when a reserved term or timestamp is given, or when the body would grow beyond
     /// [`BODY_LEN_MAX`](crate::BODY_LEN_MAX). Nothing is added then.
     pub fn push(&mut self, entry: &NewEntry<'_>) -> Result<(), DecodeError> {
-        if entry.term == Some(NO_TERM) {
-            return Err(DecodeError::Invalid { what: "the term", value: NO_TERM });
-        }
-        if entry.timestamp == Some(NO_TIMESTAMP) {
-            return Err(DecodeError::Invalid { what: "the timestamp", value: NO_TIMESTAMP.cast_unsigned() });
-        }
+        entry.check()?;
         let longer = self.body_len().saturating_add(entry.payload.len()).saturating_add(21);
         if longer > BODY_LEN_MAX as usize {
             return Err(DecodeError::Invalid { what: "the body length", value: longer as u64 });

@@ -228,8 +228,9 @@ fn threads_of_the_log_publish_and_retain() {
         }
     }
     log.sync().unwrap();
+    // Its own thread may have done it before.
     let retained = log.retain().unwrap();
-    assert!(retained.segments > 0 && retained.entries > 0, "{retained:?}");
+    assert!(retained.first_retained > lsn(1), "{retained:?}");
     log.append(b"last").unwrap();
     log.close().unwrap();
     drop(log);
