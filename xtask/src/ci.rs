@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::process::{cargo, cargo_with};
-use crate::{fuzz, tidy};
+use crate::{fuzz, metadata, s3, tidy};
 
 /// One check. A new one is a line in [`STEPS`].
 struct Step {
@@ -28,21 +28,40 @@ pub(crate) enum Done {
 const STEPS: &[Step] = &[
     Step { name: "format", run: |root| passed(cargo(root, &["fmt", "--all", "--check"])) },
     Step { name: "tidy", run: |root| passed(tidy::run(root)) },
-    Step { name: "clippy", run: |root| passed(cargo(root, CLIPPY)) },
-    Step { name: "test", run: |root| passed(cargo(root, TEST)) },
+    Step { name: "clippy", run: |root| passed(cargo_all(root, CLIPPY, &["--", "-D", "warnings"], &[])) },
+    Step { name: "test", run: |root| passed(cargo_all(root, TEST, &[], &[])) },
     Step { name: "examples", run: |root| passed(examples::run(root)) },
-    Step { name: "doc", run: |root| passed(cargo_with(root, DOC, &[("RUSTDOCFLAGS", "-D warnings")])) },
+    Step { name: "doc", run: |root| passed(cargo_all(root, DOC, &[], &[("RUSTDOCFLAGS", "-D warnings")])) },
     Step { name: "features", run: |root| passed(features::check(root)) },
     Step { name: "no_std", run: |root| passed(no_std::check(root)) },
+    Step { name: "s3", run: s3::check },
     Step { name: "loom", run: |root| passed(loom::check(root)) },
     Step { name: "fuzz-build", run: fuzz::check },
     Step { name: "fuzz-slice", run: fuzz::slice },
 ];
 
-const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
+const CLIPPY: &[&str] = &["clippy", "--workspace", "--all-targets"];
 /// Without `--all-targets`, which would leave out the documentation's examples.
-const TEST: &[&str] = &["test", "--workspace", "--all-features"];
-const DOC: &[&str] = &["doc", "--workspace", "--no-deps", "--all-features"];
+const TEST: &[&str] = &["test", "--workspace"];
+const DOC: &[&str] = &["doc", "--workspace", "--no-deps"];
+/// They bring an HTTP client and TLS, which take minutes to build: the step `s3` does, where it can.
+const HEAVY: &[&str] = &["s3", "aws"];
+
+/// Runs `cargo` with all features but the heavy ones.
+fn cargo_all(root: &Path, args: &[&str], more: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
+    let features = features_but_heavy(root, |_| true)?;
+    cargo_with(root, &[args, &["--features", &features], more].concat(), env)
+}
+
+/// The features of these packages but the heavy ones, as `cargo` wants them.
+fn features_but_heavy(root: &Path, of: impl Fn(&str) -> bool) -> Result<String, String> {
+    let mut features = Vec::new();
+    for package in metadata::read(root, "Cargo.toml")?.packages.iter().filter(|package| of(&package.name)) {
+        let light = package.features.iter().filter(|name| !HEAVY.contains(&name.as_str()));
+        features.extend(light.map(|feature| format!("{}/{feature}", package.name)));
+    }
+    Ok(features.join(","))
+}
 
 fn passed(result: Result<(), String>) -> Result<Done, String> {
     result.map(|()| Done::Passed)

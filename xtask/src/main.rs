@@ -17,6 +17,7 @@ mod faults;
 mod fuzz;
 mod metadata;
 mod process;
+mod s3;
 mod tidy;
 
 use std::env;
@@ -33,6 +34,9 @@ usage: cargo xtask <command>
   crash [--states N] [--seed S] [--random-seconds T]
                                 simulated crashes and faults, for about a minute unless told otherwise
   faults [--seconds N]          full disks, failing calls and more, as far as root and cc allow; N for the reader
+  s3 [--schedules N] [--seed S]
+                                a log on an S3 server that is installed with pip; with N, so many schedules of failing
+                                stores and competing writers, and the model, in the place of it
   compare [--quick] [--rivals FEATURE,..] [--only PEER,..] [--workload NAME,..] [--dir DIR] [--out DIR]
                                 this log beside its rivals, into docs/benchmarks; `compare --help` says more
   help                          this text
@@ -55,6 +59,7 @@ fn dispatch(root: &Path, args: &[String]) -> Result<(), String> {
         Some(("tidy", [])) => tidy::run(root),
         Some(("fuzz", rest)) => fuzz::run(root, rest),
         Some(("crash", rest)) => crash::run(root, rest),
+        Some(("s3", rest)) => s3::run(root, rest),
         Some(("compare", rest)) => compare::run(root, rest),
         Some(("faults", rest)) => faults::run(root, rest),
         None | Some(("help" | "--help" | "-h", _)) => {

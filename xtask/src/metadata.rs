@@ -20,6 +20,7 @@ pub(crate) struct Package {
     /// Absolute, as cargo says it.
     pub(crate) manifest_path: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) features: Vec<String>,
     /// The names of its binary targets.
     pub(crate) binaries: Vec<String>,
     /// Whether it has a library target.
@@ -53,6 +54,7 @@ fn package(json: &Value) -> Option<Package> {
         name: json["name"].as_str()?.to_owned(),
         manifest_path: PathBuf::from(json["manifest_path"].as_str()?),
         dependencies: json["dependencies"].as_array()?.iter().map(dependency).collect::<Option<_>>()?,
+        features: json["features"].as_object()?.keys().cloned().collect(),
         binaries: binaries.map(|target| target["name"].as_str().map(str::to_owned)).collect::<Option<_>>()?,
         is_library: targets.iter().any(|target| has_kind(target, "lib")),
     })

@@ -246,6 +246,9 @@ impl Engine {
         patience: Patience,
         now: u64,
     ) -> Result<Option<MutexGuard<'a, Appender>>, LogError> {
+        if self.objects {
+            return self.room_in_object(appender, (body_len, count), reserve, now).map(Some);
+        }
         let errand = Errand::Room { body_len, count };
         match appender.room(body_len, count, reserve) {
             Room::Here => return Ok(Some(appender)),

@@ -140,6 +140,8 @@ pub(crate) struct Appender {
     pub(crate) time: u64,
     pub(crate) tick: Tick,
     pub(crate) tail: Option<Tail>,
+    /// Where the next segment goes on from, when files are published whole and the last one was finished.
+    pub(crate) ended: Option<Predecessor>,
     pub(crate) queue: VecDeque<Chunk>,
     /// Entries behind those in the queue, whose frames have no place yet.
     pub(crate) packs: Packs,
@@ -166,6 +168,7 @@ impl Appender {
             time,
             tick: 0,
             tail: None,
+            ended: None,
             queue: VecDeque::new(),
             packs: Packs::default(),
             queued: 0,
@@ -191,7 +194,15 @@ impl Appender {
 
     /// The segment that takes appends.
     pub(crate) fn active(&self) -> Option<SegmentId> {
-        self.tail.as_ref().map(|tail| tail.segment.id())
+        let ended = || self.ended.map(|ended| ended.segment);
+        self.tail.as_ref().map(|tail| tail.segment.id()).or_else(ended)
+    }
+
+    /// Finishes the active segment: it will be published as it is, and not written to again.
+    pub(crate) fn end(&mut self) {
+        if let Some(tail) = self.tail.take() {
+            self.ended = Some(tail.predecessor());
+        }
     }
 
     pub(crate) fn count(&mut self, frames: u32, entries: u32, payload_len: usize) {
@@ -324,10 +335,22 @@ impl Appender {
         let key = self.tail.as_ref()?.segment.key();
         self.stamp(&Draft::control(FrameKind::Seal, &seal, key.checksum), now);
         let predecessor = self.tail.as_ref()?.predecessor();
+        let durable = Position { segment: predecessor.segment, offset: predecessor.end };
+        self.follow(predecessor, durable, successor, now)
+    }
+
+    /// Goes on in `successor`, behind the end of another segment. Everything before `durable` was synced.
+    pub(crate) fn follow(
+        &mut self,
+        predecessor: Predecessor,
+        durable: Position,
+        successor: Prepared,
+        now: u64,
+    ) -> Option<Arc<Segment>> {
         let opening = Opening {
             base: self.next,
             predecessor: Some(predecessor),
-            durable: Position { segment: predecessor.segment, offset: predecessor.end },
+            durable,
             first_retained: self.first_retained,
             metadata: self.metadata.clone(),
         };
@@ -336,6 +359,7 @@ impl Appender {
         let segment = Arc::new(successor.segment(self.next));
         self.tail = Some(Tail::at_start(Arc::clone(&segment), successor.capacity));
         self.stamp(&Draft::control(FrameKind::Opening, &body, segment.key().checksum), now);
+        self.ended = None;
         Some(segment)
     }
 

@@ -111,7 +111,8 @@ impl Engine {
         let _admin = self.admin.lock();
         let is_mine = {
             let appender = self.appender.lock();
-            let (tick, is_mine) = (appender.tick, appender.tail.is_some());
+            let is_mine = appender.tail.is_some() || self.objects && self.preparer.is_some();
+            let tick = appender.tick;
             drop(appender);
             if is_mine && tick > self.marks.durable() {
                 self.sync_all()?;

@@ -16,7 +16,7 @@ use crate::{
     appender::{Appender, CONTROL_RESERVE, Draft, Tail, padded},
     chunk::{CHUNK_LEN, Chunk},
     engine::Engine,
-    error::EncodingSnafu,
+    error::{EncodingSnafu, InvalidArgumentSnafu},
     events::Span,
     frames::part_of,
     prepare::Prepared,
@@ -68,20 +68,30 @@ pub(crate) fn opening_len(metadata: &Metadata) -> u64 {
 impl Engine {
     /// Starts the first segment of this process.
     pub(crate) fn begin_first(&self, appender: &mut Appender, room: usize) -> Result<(), LogError> {
+        if self.objects && appender.ended.is_some() {
+            return InvalidArgumentSnafu { why: "a log on objects begins with its fence, once" }.fail();
+        }
         let beginning = match &*self.inheritance.lock() {
             Inheritance::None => Beginning { base: appender.next, predecessor: None, carried: None },
             Inheritance::End(beginning) => beginning.clone(),
         };
-        let prepared = self.take_prepared(begin_len(appender, &beginning, room))?;
+        let len = begin_len(appender, &beginning, room);
+        let prepared = if self.objects { self.fence(len)? } else { self.take_prepared(len)? };
         self.begin(appender, &beginning, &prepared)?;
         *self.inheritance.lock() = Inheritance::None;
-        self.sweep(appender.active(), &|_| DeletionReason::Superseded);
+        // A fence is looked at once more before anything is removed.
+        if !self.objects {
+            self.sweep(appender.active(), &|_| DeletionReason::Superseded);
+        }
         Ok(())
     }
 
     /// A segment of at least `len` bytes that is ready to be used.
     pub(crate) fn take_prepared(&self, len: u64) -> Result<Prepared, LogError> {
         let preparer = self.preparer()?;
+        if self.objects {
+            return preparer.object(len).map_err(|error| self.unprepared(error));
+        }
         loop {
             if let Some(prepared) = preparer.take(len) {
                 return Ok(prepared);
@@ -124,6 +134,10 @@ impl Engine {
         self.publish(&tail, &opening_frame)?;
         self.rotated(&segment, tail.capacity);
         appender.tail = Some(tail);
+        if self.objects {
+            self.note_published(segment.id(), segment.durable());
+            appender.end();
+        }
         self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
         Ok(())
     }
@@ -133,7 +147,7 @@ impl Engine {
         let segment = &tail.segment;
         let opening_end = FIRST_FRAME + opening_frame.len() as u64;
         let failed = |error| self.poison("start a segment", error);
-        if tail.offset > opening_end {
+        if tail.offset > opening_end && !self.objects {
             segment.sync().map_err(failed)?;
         }
         let written = segment.write(FIRST_FRAME, opening_frame);

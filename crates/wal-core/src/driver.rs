@@ -297,6 +297,9 @@ impl Engine {
     /// When everything is durable and nothing proves it yet, writes a mark that does. It is not synced: it reaches the
     /// disk with the operating system's own writing, or with the next sync.
     fn mark_idle(&self) -> Result<(), LogError> {
+        if self.objects {
+            return Ok(());
+        }
         let key = {
             let appender = self.appender.lock();
             let Some(tail) = appender.tail.as_ref() else { return Ok(()) };
@@ -345,6 +348,9 @@ impl Engine {
     /// Makes the next segment ready once the active one is half full. A failure is left for the append that needs the
     /// segment, which tries again and reports it.
     fn prepare_ahead(&self) {
+        if self.objects {
+            return;
+        }
         let len = {
             let appender = self.appender.lock();
             let Some(tail) = appender.tail.as_ref() else { return };

@@ -5,6 +5,7 @@
 //! leaves. File I/O happens under `writer`; under `appender` only when a segment is started after an open or a cut.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -24,11 +25,12 @@ use crate::{
     commit::{Commit, CommitQueue, Watch},
     cuts::Cuts,
     driver::Driver,
-    error::{ClosedSnafu, PoisonedSnafu, ReadOnlySnafu},
+    error::{ClosedSnafu, FencedSnafu, PoisonedSnafu, ReadOnlySnafu},
     flush::Writer,
     frame_cache::FrameCache,
     hooks::{Caller, Hooks},
     marks::{Marks, Tick},
+    objects::Published,
     packing::Packer,
     patience::Errands,
     payload::Payloads,
@@ -76,8 +78,22 @@ pub(crate) struct Engine {
     /// Set once closing is over, however it went: who still waits then waits in vain.
     pub(crate) ended: AtomicBool,
     first_retained: AtomicU64,
-    poison: OnceLock<Arc<str>>,
+    poison: OnceLock<Poison>,
+    /// Files are published whole by their first sync: the log goes on in another one after each.
+    pub(crate) objects: bool,
+    /// Up to where objects are known to be published, all before included.
+    pub(crate) published: Mutex<Published>,
+    /// Segments that must never be removed, whether they are part of the log or not.
+    pub(crate) fences: Mutex<BTreeSet<SegmentId>>,
     writer_lock: Mutex<Option<WriterLock>>,
+}
+
+/// Why nothing is acknowledged any more.
+#[derive(Debug)]
+struct Poison {
+    cause: Arc<str>,
+    /// Another writer has the log now.
+    fenced: bool,
 }
 
 /// What an engine is made of.
@@ -88,12 +104,12 @@ pub(crate) struct Parts {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) preparer: Option<Preparer>,
-    pub(crate) writer_lock: Option<WriterLock>,
     pub(crate) appender: Appender,
     pub(crate) durable_next: Lsn,
     pub(crate) view: View,
     pub(crate) inheritance: Inheritance,
     pub(crate) report: RecoveryReport,
+    pub(crate) fences: BTreeSet<SegmentId>,
     pub(crate) hooks: Hooks,
 }
 
@@ -108,7 +124,6 @@ impl Engine {
             payloads,
             frame_cache: FrameCache::new(parts.options.frame_cache_len),
             options: parts.options,
-            directory: parts.directory,
             clock: parts.clock,
             report: parts.report,
             admin: Mutex::new(()),
@@ -131,7 +146,11 @@ impl Engine {
             driver: OnceLock::new(),
             ended: AtomicBool::new(false),
             poison: OnceLock::new(),
-            writer_lock: Mutex::new(parts.writer_lock),
+            objects: !parts.directory.storage().capabilities().append_after_sync,
+            published: Mutex::default(),
+            fences: Mutex::new(parts.fences),
+            writer_lock: Mutex::new(None),
+            directory: parts.directory,
         })
     }
 
@@ -153,14 +172,18 @@ impl Engine {
 
     /// Whether a failed write or sync has made it impossible to acknowledge anything more.
     pub(crate) fn poisoned(&self) -> Option<LogError> {
-        self.poison.get().map(|cause| PoisonedSnafu { cause: Arc::clone(cause) }.build())
+        self.poison.get().map(|Poison { cause, fenced }| {
+            let cause = Arc::clone(cause);
+            if *fenced { FencedSnafu { cause }.build() } else { PoisonedSnafu { cause }.build() }
+        })
     }
 
     /// Declares that nothing more will be acknowledged, and tells everybody who waits. The first cause stays.
     pub(crate) fn poison(&self, operation: &'static str, cause: SegmentError) -> LogError {
+        let fenced = cause.is_taken_over();
         let error = LogError::Segment { operation, source: cause };
         let cause = chain(&error);
-        if self.poison.set(Arc::from(&*cause)).is_ok() {
+        if self.poison.set(Poison { cause: Arc::from(&*cause), fenced }).is_ok() {
             self.told_poisoned(&error);
         }
         // Only what is durable is shown from now on, also to readers that began earlier.
@@ -171,7 +194,7 @@ impl Engine {
         if let Some(driver) = self.driver.get() {
             driver.kick();
         }
-        error
+        self.poisoned().filter(|_| fenced).unwrap_or(error)
     }
 
     /// Whether the log takes appends.
@@ -187,18 +210,27 @@ impl Engine {
 
     /// Makes sure that a segment of at least `len` bytes can be taken.
     pub(crate) fn prepare(&self, len: u64) -> Result<(), LogError> {
-        self.preparer()?.prepare(len).map_err(|error| match error {
+        self.preparer()?.prepare(len).map_err(|error| self.unprepared(error))
+    }
+
+    pub(crate) fn unprepared(&self, error: PrepareError) -> LogError {
+        match error {
             PrepareError::File(source) => LogError::segment("prepare a segment", source),
             PrepareError::Names(source) => self.poison("sync the name of a segment", source),
             PrepareError::Closed => LogError::Closed,
             PrepareError::Exhausted => LogError::Exhausted { what: "segment ids" },
-        })
+        }
     }
 
     /// Puts a segment at the end of the view, behind `after`.
     pub(crate) fn show(&self, after: Option<SegmentId>, segment: Arc<Segment>) {
         let mut view = self.view.write();
         *view = Arc::new(view.followed_by(after, segment));
+    }
+
+    /// Keeps the right to write until it is given up.
+    pub(crate) fn hold(&self, lock: WriterLock) {
+        *self.writer_lock.lock() = Some(lock);
     }
 
     /// Gives up the right to write.

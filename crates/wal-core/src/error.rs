@@ -94,6 +94,12 @@ pub enum LogError {
         /// What failed.
         cause: Arc<str>,
     },
+    /// A newer writer has taken the log over: nothing is acknowledged any more, and reopening would take it back.
+    #[snafu(display("a newer writer has taken the log over: {cause}"))]
+    Fenced {
+        /// How that was found out.
+        cause: Arc<str>,
+    },
     /// The time that the caller gave was over first. What was going on goes on.
     #[snafu(display("there was no time left to {operation}"))]
     TimedOut {

@@ -1,9 +1,9 @@
 //! Writing what is queued, and syncing what is written.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::MutexGuard;
-use wal_format::Lsn;
+use wal_format::{FENCE_GAP, Lsn};
 use wal_segment::{Segment, SegmentError};
 
 use crate::{
@@ -16,10 +16,16 @@ use crate::{
     stats::add,
 };
 
+/// So many objects are on their way at once, and one more that a sync waits for.
+pub(crate) const UPLOADS: usize = 4;
+const _: () = assert!((UPLOADS as u64) < FENCE_GAP - 1);
+
 /// How far the files are written. Guarded by the lock that serialises writing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Writer {
     progress: Option<Progress>,
+    /// Objects that are on their way, oldest first, and perhaps have arrived.
+    uploads: VecDeque<Progress>,
 }
 
 /// A point up to which everything is written.
@@ -50,19 +56,17 @@ impl Engine {
     }
 
     fn write_and_sync(&self) -> Result<(), LogError> {
-        let (written, progress) = {
+        let (written, pending) = {
             let mut writer = self.writer.lock();
             self.settle();
             let written = self.write(&mut writer, true);
-            (written, writer.progress.clone())
+            (written, writer.pending())
         };
         if self.poisoned().is_some() {
             return written;
         }
         // What did reach the file is made durable even if there was no space for the rest.
-        if let Some(progress) = progress.filter(|progress| progress.tick > self.marks.durable()) {
-            self.sync_progress(&progress)?;
-        }
+        self.sync_in_order(&pending)?;
         written?;
         if self.options.sync.interval().is_some() {
             self.appender.lock().syncing_since = None;
@@ -123,6 +127,7 @@ impl Engine {
                 // Entries in packs are left for the next sync.
                 let began = || u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
                 appender.unsynced_since = (!appender.packs.is_empty()).then(began);
+                self.end_object(&mut appender);
             }
             appender.take_queue()
         };
@@ -140,15 +145,12 @@ impl Engine {
         if let Some(error) = self.poisoned() {
             return Err(error);
         }
+        self.end_object(appender);
         let chunks = appender.take_queue();
         let (written, result) = self.write_chunks(writer, &chunks);
         appender.landed(chunks, written);
         result?;
-        if let Some(progress) =
-            writer.progress.clone().filter(|progress| progress.tick > self.marks.durable())
-        {
-            self.sync_progress(&progress)?;
-        }
+        self.sync_in_order(&writer.pending())?;
         (appender.unsynced_since, appender.syncing_since) = (None, None);
         Ok(())
     }
@@ -166,7 +168,11 @@ impl Engine {
     fn write_chunk(&self, writer: &mut Writer, chunk: &Chunk) -> Result<(), LogError> {
         if let Some(before) = writer.progress.take_if(|before| !Arc::ptr_eq(&before.segment, &chunk.segment))
         {
-            // Nothing of a segment is written before the one before it, seal included, is durable.
+            // Nothing of a segment is written before the one before it, seal included, is durable. Objects may arrive
+            // in any order; they count in theirs.
+            if self.objects {
+                return self.upload(writer, before).and_then(|()| self.write_chunk(writer, chunk));
+            }
             self.sync_progress(&before)?;
             self.sealed.lock().push((before.segment, before.last_frame));
             self.ask_for_chores();
@@ -199,6 +205,29 @@ impl Engine {
         }
     }
 
+    /// Syncs what is not durable yet, in order.
+    fn sync_in_order(&self, pending: &[Progress]) -> Result<(), LogError> {
+        let pending = pending.iter().filter(|progress| progress.tick > self.marks.durable());
+        if self.objects {
+            pending.clone().for_each(|progress| progress.segment.begin_sync());
+        }
+        pending.clone().try_for_each(|progress| self.sync_progress(progress))
+    }
+
+    /// Sends an object on its way, and waits for the oldest one if there are too many.
+    fn upload(&self, writer: &mut Writer, object: Progress) -> Result<(), LogError> {
+        writer.uploads.retain(|upload| upload.tick > self.marks.durable());
+        if writer.uploads.len() >= UPLOADS
+            && let Some(oldest) = writer.uploads.front()
+        {
+            self.sync_progress(oldest)?;
+            writer.uploads.pop_front();
+        }
+        object.segment.begin_sync();
+        writer.uploads.push_back(object);
+        Ok(())
+    }
+
     fn sync_progress(&self, progress: &Progress) -> Result<(), LogError> {
         let start = Start::now(&*self.clock);
         progress.segment.sync().map_err(|error| {
@@ -210,12 +239,20 @@ impl Engine {
         let frames = progress.tick.saturating_sub(self.marks.durable());
         self.stats.synced(progress.bytes, frames, took);
         progress.segment.mark_durable(progress.end);
+        if self.objects {
+            self.note_published(progress.segment.id(), progress.end);
+        }
         self.marks.set_durable(progress.tick, progress.next);
         Ok(())
     }
 }
 
 impl Writer {
+    /// What is written and perhaps not durable, in order.
+    fn pending(&self) -> Vec<Progress> {
+        self.uploads.iter().chain(&self.progress).cloned().collect()
+    }
+
     /// Forgets the segment written last, because the log goes on in one that is already durable.
     pub(crate) fn forget(&mut self) -> Option<(Arc<Segment>, u64)> {
         self.progress.take().map(|progress| (progress.segment, progress.last_frame))

@@ -34,6 +34,7 @@ mod iter;
 mod log;
 mod marks;
 mod metadata;
+mod objects;
 mod open;
 mod options;
 mod packing;

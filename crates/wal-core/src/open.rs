@@ -1,7 +1,7 @@
 //! Opening a log: for writing, which takes the lock and makes the end of the log certain, or for reading, which changes
 //! nothing.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use wal_compress::Codecs;
 use wal_format::{
@@ -26,6 +26,8 @@ use crate::{
 /// A newest segment whose data is shorter than this is copied into the next one and replaced by it, so that short runs
 /// of a program leave no trail of files.
 pub(crate) const SUPERSEDE_LEN: u64 = 64 << 10;
+/// How often a writer tries to take over a log that others take over at the same time.
+const TAKEOVER_ATTEMPTS: usize = 16;
 /// A live writer may be between two steps when a reader looks; what looks like damage is looked at so often.
 pub(crate) const READ_ATTEMPTS: usize = 10;
 
@@ -56,10 +58,22 @@ impl Environment {
 pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Engine, LogError> {
     options.validate_for_writing()?;
     let writer_lock = lock(&environment.storage)?;
-    let directory = Arc::new(Directory::new(Arc::clone(&environment.storage), &options.prefix));
-    let _span = Span::recovery(&directory);
-    let found = recover::find(&directory)?;
-    writer(environment, options, writer_lock, directory, found)
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let directory = Arc::new(Directory::new(Arc::clone(&environment.storage), &options.prefix));
+        let _span = Span::recovery(&directory);
+        let found = recover::find(&directory)?;
+        match writer(environment.clone(), options.clone(), writer_lock.epoch, directory, found) {
+            // Another writer was faster, or is at it all the time.
+            Err(LogError::Fenced { .. }) if attempts < TAKEOVER_ATTEMPTS => {}
+            Err(error) => return Err(error),
+            Ok(engine) => {
+                engine.hold(writer_lock);
+                return Ok(engine);
+            }
+        }
+    }
 }
 
 /// Becomes the only writer.
@@ -84,7 +98,8 @@ pub(crate) fn cut(
     let directory = Arc::new(Directory::new(Arc::clone(&environment.storage), &options.prefix));
     let found = place.into_found(&directory, left)?;
     let options = Options { recovery: RecoveryMode::CutTornTail, background_threads: false, ..options };
-    let engine = writer(environment, options, writer_lock, directory, found)?;
+    let engine = writer(environment, options, writer_lock.epoch, directory, found)?;
+    engine.hold(writer_lock);
     let closed = engine.close();
     engine.unlock();
     closed
@@ -93,7 +108,7 @@ pub(crate) fn cut(
 fn writer(
     environment: Environment,
     options: Options,
-    writer_lock: WriterLock,
+    epoch: Option<u64>,
     directory: Arc<Directory>,
     found: Found,
 ) -> Result<Engine, LogError> {
@@ -105,7 +120,7 @@ fn writer(
         return ExhaustedSnafu { what: if greatest.0 > u64::MAX / 2 { "segment ids" } else { "epochs" } }
             .fail();
     }
-    let epoch = writer_lock.epoch.unwrap_or(found.epoch + 1);
+    let epoch = epoch.unwrap_or(found.epoch + 1);
     let preparer =
         Preparer::new(Arc::clone(&directory), Arc::clone(&clock), entropy, log_id, epoch, greatest, &options);
     let start = Start::new(&directory, &found, &options)?;
@@ -115,7 +130,6 @@ fn writer(
         directory,
         clock,
         preparer: Some(preparer),
-        writer_lock: Some(writer_lock),
         appender: start.appender,
         durable_next: start.durable_next,
         view: start.view,
@@ -123,9 +137,13 @@ fn writer(
         report: start.report,
         hooks,
         options,
+        fences: found.fences,
     })?;
-    if rewrite {
+    if rewrite || engine.objects {
         engine.rewrite_end()?;
+    }
+    if engine.objects {
+        engine.check_fence()?;
     }
     Ok(engine)
 }
@@ -143,12 +161,12 @@ pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<
         directory,
         clock,
         preparer: None,
-        writer_lock: None,
         appender: start.appender,
         durable_next: start.durable_next,
         view: start.view,
         inheritance: Inheritance::None,
         report: start.report,
+        fences: BTreeSet::new(),
         hooks,
     })
 }
@@ -227,20 +245,23 @@ impl Start {
                 rewrite: false,
             });
         };
-        describe(&mut report, log);
+        let objects = !directory.storage().capabilities().append_after_sync;
+        describe(&mut report, log, objects);
         report.clean &= found.begun.is_none();
         report.cut = report.cut.or(begun(found, log.next()));
         refuse(directory, &report, options)?;
         let mut segments: Vec<Arc<Segment>> =
             log.links.iter().map(|link| Arc::new(link.segment(directory))).collect();
-        segments.push(Arc::new(log.segment(directory, log.verdict.end, log.proven())));
-        let rewrite = !log.verdict.is_proven();
+        // An object was published whole or not at all.
+        let proven = if objects { log.verdict.end } else { log.proven() };
+        segments.push(Arc::new(log.segment(directory, log.verdict.end, proven)));
+        let rewrite = !objects && !log.verdict.is_proven();
         let durable_next = if rewrite { proven_next(directory, log)? } else { log.next() };
         Ok(Self {
             appender: Appender::new(log.next(), log.first_retained, log.metadata.clone(), log.time()),
             durable_next,
             view: View { segments, lost: Arc::default() },
-            inheritance: Inheritance::End(beginning(directory, log)?),
+            inheritance: Inheritance::End(if objects { behind(log)? } else { beginning(directory, log)? }),
             report,
             rewrite,
         })
@@ -293,13 +314,14 @@ fn begun(found: &Found, next: Lsn) -> Option<Cut> {
     Some(Cut { at: Position { segment, offset: FIRST_FRAME }, next, bytes, frames_beyond })
 }
 
-fn describe(report: &mut RecoveryReport, log: &FoundLog) {
+fn describe(report: &mut RecoveryReport, log: &FoundLog, objects: bool) {
     let verdict = &log.verdict;
     report.segments = log.links.len() + 1;
     report.first = Some(log.first_retained);
     report.next = Some(log.next());
-    report.clean = verdict.is_closed();
-    report.proven = Some(position(&log.head, log.proven()));
+    report.clean = verdict.is_closed() || objects;
+    let proven = if objects { verdict.end } else { log.proven() };
+    report.proven = Some(position(&log.head, proven));
     report.cut = verdict.dirty.then(|| Cut {
         at: position(&log.head, verdict.end),
         next: log.next(),
@@ -330,6 +352,20 @@ fn beginning(directory: &Arc<Directory>, log: &FoundLog) -> Result<Beginning, Lo
         predecessor: Some(predecessor),
         carried,
     })
+}
+
+/// A segment that follows the newest one.
+fn behind(log: &FoundLog) -> Result<Beginning, LogError> {
+    let gone = || SegmentError::Missing { path: log.head.path.clone() };
+    let last = log.verdict.last.ok_or_else(|| LogError::segment("read the end of the log", gone()))?;
+    let predecessor = Predecessor {
+        segment: log.head.header.segment,
+        salt: log.head.header.salt,
+        end: log.verdict.end,
+        last_header_crc: last.header_crc,
+        last_units: last.units,
+    };
+    Ok(Beginning { base: log.next(), predecessor: Some(predecessor), carried: None })
 }
 
 /// The LSN at the last proven place.

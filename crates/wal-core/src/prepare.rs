@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wal_format::{FileName, LogId, Lsn, SegmentHeader, SegmentId};
+use wal_format::{FENCE_GAP, FileName, LogId, Lsn, SegmentHeader, SegmentId};
 use wal_segment::{Directory, Segment, SegmentError, StorageFile};
 
 use crate::{
@@ -58,6 +58,8 @@ struct Work {
     len_max: u64,
     zero_fill: bool,
     checksum: wal_format::ChecksumKind,
+    /// Files are published whole.
+    objects: bool,
 }
 
 /// Why a segment could not be prepared.
@@ -83,15 +85,19 @@ impl Preparer {
         greatest: SegmentId,
         options: &Options,
     ) -> Self {
-        let pays = directory.storage().capabilities().zero_fill_pays;
+        let capabilities = directory.storage().capabilities();
+        let pays = capabilities.zero_fill_pays;
+        let objects = !capabilities.append_after_sync;
+        let first_len = if objects { options.segment_len } else { options.first_segment_len };
         let work = Work {
             greatest,
-            next_len: options.first_segment_len.min(options.segment_len),
+            next_len: first_len.min(options.segment_len),
             closed: false,
             len_max: options.segment_len,
             // Without syncs in the path, writing every byte twice costs more than it gains.
             zero_fill: pays && options.sync == crate::SyncPolicy::Always,
             checksum: options.checksum,
+            objects,
         };
         Self { directory, clock, entropy, log_id, epoch, work: Mutex::new(work), ready: Mutex::new(None) }
     }
@@ -113,7 +119,7 @@ impl Preparer {
         }
         let _span = Span::rotate(&self.directory);
         let start = Start::now(&*self.clock);
-        let prepared = self.make(&mut work, len_min)?;
+        let prepared = self.make(&mut work, len_min, 0)?;
         let (segment, elapsed_us) = (prepared.header.segment, start.elapsed_ns(&*self.clock) / 1000);
         events::prepared(&self.directory, segment, prepared.capacity, elapsed_us);
         // One that was too small is left to lie: an empty segment between two others is not part of the log, and the
@@ -128,6 +134,20 @@ impl Preparer {
         if ready.as_ref()?.capacity >= len_min { ready.take() } else { None }
     }
 
+    /// An object of at least `len_min` bytes, which has the next id: whoever takes one publishes it, or nobody ever
+    /// publishes anything again. No I/O.
+    pub(crate) fn object(&self, len_min: u64) -> Result<Prepared, PrepareError> {
+        self.make(&mut self.work.lock(), len_min, 0)
+    }
+
+    /// The fence of this writer. What it publishes after it has ids that no writer before it can have used.
+    pub(crate) fn fence(&self, len_min: u64) -> Result<Prepared, PrepareError> {
+        let mut work = self.work.lock();
+        let prepared = self.make(&mut work, len_min, SegmentHeader::FENCE)?;
+        work.greatest = SegmentId(prepared.header.segment.0.saturating_add(FENCE_GAP - 1));
+        Ok(prepared)
+    }
+
     /// Waits for a preparation that is under way, makes none from now on, and gives back the space of what is ready.
     pub(crate) fn close(&self) {
         self.work.lock().closed = true;
@@ -136,14 +156,14 @@ impl Preparer {
         }
     }
 
-    fn make(&self, work: &mut Work, len_min: u64) -> Result<Prepared, PrepareError> {
+    fn make(&self, work: &mut Work, len_min: u64, ignorable_flags: u32) -> Result<Prepared, PrepareError> {
         if work.closed {
             return Err(PrepareError::Closed);
         }
         let segment = work.greatest.0.checked_add(1).map(SegmentId).ok_or(PrepareError::Exhausted)?;
         let header = SegmentHeader {
             checksum: work.checksum,
-            ignorable_flags: 0,
+            ignorable_flags,
             log_id: self.log_id,
             segment,
             epoch: self.epoch,
@@ -161,6 +181,9 @@ impl Preparer {
         };
         let file = file.map_err(PrepareError::File)?;
         work.greatest = header.segment;
+        if work.objects {
+            return Ok(Prepared { header, capacity, file, directory: Arc::clone(&self.directory) });
+        }
         work.next_len = work.next_len.saturating_mul(GROWTH).min(work.len_max);
         self.directory.sync_names().map_err(PrepareError::Names)?;
         Ok(Prepared { header, capacity, file, directory: Arc::clone(&self.directory) })

@@ -3,6 +3,7 @@
 mod chain;
 mod closed;
 mod cut;
+mod objects;
 mod remains;
 mod walk;
 
@@ -41,6 +42,8 @@ pub(crate) struct Found {
     pub(crate) begun: Option<(SegmentId, bool, u64)>,
     /// The end must be written anew although it is proven: something else follows it.
     pub(crate) must_rewrite: bool,
+    /// Segments that must never be removed.
+    pub(crate) fences: BTreeSet<SegmentId>,
 }
 
 /// The segments that make up a log, and how its newest one ends.
@@ -81,13 +84,13 @@ impl FoundLog {
 pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
     let failed = |source| LogError::segment("open the log", source);
     let listing = directory.list().map_err(failed)?;
-    let mut inspected = Vec::with_capacity(listing.segments.len());
-    for id in &listing.segments {
-        inspected.push(inspect(directory, *id).map_err(failed)?);
-    }
+    let inspected = inspect_all(directory, &listing).map_err(failed)?;
     let log_id = same_log(&inspected).map_err(failed)?;
     let epoch = inspected.iter().map(|segment| segment.header.epoch).max().unwrap_or(0);
     let greatest = listing.segments.last().copied().unwrap_or(SegmentId(0));
+    if !directory.storage().capabilities().append_after_sync {
+        return objects::find(directory, listing, &inspected, log_id);
+    }
     let head = inspected.iter().rposition(|segment| segment.opening.is_some());
     let unopened = inspected.get(head.map_or(0, |head| head + 1)..).unwrap_or(&[]);
     let closed = head.and_then(|head| closed::find(directory, inspected.get(head)?));
@@ -113,6 +116,7 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
         unused,
         begun,
         must_rewrite: false,
+        fences: BTreeSet::new(),
     };
     if let Some(head) = head {
         let log = found_log(directory, &found.listing, &inspected, head, closed)?;
@@ -122,6 +126,20 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
         found.log = Some(log);
     }
     Ok(found)
+}
+
+/// So many headers are asked for ahead.
+const AHEAD: usize = 256;
+
+fn inspect_all(directory: &Directory, listing: &Listing) -> Result<Vec<Inspected>, SegmentError> {
+    let mut inspected = Vec::with_capacity(listing.segments.len());
+    for ids in listing.segments.chunks(AHEAD) {
+        directory.prefetch(ids);
+        for id in ids {
+            inspected.push(inspect(directory, *id)?);
+        }
+    }
+    Ok(inspected)
 }
 
 fn found_log(

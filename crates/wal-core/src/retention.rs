@@ -143,6 +143,11 @@ impl Engine {
         loop {
             let mut appender = self.lock_settled(Patience::Endless)?;
             self.check_writable(&appender)?;
+            if self.objects {
+                // The next frame begins another one.
+                appender.end();
+                return Ok(true);
+            }
             match &appender.tail {
                 // The active segment is another process's. What it holds may be carried over.
                 None => self.begin_first(&mut appender, 0)?,

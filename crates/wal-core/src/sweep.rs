@@ -57,7 +57,9 @@ impl Engine {
         // An open file keeps its space.
         self.sealed.lock().retain(|(segment, _)| live.contains(&segment.id()));
         let listing = self.directory.list()?;
-        let dead = |id: &SegmentId| *id < active && !live.contains(id);
+        let fences = self.fences.lock().clone();
+        let last = self.removable(active);
+        let dead = |id: &SegmentId| *id <= last && !live.contains(id) && !fences.contains(id);
         let segments = listing.segments.iter().copied().filter(dead).map(FileName::Segment);
         let indexes = listing.indexes.iter().copied().filter(dead).map(FileName::Index);
         let preparing = listing.preparing.iter().copied().filter(|id| *id <= active).map(FileName::Preparing);

@@ -185,7 +185,8 @@ impl Engine {
         let mut metadata = appender.metadata.clone();
         let moved = (drop_beyond(&mut metadata, next), clamp_beyond(&mut metadata, next));
         let prepared = self.take_prepared(begin_len(appender, beginning, 0))?;
-        if let Some(key) = appender.tail.as_ref().map(|tail| tail.segment.key()) {
+        let active = appender.tail.as_ref().filter(|_| !self.objects);
+        if let Some(key) = active.map(|tail| tail.segment.key()) {
             let seal = Seal { successor: prepared.header.segment, next: appender.next }.encode();
             appender.stamp(&Draft::control(FrameKind::Seal, &seal, key.checksum), self.clock.now());
             self.drain(writer, appender)?;
@@ -194,6 +195,9 @@ impl Engine {
         let before = std::mem::replace(&mut appender.metadata, metadata);
         if let Err(error) = self.begin(appender, beginning, &prepared) {
             appender.metadata = before;
+            if self.objects {
+                return Err(self.unpublished(error));
+            }
             self.go_on_elsewhere(writer, appender, end);
             return Err(error);
         }
@@ -282,6 +286,10 @@ impl Engine {
     }
 
     fn close_tail(&self, writer: &mut Writer, appender: &mut Appender) -> Result<(), LogError> {
+        if self.objects {
+            // A close would be an object of its own, and there is nothing to prove.
+            return self.drain(writer, appender);
+        }
         let Some(key) = appender.tail.as_ref().map(|tail| tail.segment.key()) else {
             return self.poisoned().map_or(Ok(()), Err);
         };

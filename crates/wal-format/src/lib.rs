@@ -86,5 +86,5 @@ pub use opening::{Opening, Predecessor};
 #[cfg(feature = "std")]
 pub use reader::{ReadError, SegmentReader};
 pub use scan::{Beyond, Frame, Item, Judgement, LastFrame, Scanner, Verdict};
-pub use segment_header::{SegmentHeader, SegmentKey};
+pub use segment_header::{FENCE_GAP, SegmentHeader, SegmentKey};
 pub use transport::TransportFrame;

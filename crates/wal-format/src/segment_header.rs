@@ -42,7 +42,7 @@ const _: () = assert!(FIRST_FRAME_U32 as u64 == FIRST_FRAME);
 pub struct SegmentHeader {
     /// What protects the frames of this segment.
     pub checksum: ChecksumKind,
-    /// Flags that a reader may ignore. None is defined in version 1.
+    /// Flags that a reader may ignore: [`FENCE`](Self::FENCE).
     pub ignorable_flags: u32,
     /// The log this segment belongs to.
     pub log_id: LogId,
@@ -65,7 +65,21 @@ pub struct SegmentKey {
     pub salt: u64,
 }
 
+/// The first segment that a writer publishes behind its fence has an id greater by so much: `docs/FORMAT.md`, section
+/// 6.
+pub const FENCE_GAP: u64 = 64;
+
 impl SegmentHeader {
+    /// The ignorable flag of a fence: a segment that holds its opening alone, and says that its writer goes on
+    /// [`FENCE_GAP`] ids later.
+    pub const FENCE: u32 = 1;
+
+    /// Whether this is a fence.
+    #[must_use]
+    pub const fn is_fence(&self) -> bool {
+        self.ignorable_flags & Self::FENCE != 0
+    }
+
     /// What the frames of this segment are verified with.
     #[must_use]
     pub const fn key(&self) -> SegmentKey {

@@ -1,12 +1,13 @@
 //! The files of one log in a storage: listing, preparing, removing.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
+use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::{FileName, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, SegmentIndex};
 
 use crate::{
-    INDEX_STRIDE, Storage, StorageFile,
+    INDEX_STRIDE, Inspected, Storage, StorageFile,
     error::{IoSnafu, SegmentError},
 };
 
@@ -37,19 +38,41 @@ pub struct Listing {
 pub struct Directory {
     storage: Arc<dyn Storage>,
     prefix: String,
+    /// What was read of objects, which never change.
+    inspected: Arc<Mutex<BTreeMap<SegmentId, Inspected>>>,
 }
 
 impl Directory {
     /// The files in `storage` whose names start with `prefix`.
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>, prefix: &str) -> Self {
-        Self { storage, prefix: prefix.to_owned() }
+        Self { storage, prefix: prefix.to_owned(), inspected: Arc::default() }
     }
 
     /// The storage underneath.
     #[must_use]
     pub const fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
+    }
+
+    /// Says that the headers of these segments will be read soon.
+    pub fn prefetch(&self, segments: &[SegmentId]) {
+        let name = |id: &SegmentId| FileName::Segment(*id).with_prefix(&self.prefix);
+        let known = self.inspected.lock();
+        let names: Vec<_> = segments.iter().filter(|id| !known.contains_key(id)).map(name).collect();
+        drop(known);
+        self.storage.prefetch(&names);
+    }
+
+    /// What [`inspect`](crate::inspect) found before, where files never change once they can be read.
+    pub(crate) fn known(&self, id: SegmentId) -> Option<Inspected> {
+        self.inspected.lock().get(&id).cloned()
+    }
+
+    pub(crate) fn remember(&self, inspected: &Inspected) {
+        if !self.storage.capabilities().append_after_sync {
+            self.inspected.lock().insert(inspected.header.segment, inspected.clone());
+        }
     }
 
     /// The path of a file, for messages.
@@ -77,6 +100,7 @@ impl Directory {
         listing.segments.sort_unstable();
         listing.indexes.sort_unstable();
         listing.preparing.sort_unstable();
+        self.inspected.lock().retain(|id, _| listing.segments.binary_search(id).is_ok());
         listing.strangers.sort_unstable();
         Ok(listing)
     }
@@ -84,6 +108,7 @@ impl Directory {
     /// Makes a segment file that is ready to be appended to: its header is durable before it gets its name (which is
     /// durable after [`sync_names`](Self::sync_names)), and the space of its first `capacity` bytes is there. With
     /// `zero_fill` that space is written, so that later durable writes into it change no metadata of the file system.
+    /// Where files are published whole by their first sync nothing is durable yet.
     ///
     /// # Errors
     ///
@@ -94,6 +119,9 @@ impl Directory {
         capacity: u64,
         zero_fill: bool,
     ) -> Result<Arc<dyn StorageFile>, SegmentError> {
+        if !self.storage.capabilities().append_after_sync {
+            return self.begin_object(header);
+        }
         let temporary = FileName::Preparing(header.segment);
         let file = self.fill(header, capacity, zero_fill).inspect_err(|_| {
             // A half-made file only wastes space, and there may be none: the error that matters is the first.
@@ -103,6 +131,19 @@ impl Directory {
         self.storage
             .rename(&temporary.with_prefix(&self.prefix), &name.with_prefix(&self.prefix))
             .with_context(|_| IoSnafu { operation: "name", path: self.path(name) })?;
+        Ok(file)
+    }
+
+    /// A file that is published whole needs no name of its own before, and no space.
+    fn begin_object(&self, header: &SegmentHeader) -> Result<Arc<dyn StorageFile>, SegmentError> {
+        let name = FileName::Segment(header.segment);
+        let path = || self.path(name);
+        let file = self
+            .storage
+            .create(&name.with_prefix(&self.prefix))
+            .with_context(|_| IoSnafu { operation: "create", path: path() })?;
+        file.write_at(0, &header.encode())
+            .with_context(|_| IoSnafu { operation: "prepare", path: path() })?;
         Ok(file)
     }
 
@@ -171,12 +212,16 @@ impl Directory {
             .with_context(|_| IoSnafu { operation: "sync the directory", path: self.storage.location() })
     }
 
-    /// Writes the index sidecar of a segment. Not synced: it is a hint, and a torn one does not verify.
+    /// Writes the index sidecar of a segment. Not synced: it is a hint, and a torn one does not verify. Where files are
+    /// published whole there are none: a request for each would cost more than they gain.
     ///
     /// # Errors
     ///
     /// [`SegmentError::Io`]; the log does without.
     pub fn write_index(&self, index: &SegmentIndex) -> Result<(), SegmentError> {
+        if !self.storage.capabilities().append_after_sync {
+            return Ok(());
+        }
         let name = FileName::Index(index.segment);
         self.remove(name)?;
         self.storage
@@ -189,6 +234,9 @@ impl Directory {
     /// and belongs to it. A file that is longer than the index of such a segment can be is not read.
     #[must_use]
     pub fn read_index(&self, of: &SegmentHeader, end: u64) -> Option<SegmentIndex> {
+        if !self.storage.capabilities().append_after_sync {
+            return None;
+        }
         let file = self.open(FileName::Index(of.segment)).ok()?;
         let points_max = end / INDEX_STRIDE + 2;
         let len = file.len().ok().filter(|len| *len <= INDEX_FIXED_LEN + 8 * points_max)?;

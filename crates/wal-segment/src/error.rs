@@ -5,6 +5,8 @@ use std::io;
 use snafu::Snafu;
 use wal_format::{DecodeError, FrameFault, LogId, SegmentId};
 
+use crate::TakenOver;
+
 /// Why a segment could not be read, written or prepared.
 #[derive(Debug, Snafu)]
 #[snafu(visibility(pub(crate)))]
@@ -165,6 +167,13 @@ impl SegmentError {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         self.io_error()
             .is_some_and(|error| matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
+    /// Whether another writer has taken the log over.
+    #[must_use]
+    pub fn is_taken_over(&self) -> bool {
+        let inner = self.io_error().and_then(io::Error::get_ref);
+        inner.is_some_and(|inner| inner.is::<TakenOver>())
     }
 
     /// A decode error of a header or body: damage, or a file for another build.

@@ -40,6 +40,9 @@ pub struct Inspected {
 /// [`SegmentError::Io`] when it cannot be read; [`SegmentError::Header`], [`Misnamed`](SegmentError::Misnamed) or
 /// [`Unsupported`](SegmentError::Unsupported) when it is not a segment that this build can read.
 pub fn inspect(directory: &Directory, id: SegmentId) -> Result<Inspected, SegmentError> {
+    if let Some(known) = directory.known(id) {
+        return Ok(known);
+    }
     let name = FileName::Segment(id);
     let file = directory.open(name)?;
     let path = directory.path(name);
@@ -53,7 +56,9 @@ pub fn inspect(directory: &Directory, id: SegmentId) -> Result<Inspected, Segmen
         Some((opening, len)) => (Some(opening), len),
         None => (None, 0),
     };
-    Ok(Inspected { header, opening, opening_len, path })
+    let inspected = Inspected { header, opening, opening_len, path };
+    directory.remember(&inspected);
+    Ok(inspected)
 }
 
 fn opening(

@@ -163,6 +163,11 @@ impl Segment {
         self.written.fetch_max(end, Ordering::AcqRel);
     }
 
+    /// Begins to make what was written durable, without waiting: [`StorageFile::begin_sync`].
+    pub fn begin_sync(&self) {
+        self.file.begin_sync();
+    }
+
     /// Makes what was written before the call durable. It counts as durable only after
     /// [`mark_durable`](Self::mark_durable).
     ///

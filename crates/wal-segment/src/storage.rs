@@ -40,6 +40,22 @@ impl fmt::Debug for WriterLock {
     }
 }
 
+/// What a [`sync`](StorageFile::sync) fails with, inside its [`io::Error`], when another writer has published something
+/// under the file's name: it has taken the log over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenOver {
+    /// The name that was taken.
+    pub name: String,
+}
+
+impl fmt::Display for TakenOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "another writer has published {}", self.name)
+    }
+}
+
+impl std::error::Error for TakenOver {}
+
 /// A flat namespace of files that are created, appended to by the process that created them, and removed whole.
 ///
 /// It never interprets a byte. Whoever implements it (a local directory, a simulated disk, an object store) promises
@@ -51,7 +67,10 @@ impl fmt::Debug for WriterLock {
 /// - A write that returned an error may have changed any part of its range and nothing else.
 /// - After a `sync` that returned an error, the content of every byte written since the last successful `sync` is
 ///   unknown, even if a later `sync` returns `Ok`. Callers never retry it.
-/// - A name that was removed or renamed stays readable through every handle that was open.
+/// - A name that was removed or renamed stays readable through every handle that was open. Where files cannot be
+///   appended to after a sync, reading may fail with `NotFound` instead; never are other bytes read.
+/// - Where files cannot be appended to after a sync, names are durable with the content: whoever syncs a file publishes
+///   it whole, under its name, unless that is taken. Nothing that was not synced is seen by others.
 ///
 /// A name is one plain component: every call that is given an empty one, `.`, `..` or one with `/`, `\` or NUL in it
 /// fails with `InvalidInput`. What an implementation keeps beside the files for itself is never listed.
@@ -78,6 +97,10 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     ///
     /// `NotFound` when the namespace itself does not exist; any other error of the medium.
     fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Says that the beginnings of these files will be read soon, one after the other. A hint: errors wait for the
+    /// reads.
+    fn prefetch(&self, _names: &[String]) {}
 
     /// Creates an empty file for writing and reading. Neither name nor content is durable yet.
     ///
@@ -210,10 +233,16 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// `PermissionDenied` on a file opened for reading; errors of the medium.
     fn punch(&self, range: Range<u64>) -> io::Result<()>;
 
+    /// Begins what [`sync`](Self::sync) does, and does not wait: nothing is durable before a `sync` returns. For files
+    /// that cannot be appended to after a sync, so that several are on their way at once. Nothing is written
+    /// afterwards.
+    fn begin_sync(&self) {}
+
     /// Makes everything written before this call durable, with the length that covers it.
     ///
     /// # Errors
     ///
-    /// Final: what was written since the last success is in an unknown state for ever.
+    /// Final: what was written since the last success is in an unknown state for ever. [`TakenOver`] is inside when the
+    /// name belongs to another writer's file.
     fn sync(&self) -> io::Result<()>;
 }

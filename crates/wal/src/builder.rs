@@ -106,6 +106,56 @@ impl WalBuilder {
         self
     }
 
+    /// Keeps the log in an object store, in the objects whose paths are `prefix`, a slash and the name of a file. Each
+    /// sync publishes one object; appends under [`SyncPolicy::Always`](crate::SyncPolicy::Always) share them as they
+    /// share syncs, and [`Background`](crate::SyncPolicy::Background) with an interval of 100 ms makes at most ten a
+    /// second. An object is at most [`Options::segment_len`] long, and 8 MiB where that is left as it is.
+    ///
+    /// Opening the log for writing takes it away from a writer that has it open elsewhere, which then fails with
+    /// [`ErrorKind::Fenced`](crate::ErrorKind::Fenced).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) for a prefix that is no path, and when no thread can be started.
+    #[cfg(feature = "object-store")]
+    pub fn object_store(
+        self,
+        store: Arc<dyn wal_object_store::ObjectStore>,
+        prefix: &str,
+        options: wal_object_store::ObjectOptions,
+    ) -> Result<Self, Error> {
+        let opened = wal_object_store::ObjectStorage::new(store, prefix, options);
+        self.objects(opened.map_err(|source| (prefix, source)))
+    }
+
+    /// Keeps the log in S3, or in what speaks like it: [`object_store`](Self::object_store), with a client of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) for settings that the client refuses, and when no thread can be started.
+    #[cfg(feature = "s3")]
+    pub fn s3(
+        self,
+        config: wal_object_store::S3Config,
+        options: wal_object_store::ObjectOptions,
+    ) -> Result<Self, Error> {
+        let location = config.location();
+        self.objects(config.open(options).map_err(|source| (&*location, source)))
+    }
+
+    #[cfg(feature = "object-store")]
+    fn objects(
+        mut self,
+        opened: Result<wal_object_store::ObjectStorage, (&str, io::Error)>,
+    ) -> Result<Self, Error> {
+        let storage = opened.map_err(|(path, source)| {
+            let source = SegmentError::Io { operation: "open", path: path.to_owned(), source };
+            Error::new(LogError::Segment { operation: "open the object store", source })
+        })?;
+        self.storage = Some(Arc::new(storage));
+        Ok(self)
+    }
+
     /// What time it is. Default: [`SystemClock`].
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -243,11 +293,40 @@ impl WalBuilder {
         let codecs = codecs(&self.options, self.codecs)?;
         let storage = match self.storage {
             Some(storage) => storage,
-            None => local(&self.dir, self.local, create)?,
+            None => match self.dir.to_str().filter(|dir| dir.starts_with("s3://")) {
+                Some(url) => at_url(url)?,
+                None => local(&self.dir, self.local, create)?,
+            },
         };
-        let Self { clock, entropy, hooks, options, .. } = self;
+        let Self { clock, entropy, hooks, mut options, .. } = self;
+        if !storage.capabilities().append_after_sync {
+            options.segment_len = object_len(&options);
+        }
         Ok((Environment { storage, clock, entropy, codecs, hooks }, options))
     }
+}
+
+/// Who has not asked for something else gets objects of 8 MiB.
+fn object_len(options: &Options) -> u64 {
+    if options.segment_len == Options::default().segment_len { 8 << 20 } else { options.segment_len }
+}
+
+/// A storage by its URL.
+fn at_url(url: &str) -> Result<Arc<dyn Storage>, LogError> {
+    #[cfg(feature = "s3")]
+    let opened = wal_object_store::S3Config::from_url(url)
+        .and_then(|config| config.open(wal_object_store::ObjectOptions::default()))
+        .map(|storage| Arc::new(storage) as Arc<dyn Storage>);
+    #[cfg(not(feature = "s3"))]
+    let opened = Err(io::Error::new(io::ErrorKind::Unsupported, "logs in S3 take the feature `s3`"));
+    opened.map_err(|source| {
+        // Whoever put a key into it does not want to read it here.
+        let path = url.rsplit_once('@').map_or(url, |(_, place)| place).to_owned();
+        LogError::Segment {
+            operation: "open the storage of the log",
+            source: SegmentError::Io { operation: "open", path, source },
+        }
+    })
 }
 
 fn codecs(options: &Options, own: Vec<Arc<dyn Codec>>) -> Result<Codecs, LogError> {

@@ -253,6 +253,7 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         LogError::Locked { .. } => ErrorKind::Locked,
         LogError::Full { .. } => ErrorKind::Full,
         LogError::Poisoned { .. } => ErrorKind::Poisoned,
+        LogError::Fenced { .. } => ErrorKind::Fenced,
         LogError::TimedOut { .. } => ErrorKind::TimedOut,
         LogError::Busy { .. } => ErrorKind::Busy,
         LogError::Closed => ErrorKind::Closed,
@@ -293,8 +294,15 @@ fn kind_of_segment(cause: &SegmentError) -> ErrorKind {
         SegmentError::SyncFailed { .. } => ErrorKind::Poisoned,
         damage if damage.is_damage() => ErrorKind::Corrupt,
         full if full.is_full() => ErrorKind::Full,
+        other if other.is_taken_over() => ErrorKind::Fenced,
+        other if is_unfit(other) => ErrorKind::Unsupported,
         _ => ErrorKind::Io,
     }
+}
+
+/// A storage that cannot keep a log.
+fn is_unfit(cause: &SegmentError) -> bool {
+    cause.io_error().is_some_and(|error| error.kind() == io::ErrorKind::Unsupported)
 }
 
 const fn kind_of_compression(cause: &CompressError) -> ErrorKind {

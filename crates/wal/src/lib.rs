@@ -78,6 +78,8 @@
 //! - `tracing` brings events and spans for a subscriber.
 //! - `metrics`, `opentelemetry` and `prometheus` publish what a log counts ([`metrics`]); [`Stats::to_openmetrics`]
 //!   does so without any of them.
+//! - `object-store` brings logs on object storage, [`WalBuilder::object_store`]; `s3` brings a client for S3 and what
+//!   speaks like it, which takes a C compiler to build.
 
 #![forbid(unsafe_code)]
 

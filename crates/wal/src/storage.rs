@@ -13,6 +13,10 @@
 //! # Ok::<(), wal::Error>(())
 //! ```
 
+#[cfg(feature = "s3")]
+pub use wal_object_store::S3Config;
+#[cfg(feature = "object-store")]
+pub use wal_object_store::{ObjectOptions, ObjectStorage, ObjectStore};
 pub use wal_segment::{
-    Capabilities, LocalOptions, LocalStorage, MemoryStorage, Storage, StorageFile, WriterLock,
+    Capabilities, LocalOptions, LocalStorage, MemoryStorage, Storage, StorageFile, TakenOver, WriterLock,
 };

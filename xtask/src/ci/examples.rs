@@ -13,8 +13,9 @@ pub(super) fn run(root: &Path) -> Result<(), String> {
         return Err(format!("there are no examples in {EXAMPLES}"));
     }
     // With the features of the tests, which have compiled everything.
+    let features = super::features_but_heavy(root, |package| package == "wal")?;
     names.iter().try_for_each(|name| {
-        cargo(root, &["run", "--quiet", "--package", "wal", "--all-features", "--example", name])
+        cargo(root, &["run", "--quiet", "--package", "wal", "--features", &features, "--example", name])
     })
 }
 

@@ -24,6 +24,7 @@ const COMBINATIONS: &[(&str, &[&str])] = &[
             "postcard",
             "stream",
             "tracing",
+            "object-store",
             "metrics",
             "opentelemetry",
             "prometheus",

@@ -82,6 +82,9 @@ pub(super) fn link(
         return inconsistent("its successor names an impossible end");
     };
     let name = FileName::Segment(predecessor.segment);
+    if is_whole(directory, name, predecessor.end) {
+        return Ok(Link { inspected: segment.clone(), base: opening.base, end: predecessor.end });
+    }
     let checked = directory
         .open(name)
         .and_then(|file| check_last_frame(&*file, segment, last_frame, predecessor.last_header_crc));
@@ -100,8 +103,15 @@ pub(super) fn link(
     Ok(Link { inspected: segment.clone(), base: opening.base, end: predecessor.end })
 }
 
+/// An object that is as long as its successor says is the one that it means: its salt says so, and it was published
+/// whole. Looking at its last frame would cost a request for each segment.
+fn is_whole(directory: &Directory, name: FileName, end: u64) -> bool {
+    !directory.storage().capabilities().append_after_sync
+        && directory.open(name).is_ok_and(|file| file.len().is_ok_and(|len| len == end))
+}
+
 /// The segments are in ascending order.
-fn at(inspected: &[Inspected], id: SegmentId) -> Option<&Inspected> {
+pub(super) fn at(inspected: &[Inspected], id: SegmentId) -> Option<&Inspected> {
     let at = inspected.binary_search_by_key(&id, |segment| segment.header.segment);
     at.ok().and_then(|at| inspected.get(at))
 }

@@ -1,6 +1,6 @@
 //! A damaged log as one that ends at its first damaged place.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use wal_format::{FileName, Lsn, Metadata, SegmentId, Verdict};
 use wal_segment::{Directory, inspect, scan};
@@ -82,6 +82,7 @@ impl CutPlace {
             unused: left.unused.clone(),
             begun: None,
             must_rewrite: true,
+            fences: BTreeSet::new(),
         })
     }
 }

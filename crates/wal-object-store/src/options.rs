@@ -1,0 +1,70 @@
+//! Settings of a storage on objects.
+
+use std::{fmt, time::Duration};
+
+use tokio::runtime::Handle;
+
+/// Settings of an [`ObjectStorage`](crate::ObjectStorage).
+#[derive(Clone)]
+pub struct ObjectOptions {
+    /// What the storage is called in messages, in the place of the path in the store. A URL must be without secrets.
+    /// Default: `None`.
+    pub location: Option<String>,
+    /// How often a request is made that fails for another reason than that there is nothing; and how often it is found
+    /// out what became of an upload. At least once. Default: 10.
+    pub attempts: u32,
+    /// Pause before the second attempt; each further one takes twice as long, up to 5 s. Default: 50 ms.
+    pub pause: Duration,
+    /// How long one request may take before it counts as failed. Default: 30 s.
+    pub request_timeout: Duration,
+    /// Bytes of objects that are kept in memory after they were read or published. Default: 16 MiB.
+    pub cache_len: usize,
+    /// Requests at once when the beginnings of many objects are read. Default: 32.
+    pub parallel_reads: usize,
+    /// Longest object in bytes: writing more fails for want of space. Default: 1 GiB.
+    pub object_len_max: u64,
+    /// Whether the store is taken at its word, and not asked to refuse a second creation and to serve a range before
+    /// the log is opened for writing. Default: `false`.
+    pub assume_conditional_writes: bool,
+    /// Runs the requests. It must drive I/O and time, and nothing that waits for the log may run in it unless it has
+    /// other threads. Default: `None`, a thread of the storage's own.
+    pub runtime: Option<Handle>,
+}
+
+impl Default for ObjectOptions {
+    fn default() -> Self {
+        Self {
+            location: None,
+            attempts: 10,
+            pause: Duration::from_millis(50),
+            request_timeout: Duration::from_secs(30),
+            cache_len: 16 << 20,
+            parallel_reads: 32,
+            object_len_max: 1 << 30,
+            assume_conditional_writes: false,
+            runtime: None,
+        }
+    }
+}
+
+impl fmt::Debug for ObjectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectOptions")
+            .field("location", &self.location)
+            .field("attempts", &self.attempts)
+            .field("pause", &self.pause)
+            .field("request_timeout", &self.request_timeout)
+            .field("cache_len", &self.cache_len)
+            .field("parallel_reads", &self.parallel_reads)
+            .field("object_len_max", &self.object_len_max)
+            .field("assume_conditional_writes", &self.assume_conditional_writes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ObjectOptions {
+    /// How long to wait after so many attempts that failed.
+    pub(crate) fn pause_after(&self, failed: u32) -> Duration {
+        self.pause.saturating_mul(1 << failed.min(16)).min(Duration::from_secs(5))
+    }
+}

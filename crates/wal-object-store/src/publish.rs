@@ -1,0 +1,88 @@
+//! Creating an object exactly once, whatever becomes of the answers.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use object_store::{Error, PutMode, PutOptions, path::Path};
+use wal_segment::TakenOver;
+
+use crate::{error::from_store, remote::Shared};
+
+/// So much of an object says whose it is: the header of a segment, with the id of the log, the epoch and the salt.
+const HEADER_LEN: usize = 512;
+
+/// Creates the object, unless another one is there.
+///
+/// An error says nothing about what happened: a request may have been carried out although nobody answered, and the
+/// store may call our own object a conflict. So it is read back. If it is ours, all is well; if there is none, the same
+/// bytes are sent again, which can do no harm; anything else belongs to another writer, for good.
+pub(crate) async fn publish(shared: &Shared, name: &str, path: &Path, content: &Bytes) -> io::Result<()> {
+    let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    for failed in 0..shared.options.attempts.max(1) {
+        if failed > 0 {
+            pause(shared.options.pause_after(failed - 1)).await;
+        }
+        let mode = PutOptions::from(PutMode::Create);
+        let put = shared.store.put_opts(path, content.clone().into(), mode);
+        match shared.timely(put).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) if is_final(&error) => return Err(from_store(&error)),
+            Ok(Err(error)) => last = from_store(&error),
+            Err(error) => last = error,
+        }
+        match whose(shared, path, content).await {
+            Ok(Whose::Ours) => return Ok(()),
+            Ok(Whose::Nobodys) => {}
+            Ok(Whose::Anothers) => {
+                let taken = TakenOver { name: name.to_owned() };
+                return Err(io::Error::other(taken));
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Waits, unless there is nothing to wait for.
+pub(crate) async fn pause(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
+/// Sending it once more, or looking, would not change it, and it was surely not carried out.
+const fn is_final(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::InvalidPath { .. }
+            | Error::NotImplemented { .. }
+    )
+}
+
+enum Whose {
+    Ours,
+    Nobodys,
+    Anothers,
+}
+
+async fn whose(shared: &Shared, path: &Path, content: &Bytes) -> io::Result<Whose> {
+    let ours = content.get(..HEADER_LEN).unwrap_or(content);
+    let range = 0..ours.len().max(1) as u64;
+    let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    for failed in 0..shared.options.attempts.max(1) {
+        if failed > 0 {
+            pause(shared.options.pause_after(failed - 1)).await;
+        }
+        match shared.get_once(path, range.clone(), None).await {
+            Ok((size, found)) if size == content.len() as u64 && found.as_ref() == ours => {
+                return Ok(Whose::Ours);
+            }
+            Ok(_) => return Ok(Whose::Anothers),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Whose::Nobodys),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

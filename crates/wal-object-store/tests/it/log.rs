@@ -1,0 +1,253 @@
+//! A whole log on objects, and what it costs.
+
+use std::{sync::Arc, time::Duration};
+
+use wal_core::{AppendOptions, Environment, Log, LogError, Options, Retention, SyncPolicy};
+use wal_format::{EntriesBuilder, Lsn, NewEntry};
+use wal_object_store::{ObjectOptions, ObjectStorage};
+
+use crate::faulty::{Counts, FaultyStore, Sea};
+
+pub(crate) fn options() -> Options {
+    Options { background_threads: false, segment_len: 1 << 20, ..Options::default() }
+}
+
+pub(crate) fn environment(store: FaultyStore) -> Environment {
+    let how = ObjectOptions {
+        pause: Duration::ZERO,
+        attempts: 4,
+        assume_conditional_writes: store.trusted,
+        ..ObjectOptions::default()
+    };
+    Environment::new(Arc::new(ObjectStorage::new(Arc::new(store), "log", how).unwrap()))
+}
+
+fn open(sea: &Arc<Sea>, options: Options) -> (Log, Arc<Counts>) {
+    let store = FaultyStore::calm(sea);
+    let counts = Arc::clone(&store.counts);
+    (Log::open(environment(store), options).unwrap(), counts)
+}
+
+fn lsn(n: u64) -> Lsn {
+    Lsn::new(n).unwrap()
+}
+
+pub(crate) fn payloads(log: &Log) -> Vec<Vec<u8>> {
+    log.range(..).map(|entry| entry.unwrap().payload.to_vec()).collect()
+}
+
+#[test]
+fn what_was_appended_is_there_for_others_and_after_reopening() {
+    let sea = Arc::new(Sea::default());
+    let (log, _) = open(&sea, options());
+    for n in 0..10_u8 {
+        assert_eq!(log.append(&[n; 100]).unwrap(), lsn(u64::from(n) + 1));
+    }
+    let want: Vec<_> = (0..10_u8).map(|n| vec![n; 100]).collect();
+    assert_eq!(payloads(&log), want);
+    let reader = Log::open_read_only(environment(FaultyStore::calm(&sea)), options()).unwrap();
+    assert_eq!(payloads(&reader), want);
+    log.append(b"later").unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(reader.get(lsn(11)).unwrap().payload, "later");
+    log.close().unwrap();
+    let (log, _) = open(&sea, options());
+    assert!(log.recovery_report().clean);
+    assert_eq!(log.append(b"after").unwrap(), lsn(12));
+    let backwards: Vec<_> = log.range(..).rev().map(|entry| entry.unwrap().payload.to_vec()).collect();
+    assert_eq!(backwards.len(), 12);
+    assert_eq!(backwards[0], b"after");
+}
+
+#[test]
+fn a_newer_writer_fences_the_older_one() {
+    let sea = Arc::new(Sea::default());
+    let (old, _) = open(&sea, options());
+    old.append(b"one").unwrap();
+    let (new, _) = open(&sea, options());
+    let error = old.append(b"two").unwrap_err();
+    assert!(
+        matches!(&error, LogError::Unconfirmed { source, .. } if matches!(**source, LogError::Fenced { .. })),
+        "{error:?}"
+    );
+    assert!(matches!(old.append(b"three").unwrap_err(), LogError::Fenced { .. }));
+    assert_eq!(payloads(&old), [b"one"], "what is certain can be read");
+    assert_eq!(new.append(b"other").unwrap(), lsn(2));
+    drop(old);
+    assert_eq!(payloads(&new), [&b"one"[..], b"other"]);
+    let reader = Log::open_read_only(environment(FaultyStore::calm(&sea)), options()).unwrap();
+    assert_eq!(payloads(&reader), [&b"one"[..], b"other"]);
+}
+
+#[test]
+fn history_is_changed_and_trimmed_and_fences_stay() {
+    let sea = Arc::new(Sea::default());
+    for round in 0..4_u64 {
+        let (log, _) = open(&sea, options());
+        for n in 0..5_u64 {
+            log.append(format!("{round} {n}").as_bytes()).unwrap();
+        }
+        let mut batch = EntriesBuilder::default();
+        for payload in [&b"a"[..], b"b", b"c"] {
+            batch.push(&NewEntry::plain(payload)).unwrap();
+        }
+        let (first, _) = log.append_batch(&batch, &AppendOptions::default()).unwrap();
+        // Through the batch: what stays of it is written anew.
+        log.truncate_from(first.next()).unwrap();
+        log.append(b"instead").unwrap();
+        let end = log.next_lsn();
+        log.truncate_before(lsn(end.get() - 3)).unwrap();
+        let last = format!("{round} 4").into_bytes();
+        assert_eq!(payloads(&log), [last, b"a".to_vec(), b"instead".to_vec()]);
+    }
+    let (log, _) = open(&sea, options());
+    log.reset(lsn(1000)).unwrap();
+    assert_eq!(log.append(b"far").unwrap(), lsn(1000));
+    drop(log);
+    let (log, _) = open(&sea, options());
+    assert_eq!(payloads(&log), [b"far"]);
+    let storage = environment(FaultyStore::calm(&sea)).storage;
+    assert!(
+        storage.list().unwrap().len() <= 6 + 3,
+        "six fences, and the end of the log: {:?}",
+        storage.list()
+    );
+}
+
+#[test]
+fn requests_are_few() {
+    let sea = Arc::new(Sea::default());
+    let (log, counts) = open(&sea, options());
+    assert_eq!(counts.take(), [3, 1, 2, 1], "open: probe (2 puts, get, delete), 2 lists, a fence");
+    log.append(b"one").unwrap();
+    assert_eq!(counts.take(), [1, 0, 0, 0], "an append under Always");
+    log.sync().unwrap();
+    log.maintain().unwrap();
+    assert_eq!(counts.take(), [0; 4], "nothing is put when nothing was written");
+    assert_eq!(payloads(&log).len(), 1);
+    assert_eq!(counts.take(), [0; 4], "what was published lately is in memory");
+    log.truncate_before(lsn(2)).unwrap();
+    assert_eq!(counts.take(), [1, 0, 1, 1], "a trim: one put, one list, one delete");
+    drop(log);
+    assert_eq!(counts.take(), [0; 4], "closing");
+    let interval = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let (log, counts) = open(&sea, Options { sync: interval, ..options() });
+    counts.take();
+    for _ in 0..1000 {
+        log.append(&[7; 100]).unwrap();
+    }
+    log.sync().unwrap();
+    assert_eq!(counts.take(), [1, 0, 0, 0], "a thousand appends, one object");
+    for _ in 0..100 {
+        log.append(&[7; 100_000]).unwrap();
+    }
+    log.sync().unwrap();
+    let [puts, ..] = counts.take();
+    assert!((10..=12).contains(&puts), "ten megabytes in objects of one: {puts}");
+}
+
+#[test]
+fn opening_a_long_log_asks_for_each_object_once() {
+    let sea = Arc::new(Sea::default());
+    let (log, _) = open(&sea, options());
+    for _ in 0..300 {
+        log.append(b"x").unwrap();
+    }
+    drop(log);
+    let (log, counts) = open(&sea, options());
+    let [puts, gets, lists, deletes] = counts.take();
+    assert_eq!((puts, lists, deletes), (3, 2, 1));
+    assert!((301..=304).contains(&gets), "the probe, every header, the newest segment: {gets}");
+    assert_eq!(payloads(&log).len(), 300);
+    let reader = Log::open_read_only(environment(FaultyStore::calm(&sea)), options()).unwrap();
+    log.append(b"y").unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(payloads(&reader).len(), 301);
+}
+
+#[test]
+fn a_store_that_overwrites_is_refused() {
+    let sea = Arc::new(Sea::default());
+    let store = FaultyStore { plant: crate::faulty::Plant::Overwrites, ..FaultyStore::calm(&sea) };
+    let error = Log::open(environment(store), options()).unwrap_err();
+    let LogError::Segment { source, .. } = &error else { panic!("{error:?}") };
+    let io = source.io_error().unwrap();
+    assert_eq!(io.kind(), std::io::ErrorKind::Unsupported);
+    assert!(io.to_string().contains("although there is one"), "{io}");
+}
+
+#[test]
+fn a_missing_object_in_the_middle_is_damage() {
+    let sea = Arc::new(Sea::default());
+    let (log, _) = open(&sea, options());
+    for _ in 0..5 {
+        log.append(b"x").unwrap();
+    }
+    drop(log);
+    let environment = environment(FaultyStore::calm(&sea));
+    let mut names = environment.storage.list().unwrap();
+    names.sort();
+    environment.storage.remove(&names[3]).unwrap();
+    let error = Log::open(environment, options()).unwrap_err();
+    assert!(matches!(error, LogError::MissingSegment { .. }), "{error:?}");
+}
+
+#[test]
+fn many_writers_share_puts() {
+    let sea = Arc::new(Sea::default());
+    let window = Duration::from_millis(5);
+    let (log, counts) = open(&sea, Options { group_window: window, ..options() });
+    counts.take();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    log.append(&[7; 100]).unwrap();
+                }
+            });
+        }
+    });
+    let [puts, ..] = counts.take();
+    assert!((20..=320).contains(&puts), "each of 320 appends waits for one of {puts} puts");
+    assert_eq!(log.stats().syncs, puts, "a sync is a put");
+    assert_eq!(payloads(&log).len(), 320);
+}
+
+#[test]
+fn threads_of_the_log_publish_and_retain() {
+    let sea = Arc::new(Sea::default());
+    let interval = SyncPolicy::Background { interval: Duration::from_millis(1) };
+    let retention = Retention { max_bytes: Some(200_000), ..Retention::default() };
+    let threaded =
+        Options { background_threads: true, segment_len: 64 << 10, sync: interval, retention, ..options() };
+    let (log, counts) = open(&sea, threaded);
+    for n in 0..200_u32 {
+        let ticket = log.submit(&NewEntry::plain(&[n as u8; 5000]), None).unwrap();
+        if n % 50 == 49 {
+            ticket.wait().unwrap();
+        }
+    }
+    log.sync().unwrap();
+    // Its own thread may have done it before.
+    let retained = log.retain().unwrap();
+    assert!(retained.first_retained > lsn(1), "{retained:?}");
+    log.append(b"last").unwrap();
+    log.close().unwrap();
+    drop(log);
+    counts.take();
+    let (log, _) = open(&sea, options());
+    assert_eq!(log.next_lsn(), lsn(202));
+    assert_eq!(payloads(&log).last().unwrap(), b"last");
+    assert!(log.first_lsn() > Some(lsn(1)));
+}
+
+#[test]
+fn marks_and_cursors_live_in_the_openings() {
+    let sea = Arc::new(Sea::default());
+    let (log, _) = open(&sea, options());
+    log.append(b"one").unwrap();
+    log.set_meta("vote", Some(b"7"), None).unwrap();
+    drop(log);
+    let (log, _) = open(&sea, options());
+    assert_eq!(log.meta("vote").unwrap().as_deref(), Some(&b"7"[..]));
+}

@@ -1,0 +1,13 @@
+//! Storage on objects, and logs on it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says what it counted"
+)]
+
+mod faulty;
+mod log;
+mod schedules;
+mod storage;
