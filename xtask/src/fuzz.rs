@@ -20,16 +20,20 @@ const WHOLE_LOGS: [&str; 2] = ["recovery", "salvage"];
 /// What notices a length that was believed without its bytes (where there is a sanitizer).
 const ALLOCATION_MAX: &str = "-malloc_limit_mb=64";
 
-/// `fuzz [TARGET] [--seconds N]`.
+/// `fuzz [TARGET] [--seconds N] [--minimise]`.
 pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
-    let Request { target, seconds } = parse(args)?;
+    let Request { target, seconds, minimise } = parse(args)?;
     if let Some(reason) = obstacle(root) {
         return Err(reason);
     }
+    let one = |target: &str| {
+        fuzz(root, target, seconds)?;
+        if minimise { shrink(root, target) } else { Ok(()) }
+    };
     let targets = targets(root)?;
     match target {
-        None => targets.iter().try_for_each(|target| fuzz(root, target, seconds)),
-        Some(target) if targets.contains(&target) => fuzz(root, &target, seconds),
+        None => targets.iter().try_for_each(|target| one(target)),
+        Some(target) if targets.contains(&target) => one(&target),
         Some(target) => Err(format!("there is no target `{target}`, only {}", targets.join(", "))),
     }
 }
@@ -75,12 +79,24 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
     Ok(packages.into_iter().flat_map(|package| package.binaries).collect())
 }
 
+/// How a target is built.
+fn build(target: &str) -> &'static [&'static str] {
+    if WHOLE_LOGS.contains(&target) {
+        &["--sanitizer", "none", "--target-dir", "fuzz/target/whole-logs"]
+    } else {
+        &[]
+    }
+}
+
+/// Keeps of the inputs found so far as few as cover as much.
+fn shrink(root: &Path, target: &str) -> Result<(), String> {
+    let corpus = format!("fuzz/corpus/{target}");
+    cargo(root, &[&["+nightly", "fuzz", "cmin"], build(target), &[target, &corpus]].concat())
+}
+
 fn fuzz(root: &Path, target: &str, seconds: u32) -> Result<(), String> {
     let time = format!("-max_total_time={seconds}");
-    let mut args = vec!["+nightly", "fuzz", "run"];
-    if WHOLE_LOGS.contains(&target) {
-        args.extend(["--sanitizer", "none", "--target-dir", "fuzz/target/whole-logs"]);
-    }
+    let mut args = [&["+nightly", "fuzz", "run"], build(target)].concat();
     let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
     fs::create_dir_all(root.join(&corpus)).map_err(|error| format!("cannot make {corpus}: {error}"))?;
     args.extend([target, &corpus]);
@@ -97,15 +113,19 @@ struct Request {
     target: Option<String>,
     /// For each target.
     seconds: u32,
+    /// Whether the inputs found are reduced afterwards.
+    minimise: bool,
 }
 
 fn parse(args: &[String]) -> Result<Request, String> {
-    let mut request = Request { target: None, seconds: RUN_SECONDS };
+    let mut request = Request { target: None, seconds: RUN_SECONDS, minimise: false };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         if arg == "--seconds" {
             let value = args.next().and_then(|value| value.parse().ok());
             request.seconds = value.ok_or("`--seconds` needs a number")?;
+        } else if arg == "--minimise" {
+            request.minimise = true;
         } else if arg.starts_with('-') || request.target.is_some() {
             return Err(format!("fuzz: cannot make sense of `{arg}`"));
         } else {
@@ -122,7 +142,11 @@ mod tests {
     #[track_caller]
     fn check(line: &str, want: Option<(Option<&str>, u32)>) {
         let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        let want = want.map(|(target, seconds)| Request { target: target.map(str::to_owned), seconds });
+        let want = want.map(|(target, seconds)| Request {
+            target: target.map(str::to_owned),
+            seconds,
+            minimise: line.contains("--minimise"),
+        });
         assert_eq!(parse(&args).ok(), want, "{line}");
     }
 
@@ -132,6 +156,7 @@ mod tests {
         check("frame", Some((Some("frame"), RUN_SECONDS)));
         check("frame --seconds 5", Some((Some("frame"), 5)));
         check("--seconds 5 frame", Some((Some("frame"), 5)));
+        check("--minimise frame", Some((Some("frame"), RUN_SECONDS)));
         check("--seconds", None);
         check("--seconds soon", None);
         check("frame batch", None);

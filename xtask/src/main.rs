@@ -28,7 +28,8 @@ usage: cargo xtask <command>
 
   ci [STEP..]                   every check, or the named ones, up to the first failure
   tidy                          the house rules: layers, sizes, names, unsafe, documents and their links
-  fuzz [TARGET] [--seconds N]   runs the fuzz targets, 60 seconds each unless told otherwise
+  fuzz [TARGET] [--seconds N] [--minimise]
+                               runs the fuzz targets, 60 seconds each unless told otherwise
   crash [--states N] [--seed S] [--random-seconds T]
                                 simulated crashes and faults, for about a minute unless told otherwise
   faults [--seconds N]          full disks, failing calls and more, as far as root and cc allow; N for the reader

@@ -58,6 +58,16 @@ impl Due {
 }
 
 impl Stamped {
+    /// What was done at this tick, by somebody else.
+    pub(crate) const fn at(next: Lsn, tick: Tick) -> Self {
+        Self { first: next, last: next, tick, due: Due::NOTHING }
+    }
+
+    /// Whether this is the first thing that no sync has covered.
+    pub(crate) const fn begins_interval(&self) -> bool {
+        self.due.has(Due::INTERVAL)
+    }
+
     /// Whether packs wait to be compressed.
     pub(crate) const fn packs_wait(&self) -> bool {
         self.due.has(Due::SETTLE)
@@ -164,7 +174,7 @@ impl Engine {
 
     /// What remains to be done for entries that have their LSNs.
     pub(crate) fn conclude(&self, stamped: Stamped, terms: &Terms) -> Result<Stamped, LogError> {
-        self.wake_driver(stamped.due.has(Due::INTERVAL));
+        self.wake_driver(stamped.begins_interval());
         self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
@@ -273,19 +283,21 @@ impl Engine {
     #[inline]
     pub(crate) fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {
         let first = appender.stamp(draft, now);
-        let stamped = self.stamped(appender, first, draft.shape.count);
+        let promises = draft.shape.count > 0 || draft.kind == FrameKind::Metadata;
+        let stamped = self.stamped(appender, first, draft.shape.count, promises);
         self.look_ahead(appender);
         stamped
     }
 
-    /// What became of the last so many entries, which were just added.
+    /// What became of the last so many entries, which were just added. What `promises` something must be synced in
+    /// time.
     #[inline]
-    pub(crate) fn stamped(&self, appender: &mut Appender, first: Lsn, count: u32) -> Stamped {
+    pub(crate) fn stamped(&self, appender: &mut Appender, first: Lsn, count: u32, promises: bool) -> Stamped {
         let last = first.plus(u64::from(count.saturating_sub(1)));
         self.marks.set_next(appender.next);
         let mut due = Due::WRITE.when(appender.queued >= CHUNK_LEN);
         due = due.and(Due::SETTLE.when(appender.packs.has_full()));
-        if self.options.sync.interval().is_some() && count > 0 {
+        if self.options.sync.interval().is_some() && promises {
             due = due.and(self.note_unsynced(appender));
         }
         Stamped { first, last, tick: appender.tick, due }

@@ -109,13 +109,23 @@ pub(crate) const fn record<'a>(name: &'a [u8], value: Option<&'a [u8]>) -> Metad
 
 /// The checkpoints in some metadata, by name.
 pub(crate) fn all(metadata: &Metadata) -> Result<Vec<Checkpoint>, LogError> {
-    let decode = |(name, value)| {
+    named(metadata).map(|(_, checkpoint)| checkpoint).collect()
+}
+
+/// The same, with the bytes of their names.
+pub(crate) fn named(metadata: &Metadata) -> impl Iterator<Item = (&[u8], Result<Checkpoint, LogError>)> {
+    metadata.iter(Namespace::CHECKPOINT).map(|(name, value)| {
         let context = EncodingSnafu { operation: "read a checkpoint" };
-        let wal_format::Checkpoint { lsn, number, time, protected } =
-            wal_format::Checkpoint::decode(value).context(context)?;
-        Ok(Checkpoint { name: text(name), lsn, number, time, protected })
-    };
-    metadata.iter(Namespace::CHECKPOINT).map(decode).collect()
+        let decoded = wal_format::Checkpoint::decode(value).context(context);
+        let checkpoint = decoded.map(|wal_format::Checkpoint { lsn, number, time, protected }| Checkpoint {
+            name: text(name),
+            lsn,
+            number,
+            time,
+            protected,
+        });
+        (name, checkpoint)
+    })
 }
 
 /// Deletes the checkpoints beyond a cut before `next`, and says which.

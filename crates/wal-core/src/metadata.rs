@@ -6,6 +6,7 @@ use wal_format::{FrameKind, MetadataRecord, Namespace};
 
 use crate::{
     Durability, Log, LogError,
+    append::Stamped,
     appender::{Admitted, Appender, Draft, Reserve},
     engine::Engine,
     error::{EncodingSnafu, InvalidArgumentSnafu, MetadataUnconfirmedSnafu},
@@ -18,19 +19,22 @@ pub(crate) const SMALL: usize = 512;
 const NAME_LEN_MAX: usize = 255;
 
 impl Engine {
-    /// Changes the metadata by the records that `decide` makes of the state under the lock; none change nothing.
+    /// Changes the metadata by the records that `decide` makes of the state under the lock. None change nothing: then
+    /// the changes before are what is to be as durable as asked.
     pub(crate) fn change_metadata(
         &self,
         durability: Durability,
         decide: &mut dyn FnMut(&Appender) -> Result<Vec<u8>, LogError>,
     ) -> Result<(), LogError> {
         let now = self.clock.now();
+        let terms = Terms { durability, when_full: self.options.when_full, ..Terms::PLAIN };
+        let mut until = None;
         let stamped = loop {
             let appender = self.lock_settled(Patience::Endless)?;
-            self.check_writable(&appender)?;
+            let Some(appender) = self.admitted(appender, &terms, &mut until)? else { continue };
             let body = decide(&appender)?;
             if body.is_empty() {
-                return Ok(());
+                break Stamped::at(appender.next, appender.metadata_tick);
             }
             let admitted = appender.admit(&body, self.options.metadata_len_max)?;
             let reserve = if body.len() <= SMALL { Reserve::Metadata } else { Reserve::Keep };
@@ -42,7 +46,7 @@ impl Engine {
                 break stamped;
             }
         };
-        let terms = Terms { durability, ..Terms::PLAIN };
+        self.wake_driver(stamped.begins_interval());
         self.carry_through(&stamped, &terms).context(MetadataUnconfirmedSnafu)
     }
 

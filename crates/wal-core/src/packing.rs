@@ -80,7 +80,7 @@ impl Engine {
                 let first = appender.next;
                 let begun = appender.pack(entry, self.payloads.pack_len(), now);
                 appender.count(u32::from(begun), 1, entry.payload.len());
-                return Ok(self.stamped(&mut appender, first, 1));
+                return Ok(self.stamped(&mut appender, first, 1, true));
             }
         }
     }

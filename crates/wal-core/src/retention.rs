@@ -78,27 +78,33 @@ impl Engine {
         if !policy.has_limits() {
             return Ok(done);
         }
+        let passed = self.pass(policy, &mut done);
+        // What was removed is told even if the rest of the pass failed.
+        if done.segments > 0 || done.entries > 0 {
+            self.keeper.lock().last = Some(done.clone());
+        }
+        passed.map(|()| done)
+    }
+
+    fn pass(&self, policy: &Retention, done: &mut Retained) -> Result<(), LogError> {
         {
             let _admin = self.admin.lock();
             // Old segments first: on a full disk that makes the room that closing the active one takes.
-            let active = self.trim_by(policy, &mut done)?;
+            let active = self.trim_by(policy, done)?;
             done.rolled_active = match active.map_or(Ok(false), |active| self.close_active(active)) {
                 // It can wait for the next pass.
                 Err(LogError::Full { .. }) => false,
                 closed => closed?,
             };
             if done.rolled_active {
-                self.trim_by(policy, &mut done)?;
+                self.trim_by(policy, done)?;
             }
         }
         done.dropped = match self.drop_checkpoints() {
             Err(LogError::Full { .. }) => Vec::new(),
             dropped => dropped?,
         };
-        if done.segments > 0 || done.entries > 0 {
-            self.keeper.lock().last = Some(done.clone());
-        }
-        Ok(done)
+        Ok(())
     }
 
     /// Removes what is due of the segments before the active one. Returns where that one begins if it is to be closed.
@@ -197,12 +203,14 @@ fn reason(plan: Option<&RetentionPlan>, id: SegmentId) -> DeletionReason {
 /// Records that delete such checkpoints, as many as a small frame holds, which finds room even on a full disk.
 fn fallen(appender: &Appender, names: &mut Vec<String>) -> Result<Vec<u8>, LogError> {
     let mut records = Vec::new();
-    for known in checkpoint::all(&appender.metadata)? {
+    for (name, known) in checkpoint::named(&appender.metadata) {
+        let known = known?;
         if known.protected || known.lsn >= appender.first_retained {
             continue;
         }
-        let record = encode(&checkpoint::record(known.name.as_bytes(), None))?;
-        if records.len() + record.len() > SMALL {
+        // By the bytes of its name, which another writer may have chosen.
+        let record = encode(&checkpoint::record(name, None))?;
+        if records.len() + record.len() > SMALL && !records.is_empty() {
             break;
         }
         records.extend_from_slice(&record);

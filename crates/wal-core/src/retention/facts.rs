@@ -12,7 +12,9 @@ use super::{
     plan::{Facts, Pin, PinKind, SegmentFacts},
     policy::Retention,
 };
-use crate::{Clock, LogError, appender::Appender, checkpoint, cursor, engine::Engine, view::View};
+use crate::{
+    Clock, LogError, appender::Appender, checkpoint, cursor, cuts::Cuts, engine::Engine, view::View,
+};
 
 /// A single frame header is wanted.
 const READ_LEN: u64 = 4 << 10;
@@ -23,6 +25,8 @@ pub(crate) struct Keeper {
     belief: Belief,
     /// Entries from this LSN on were appended by this process.
     began: Lsn,
+    /// The cuts of the log that `began` knows of.
+    generation: u64,
     /// When it looked last, by the monotonic clock.
     looked: Duration,
     notes: BTreeMap<SegmentId, Note>,
@@ -36,9 +40,9 @@ struct Note {
     /// The LSN after its last entry, when it was looked at.
     next: Lsn,
     bytes: u64,
-    /// The stamps of its first and its last entry, once they were asked for.
-    first: Option<Option<u64>>,
-    last: Option<Option<u64>>,
+    /// The stamps of its first and its last entry, once they were read.
+    first: Option<u64>,
+    last: Option<u64>,
     /// The look before the first in which the segment was there, and the one in which it was.
     absent: Duration,
     present: Duration,
@@ -51,7 +55,16 @@ impl Keeper {
     pub(crate) fn new(clock: &dyn Clock, last_stamp: u64, next: Lsn) -> Self {
         let opened = clock.monotonic();
         let belief = Belief::new(clock.now(), last_stamp, opened);
-        Self { belief, began: next, looked: opened, notes: BTreeMap::new(), last: None }
+        Self { belief, began: next, generation: 0, looked: opened, notes: BTreeMap::new(), last: None }
+    }
+
+    /// What stands behind a cut was appended by this process, too.
+    fn notice_cuts(&mut self, cuts: &Cuts) {
+        let generation = cuts.generation();
+        if let Some(next) = cuts.since(self.generation) {
+            self.began = self.began.min(next);
+        }
+        self.generation = generation;
     }
 
     /// What is known of the time of an entry in the segment.
@@ -78,6 +91,7 @@ impl Engine {
     /// Gathers what a plan needs.
     pub(super) fn retention_facts(&self, policy: &Retention) -> Result<Facts, LogError> {
         let mut keeper = self.keeper.lock();
+        keeper.notice_cuts(&self.cuts);
         // The view before the end: what is appended meanwhile counts to the segment that was the last.
         let view = self.view();
         let mut facts = self.read_metadata(Facts::of)??;
@@ -135,7 +149,7 @@ impl Engine {
         for segment in &view.segments {
             let Some(note) = keeper.notes.get(&segment.id()) else { continue };
             let last = note.next.previous().unwrap_or(segment.base());
-            let stamp = note.last.flatten();
+            let stamp = note.last;
             dated.push(keeper.dated(segment, last, stamp, (note.shorter, note.complete), now));
         }
         let wall = keeper.belief.now(now);
@@ -144,7 +158,8 @@ impl Engine {
             let Some(note) = keeper.notes.get_mut(&segment.id()) else { break };
             let age = match note.next.previous().filter(|last| *last >= segment.base()) {
                 Some(last) => {
-                    let stamp = *note.last.get_or_insert_with(|| self.stamp_of(view, last));
+                    note.last = note.last.or_else(|| self.stamp_of(view, last));
+                    let stamp = note.last;
                     if let Some(dated) = dated.get_mut(at) {
                         dated.stamp = stamp;
                     }
@@ -166,7 +181,8 @@ impl Engine {
         let segment = view.segments.last()?;
         let base = segment.base();
         let note = keeper.notes.get_mut(&segment.id()).filter(|note| note.next > base)?;
-        let stamp = *note.first.get_or_insert_with(|| self.stamp_of(view, base));
+        note.first = note.first.or_else(|| self.stamp_of(view, base));
+        let stamp = note.first;
         let looks = (note.absent, note.present);
         let dated = keeper.dated(segment, base, stamp, looks, now);
         Some(age::age(&[dated], 0, keeper.belief.now(now)))

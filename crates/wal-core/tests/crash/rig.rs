@@ -274,7 +274,14 @@ impl Rig {
             Op::Maintain => {
                 self.time.advance(Duration::from_millis(50));
                 let done = self.log().maintain();
-                self.note(done, |_| ());
+                // Under a policy with an interval everything is synced now, entries or not.
+                let (next, is_due) = (self.model.next(), self.setup.options.sync.interval().is_some());
+                self.note(done, |model| {
+                    if is_due {
+                        model.acknowledged(next);
+                        model.counter_mut().acknowledged();
+                    }
+                });
                 Ok(())
             }
             Op::KeepLast(count) => {

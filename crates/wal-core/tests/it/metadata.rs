@@ -1,6 +1,10 @@
 //! Values, checkpoints, cursors: through rotation, reopening, truncation and recovery.
 
-use wal_core::{AppendOptions, CheckpointOptions, Log, LogError, Options, user_value};
+use std::{thread, time::Duration};
+
+use wal_core::{
+    AppendOptions, CheckpointOptions, Durability, Log, LogError, Options, SyncPolicy, user_value,
+};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 
 use crate::support::{on_all, open, payload, small};
@@ -204,5 +208,55 @@ fn a_reset_goes_forward_and_back() {
         let log = open(&storage, &small()).unwrap();
         assert_eq!((log.first_lsn(), log.next_lsn()), (Some(lsn(3)), lsn(4)));
         assert_eq!(log.get(lsn(3)).unwrap().payload, b"three".as_slice());
+    });
+}
+
+/// Under a policy with an interval a value is as urgent as an entry.
+#[test]
+fn a_value_is_synced_within_an_interval() {
+    on_all(|storage| {
+        let interval = Duration::from_millis(20);
+        let options = Options { sync: SyncPolicy::Background { interval }, ..small() };
+        let log = open(&storage, &options).unwrap();
+        fill(&log, 3);
+        log.sync().unwrap();
+        let before = log.stats();
+        log.set_meta("vote", Some(b"1"), None).unwrap();
+        let is_synced = || log.stats().syncs > before.syncs && log.stats().writes > before.writes;
+        assert!((0..500).any(|_| is_synced() || sleep(interval)), "it waits in memory for ever");
+    });
+    on_all(|storage| {
+        let interval = Duration::from_secs(3600);
+        let sync = SyncPolicy::Background { interval };
+        let log = open(&storage, &Options { sync, background_threads: false, ..small() }).unwrap();
+        log.set_meta("vote", Some(b"1"), None).unwrap();
+        let before = log.stats().syncs;
+        log.maintain().unwrap();
+        assert!(log.stats().syncs > before);
+    });
+}
+
+/// Always `false`.
+fn sleep(time: Duration) -> bool {
+    thread::park_timeout(time);
+    false
+}
+
+/// What a call says is durable on return is, even if an earlier call had done it less durably.
+#[test]
+fn what_changes_nothing_is_durable_all_the_same() {
+    on_all(|storage| {
+        let log = open(&storage, &Options { background_threads: false, ..small() }).unwrap();
+        fill(&log, 10);
+        log.create_cursor("c", None).unwrap();
+        log.set_meta("x", Some(b"1"), Some(Durability::Durable)).unwrap();
+        let synced = |change: &dyn Fn(Durability)| {
+            change(Durability::Buffered);
+            let before = log.stats().syncs;
+            change(Durability::Durable);
+            assert!(log.stats().syncs > before);
+        };
+        synced(&|durability| log.set_meta("x", None, Some(durability)).unwrap());
+        synced(&|durability| log.acknowledge("c", lsn(5), Some(durability)).unwrap());
     });
 }

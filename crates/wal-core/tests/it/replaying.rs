@@ -64,7 +64,7 @@ fn every_entry_of_a_range_comes_once_and_in_order() {
         let (lsns, report) = seen(&log, &back);
         assert_eq!(lsns, (95..=120).rev().collect::<Vec<_>>());
         assert_eq!((report.first, report.last, report.next), (Some(lsn(120)), Some(lsn(95)), lsn(95)));
-        assert_eq!(seen(&log, &by(10).between(lsn(901)..)).0, []);
+        assert!(seen(&log, &by(10).between(lsn(901)..)).0.is_empty());
         check(&log, 1, 901);
     });
 }

@@ -11,10 +11,10 @@ use std::{
 };
 
 use wal_core::{
-    CheckpointOptions, Clock, Environment, Log, LogError, Options, PinKind, Retained, Retention,
-    RetentionReason,
+    AppendOptions, CheckpointOptions, Clock, Environment, Log, LogError, Options, PinKind, Retained,
+    Retention, RetentionReason,
 };
-use wal_format::Lsn;
+use wal_format::{EntriesBuilder, Lsn, MetadataRecord, Namespace, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 use wal_sim::{DiskOptions, SimDisk, VirtualTime};
 
@@ -418,4 +418,46 @@ fn a_process_that_starts_with_a_wild_clock_waits_and_sees() {
     time.set_wall(NOW + 8 * DAY.as_nanos() as u64);
     log.retain_with(&word).unwrap();
     assert_eq!(log.first_lsn(), None, "who asks for it gets it");
+}
+
+#[test]
+fn what_is_appended_behind_a_cut_is_this_processs_too() {
+    for is_reset in [false, true] {
+        let (storage, time, log) = on_memory();
+        fill(&log, 12);
+        drop(log);
+        let log = told(&storage, &time);
+        if is_reset {
+            log.reset(lsn(1)).unwrap()
+        } else {
+            log.clear().unwrap()
+        };
+        let began = log.next_lsn();
+        fill(&log, 12);
+        wait(&log, &time, 5);
+        // The clock was wrong, and is put right.
+        time.set_wall(NOW + 90 * DAY.as_nanos() as u64);
+        wait(&log, &time, 10);
+        fill(&log, 12);
+        wait(&log, &time, 10);
+        assert_eq!(log.first_lsn(), Some(began), "appended some minutes ago");
+    }
+}
+
+/// Another writer may have chosen a name that is no text.
+#[test]
+fn a_checkpoint_with_a_name_that_is_no_text_is_dropped_like_any_other() {
+    let (_storage, _time, log) = on_memory();
+    let value = wal_format::Checkpoint { lsn: lsn(1), number: 1, time: 0, protected: false }.encode();
+    let mut record = Vec::new();
+    let named = MetadataRecord { namespace: Namespace::CHECKPOINT, name: b"\xff\xfe", value: Some(&value) };
+    named.encode(&mut record).unwrap();
+    let mut batch = EntriesBuilder::default();
+    batch.push(&NewEntry::plain(b"one")).unwrap();
+    batch.add_metadata(&record);
+    log.append_batch(&batch, &AppendOptions::default()).unwrap();
+    fill(&log, 40);
+    let few = Retention { max_segments: Some(1), ..Retention::default() };
+    assert_eq!(log.retain_with(&few).unwrap().dropped.len(), 1);
+    assert!(log.checkpoints().unwrap().is_empty());
 }
