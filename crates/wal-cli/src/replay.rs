@@ -19,8 +19,11 @@ Examples:
   wal replay ./log --drain >> archive.txt    print everything and remove it from the log
 
 With --drain a batch is removed only after it was written to the standard output, and durably, a segment at a time. It
-takes the log's lock. After a crash some entries may be printed again; none is removed that was not printed. Whether
-what was printed is safe is for the reader of the output to see to.";
+takes the log's lock. Unlike retention it waits neither for cursors nor for protected checkpoints. After a crash some
+entries may be printed again; none is removed that was not printed. Whether what was printed is safe is for the reader
+of the output to see to.
+
+A number or a checkpoint to begin at whose entries were removed is an error; a time is not.";
 
 /// Print a range of entries by number, time or checkpoint, and remove them if asked
 #[derive(Debug, clap::Args)]

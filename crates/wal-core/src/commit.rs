@@ -17,6 +17,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
+    task::Waker,
     time::Duration,
 };
 
@@ -48,7 +49,11 @@ pub(crate) trait Commit {
 pub(crate) enum Notify {
     Wake(Arc<Sleeper>),
     Call(Box<dyn FnOnce() + Send>),
+    Task(TaskSlot),
 }
+
+/// The task that is to be woken; empty when none is.
+pub(crate) type TaskSlot = Arc<Mutex<Option<Waker>>>;
 
 impl Notify {
     fn run(self) {
@@ -56,6 +61,12 @@ impl Notify {
             Self::Wake(sleeper) => sleeper.wake(),
             // The caller's code must not take an unrelated append down with it.
             Self::Call(call) => drop(catch_unwind(AssertUnwindSafe(call))),
+            Self::Task(slot) => {
+                let waker = slot.lock().take();
+                if let Some(waker) = waker {
+                    drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+                }
+            }
         }
     }
 }
@@ -65,6 +76,7 @@ impl fmt::Debug for Notify {
         f.write_str(match self {
             Self::Wake(_) => "Wake",
             Self::Call(_) => "Call",
+            Self::Task(_) => "Task",
         })
     }
 }

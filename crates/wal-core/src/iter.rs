@@ -106,11 +106,22 @@ struct Place {
 }
 
 /// What a frame is recognised by in another segment.
-#[derive(Clone, Copy, Debug)]
-struct Witness {
-    lsn: Lsn,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Witness {
     time: u64,
     body_crc: u32,
+}
+
+impl Witness {
+    pub(crate) fn is(self, header: &FrameHeader) -> bool {
+        self == Self::from(header)
+    }
+}
+
+impl From<&FrameHeader> for Witness {
+    fn from(header: &FrameHeader) -> Self {
+        Self { time: header.time, body_crc: header.body_crc }
+    }
 }
 
 /// Where the entry asked for is.
@@ -173,6 +184,11 @@ impl Iter {
             }
             Err(error) => Some(Err(self.end(error))),
         }
+    }
+
+    /// The frame of the last entry from the front; `None` when it was in memory.
+    pub(crate) fn witness(&self) -> Option<Witness> {
+        self.forward.witness(&self.view).map(|(_, witness)| witness)
     }
 
     fn step(&mut self, lsn: Lsn, direction: Direction) -> Result<Found, LogError> {
@@ -365,15 +381,15 @@ impl Cursor {
         undecodable(view, position, offset, lsn, error)
     }
 
-    /// The frame that was read last, as far as it can be told from another.
-    fn witness(&self, view: &View) -> Option<Witness> {
+    /// The frame that was read last, by its first entry, as far as it can be told from another.
+    fn witness(&self, view: &View) -> Option<(Lsn, Witness)> {
         let place = self.place?;
         let segment = view.segments.get(place.position)?;
         let at = place.offset.checked_sub(self.reader.window_start())?;
         let header = self.reader.window().get(usize::try_from(at).ok()?..)?.first_chunk()?;
         let header = FrameHeader::decode(header, segment.key(), place.offset).ok()?;
         let first = segment.base().plus(u64::from(header.lsn_delta));
-        Some(Witness { lsn: first, time: header.time, body_crc: header.body_crc })
+        Some((first, Witness::from(&header)))
     }
 
     /// The files of another process's log were replaced: whether by copies, or by another history, is seen from the
@@ -382,18 +398,18 @@ impl Cursor {
         &mut self,
         engine: &Engine,
         view: &View,
-        witness: Option<Witness>,
+        witness: Option<(Lsn, Witness)>,
         lsn: Lsn,
     ) -> Result<(), LogError> {
-        let Some(witness) = witness.filter(|witness| witness.lsn >= engine.first_retained()) else {
+        let Some((at, witness)) = witness.filter(|(at, _)| *at >= engine.first_retained()) else {
             return Ok(());
         };
-        let same = match engine.load(view, witness.lsn, &mut self.reader) {
-            Ok((_, frame)) => (frame.header.time, frame.header.body_crc) == (witness.time, witness.body_crc),
+        let same = match engine.load(view, at, &mut self.reader) {
+            Ok((_, frame)) => witness.is(&frame.header),
             Err(error) if is_gone(&error) => return Ok(()),
             Err(_) => false,
         };
-        if same { Ok(()) } else { CutOffSnafu { lsn, next: witness.lsn }.fail() }
+        if same { Ok(()) } else { CutOffSnafu { lsn, next: at }.fail() }
     }
 
     fn lend(&self, found: Found, lsn: Lsn) -> Result<EntryRef<'_>, LogError> {

@@ -14,6 +14,7 @@ use crate::{
     closing::Handle,
     driver::{Driver, start_hooks},
     engine::Engine,
+    error::TruncatedSnafu,
     events::{self, Span, Start},
     iter::Iter,
     open,
@@ -185,8 +186,6 @@ impl Log {
     /// is cut to what is there.
     #[must_use]
     pub fn range(&self, range: impl RangeBounds<Lsn>) -> Iter {
-        let engine = self.engine();
-        let next = engine.readable_next();
         let from = match range.start_bound() {
             Bound::Included(lsn) => *lsn,
             Bound::Excluded(lsn) => lsn.next(),
@@ -195,22 +194,31 @@ impl Log {
         let to = match range.end_bound() {
             Bound::Included(lsn) => lsn.next(),
             Bound::Excluded(lsn) => *lsn,
-            Bound::Unbounded => next,
+            Bound::Unbounded => Lsn::MAX,
         };
-        let from = from.max(engine.first_retained());
-        // Where the end of the log is lost the range goes one further, to the error that says so.
-        let end = if engine.view().lost_end() { next.next() } else { next };
-        let to = if range.end_bound() == Bound::Unbounded { end } else { to };
-        Iter::new(Arc::clone(engine), from, to.min(end))
+        self.entries(from.max(self.engine().first_retained()), to)
     }
 
-    /// Whether the entry with this LSN is in the log, as far as that is known without reading it.
+    /// The entries from `from` on and before `to`, as they are now, for somebody who must not miss one: a range that
+    /// ends behind the last is cut to what is there, and one that begins before the first is refused. Entries that are
+    /// removed later are an error of the iterator.
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get), but for damage.
-    pub fn check_retained(&self, lsn: Lsn) -> Result<(), LogError> {
-        self.engine().check_readable(lsn)
+    /// [`LogError::Truncated`] when `from` is before the first entry of the log.
+    pub fn range_from(&self, from: Lsn, to: Lsn) -> Result<Iter, LogError> {
+        let entries = self.entries(from, to);
+        // In this order: what is removed from here on is missed by the iterator, which has its view already.
+        let first = self.engine().first_retained();
+        if from < first.min(to) { TruncatedSnafu { lsn: from, first }.fail() } else { Ok(entries) }
+    }
+
+    fn entries(&self, from: Lsn, to: Lsn) -> Iter {
+        let engine = self.engine();
+        let next = engine.readable_next();
+        // Where the end of the log is lost the range goes one further, to the error that says so.
+        let end = if engine.view().lost_end() { next.next() } else { next };
+        Iter::new(Arc::clone(engine), from, to.min(end))
     }
 
     /// The first entry of the log; `None` when it is empty.

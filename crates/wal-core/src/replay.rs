@@ -112,13 +112,15 @@ impl Log {
     /// With [`drain`](ReplayOptions::drain) entries that were accepted are removed, durably, whenever that frees a
     /// segment, and at the end: also when the callback refuses a batch or the log cannot be read further. After a crash
     /// those come again that were accepted and not yet removed, at most about a segment of them and a batch; none is
-    /// removed that was not accepted.
+    /// removed that was not accepted. Draining is a truncation that the caller asks for: unlike retention it waits
+    /// neither for cursors nor for protected checkpoints.
     ///
     /// # Errors
     ///
     /// [`ReplayError::Rejected`] with what `each` returned. [`ReplayError::Log`] otherwise: with
     /// [`LogError::InvalidArgument`] before anything is read when the options contradict each other,
-    /// [`LogError::NoSuchName`] when there is no such checkpoint, with
+    /// [`LogError::NoSuchName`] when there is no such checkpoint, with [`LogError::Truncated`] when the range begins
+    /// at an LSN, a checkpoint or a report whose entries were removed, with
     /// [`LogError::CutOff`] or [`LogError::Truncated`] when the entries were removed meanwhile, and as reading and
     /// [`truncate_before`](Self::truncate_before).
     pub fn replay<E>(
@@ -202,14 +204,15 @@ impl<'a> Replay<'a> {
             }
         }
         let (from, to) = options.resolve(log)?;
-        let drained = engine.first_retained();
-        if options.drain && from > drained {
+        if options.drain && from.is_some_and(|from| from > engine.first_retained()) {
             return InvalidArgumentSnafu {
                 why: "draining would remove entries before the range, which are not replayed",
             }
             .fail();
         }
-        let entries = log.range(from..to);
+        // What was asked for by its place must not be passed over in silence.
+        let entries = from.map_or_else(|| Ok(log.range(..to)), |from| log.range_from(from, to))?;
+        let drained = entries.front();
         let backwards = options.direction == Direction::Backward;
         let mut report = ReplayReport::at(if backwards { entries.back() } else { entries.front() });
         report.left = entries.back().since(entries.front()).unwrap_or(0);

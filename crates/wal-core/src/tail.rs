@@ -8,9 +8,10 @@ use wal_format::Lsn;
 
 use crate::{
     Entry, Iter, LogError,
-    commit::Commit,
+    commit::{Commit, TaskSlot},
     engine::Engine,
     error::{CutOffSnafu, TruncatedSnafu},
+    iter::Witness,
     log::Log,
 };
 
@@ -34,7 +35,9 @@ pub enum TailFrom {
     /// At the first entry that is there.
     #[default]
     Start,
-    /// Behind the last entry that is visible: with the next to come.
+    /// Behind the last entry that is visible: with the next to come. When the log is cut before one was given, with the
+    /// first behind the cut; in a log of another process, where the place of a cut is not known, that is
+    /// [`LogError::CutOff`].
     End,
     /// At this entry, which may be one to come.
     Lsn(Lsn),
@@ -76,12 +79,18 @@ pub struct Tail {
     visibility: Visibility,
     entries: Iter,
     next: Lsn,
-    /// The last entry given: that it is still there tells whether this is still the same history.
-    last: Option<Entry>,
+    /// Nobody named the entry to begin with: until one is given, the place moves with the end of the log.
+    floats: bool,
+    /// The last entry given, or in a log that another process writes the one before the place where it begins: that it
+    /// is still there tells whether this is still the same history.
+    last: Option<Lsn>,
+    /// Its frame, in a log that another process writes.
+    witness: Option<Witness>,
     generation: u64,
     /// An entry that was given was cut off, from this LSN on.
     cut: Option<Lsn>,
-    waker: wake::Slot,
+    /// Who is to be woken at the next change, when somebody asked to be.
+    task: TaskSlot,
     /// As an iterator it is over.
     over: bool,
 }
@@ -97,15 +106,20 @@ impl Log {
             TailFrom::End => engine.visible_next(options.visibility).max(engine.first_retained()),
             TailFrom::Lsn(lsn) => lsn,
         };
+        // Where another process cuts its log is not known here, but that it did shows in the entry before.
+        let last = next.previous().filter(|_| options.from == TailFrom::End && !engine.is_live());
+        let before = last.and_then(|last| Some((last, Witness::from(&engine.peek(last).ok()?.header))));
         Tail {
             log: self.clone(),
             visibility: options.visibility,
             entries: Iter::new(Arc::clone(engine), next, next),
             next,
-            last: None,
+            floats: !matches!(options.from, TailFrom::Lsn(_)),
+            last: before.map(|(last, _)| last),
+            witness: before.map(|(_, witness)| witness),
             generation,
             cut: None,
-            waker: wake::Slot::default(),
+            task: TaskSlot::default(),
             over: false,
         }
     }
@@ -135,7 +149,8 @@ impl Tail {
 
     /// Goes on at `lsn`, forward or back, whatever has ended it before.
     pub fn seek(&mut self, lsn: Lsn) {
-        (self.next, self.last, self.cut, self.over) = (lsn, None, None, false);
+        (self.next, self.floats) = (lsn, false);
+        (self.last, self.witness, self.cut, self.over) = (None, None, None, false);
         self.generation = self.engine().cuts.generation();
         self.restart();
     }
@@ -219,7 +234,11 @@ impl Tail {
             match self.entries.next() {
                 Some(Ok(entry)) => {
                     self.next = entry.lsn.next();
-                    self.last = Some(entry.clone());
+                    self.last = Some(entry.lsn);
+                    self.floats = false;
+                    if !self.engine().is_live() {
+                        self.witness = self.entries.witness();
+                    }
                     return Ok(Some(entry));
                 }
                 // Cut behind what was given: others will have these LSNs.
@@ -253,8 +272,13 @@ impl Tail {
     fn check_history(&mut self) -> Result<(), LogError> {
         let generation = self.engine().cuts.generation();
         if generation != self.generation {
-            let cut = self.engine().cuts.since(self.generation);
-            self.cut = self.cut.or(cut.filter(|cut| self.last.as_ref().is_some_and(|it| it.lsn >= *cut)));
+            if let Some(cut) = self.engine().cuts.since(self.generation) {
+                if self.floats {
+                    self.next = self.next.min(cut);
+                } else if self.last.is_some_and(|last| last >= cut) {
+                    self.cut.get_or_insert(cut);
+                }
+            }
             self.generation = generation;
             self.restart();
         }
@@ -266,17 +290,15 @@ impl Tail {
     fn look_again(&mut self) -> Result<(), LogError> {
         let engine = Arc::clone(self.engine());
         engine.look_again()?;
-        let Some(last) = self.last.as_ref().filter(|last| last.lsn >= engine.first_retained()) else {
-            return Ok(());
-        };
-        let is_there = match engine.get(last.lsn) {
-            Ok(entry) => entry == *last,
+        let Some(last) = self.last.filter(|last| *last >= engine.first_retained()) else { return Ok(()) };
+        let is_there = match engine.peek(last) {
+            Ok(frame) => self.witness.is_none_or(|witness| witness.is(&frame.header)),
             Err(LogError::OutOfRange { .. } | LogError::CutOff { .. }) => false,
             Err(LogError::Truncated { .. }) => true,
             Err(error) => return Err(error),
         };
         if !is_there {
-            self.cut = Some(last.lsn);
+            self.cut = Some(last);
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ fn transfer(wal: &Wal, from: u16, to: u16, cents: i64) -> Result<RangeInclusive<
 fn audit(wal: &Wal) -> Result<(BTreeMap<u16, i64>, usize), BoxError> {
     let mut balances = BTreeMap::from_iter((0..ACCOUNTS).map(|account| (account, OPENING_BALANCE)));
     let mut transfers: BTreeMap<[u8; 16], Vec<i64>> = BTreeMap::new();
-    wal.typed::<Posting>().replay(.., |entry| -> Result<(), BoxError> {
+    wal.typed::<Posting>().for_each(.., |entry| -> Result<(), BoxError> {
         let id = entry.entry.transaction.ok_or("a posting outside a transfer")?;
         let posting = entry.record.known().ok_or("an entry that is no posting")?;
         *balances.entry(posting.account).or_default() += posting.cents;

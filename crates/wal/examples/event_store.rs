@@ -122,7 +122,7 @@ impl Cart {
     /// The cart as it was once this event had happened.
     fn as_of(events: &TypedWal<Event>, lsn: Lsn) -> Result<Self, wal::Error> {
         let mut cart = Self::default();
-        events.replay(..=lsn, |entry| {
+        events.for_each(..=lsn, |entry| {
             cart.apply(entry.record);
             Ok::<(), wal::Error>(())
         })?;

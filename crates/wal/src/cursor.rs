@@ -100,12 +100,8 @@ impl Cursor {
     /// Those of [`position`](Self::position); [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) when the next entry
     /// is gone: [`seek`](Self::seek) to [`Wal::first_lsn`] to go on behind the gap.
     pub fn pending(&self) -> Result<Iter, Error> {
-        let next = self.position()?;
-        if next < self.wal.next_lsn() {
-            // Entries that are gone must not be passed over in silence.
-            self.wal.log.check_retained(next).map_err(Error::new)?;
-        }
-        Ok(self.wal.range(next..))
+        // Entries that are gone must not be passed over in silence.
+        Iter::starting(&self.wal.log, self.position()?)
     }
 
     /// Acknowledges the entry `through` and all before it. A cursor that stands further stays there. As durable on

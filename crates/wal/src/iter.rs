@@ -20,6 +20,12 @@ pub struct Iter {
 }
 
 impl Iter {
+    /// All entries from `first` on; an error when some are not there any more.
+    pub(crate) fn starting(log: &Log, first: Lsn) -> Result<Self, Error> {
+        let inner = log.range_from(first, Lsn::MAX).map_err(Error::new)?;
+        Ok(Self { inner, _log: log.clone() })
+    }
+
     pub(crate) fn new(log: &Log, start: Bound<Lsn>, end: Bound<Lsn>) -> Self {
         Self { inner: log.range((start, end)), _log: log.clone() }
     }

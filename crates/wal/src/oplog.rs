@@ -70,7 +70,7 @@ pub use operation::{Action, Operation};
 use wal_core::LogError;
 use wal_format::Lsn;
 
-use crate::{Error, Ticket, Typed, TypedWal, Wal};
+use crate::{Error, Ticket, Typed, TypedIter, TypedWal, Wal};
 
 /// A log of [`Operation`]s. A cheap handle, for any number of threads.
 #[derive(Clone, Debug)]
@@ -172,8 +172,8 @@ impl OperationLog {
         mut each: impl FnMut(Lsn, Operation) -> Result<(), E>,
     ) -> Result<Option<Lsn>, E> {
         let mut applied = snapshot;
-        let next = self.begin_of_replay(snapshot)?;
-        self.operations.replay(next.., |entry| -> Result<(), E> {
+        for entry in self.behind(snapshot)? {
+            let entry = entry?;
             let (lsn, kind) = (entry.lsn(), entry.entry.kind);
             let Typed::Known(operation) = entry.record else {
                 let source = "it is no operation".into();
@@ -181,8 +181,7 @@ impl OperationLog {
             };
             each(lsn, operation)?;
             applied = Some(lsn);
-            Ok(())
-        })?;
+        }
         Ok(applied)
     }
 
@@ -207,15 +206,14 @@ impl OperationLog {
         Ok(())
     }
 
-    /// The first LSN that a replay hands over, if everything from there on is there.
-    fn begin_of_replay(&self, snapshot: Option<Lsn>) -> Result<Lsn, Error> {
+    /// The operations that are not in a snapshot, if all of them are there.
+    fn behind(&self, snapshot: Option<Lsn>) -> Result<TypedIter<Operation>, Error> {
+        let operations = self.operations.starting(snapshot.map_or(Lsn::FIRST, Lsn::next))?;
+        // In this order: a cut from here on is noticed by the iterator.
         let next = self.wal().next_lsn();
-        let first = self.wal().first_lsn().unwrap_or(next);
-        let begin = snapshot.map_or(Lsn::FIRST, Lsn::next);
-        match snapshot {
-            _ if begin < first => Err(Error::new(LogError::Truncated { lsn: begin, first })),
-            Some(lsn) if lsn >= next => Err(Error::new(LogError::OutOfRange { lsn, next })),
-            _ => Ok(begin),
+        match snapshot.filter(|lsn| *lsn >= next) {
+            Some(lsn) => Err(Error::new(LogError::OutOfRange { lsn, next })),
+            None => Ok(operations),
         }
     }
 }

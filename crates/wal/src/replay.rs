@@ -18,7 +18,9 @@ impl Wal {
     ///
     /// With [`ReplayOptions::drain`] what was accepted is removed: durably, whenever that frees a segment, and at the
     /// end, also when the end is an error. Nothing is removed that was not accepted. After a crash some of what was
-    /// accepted may come again, about one segment and one batch at most, so accept what comes twice.
+    /// accepted may come again, about one segment and one batch at most, so accept what comes twice. Draining is a
+    /// truncation that you ask for, as by [`truncate_before`](Self::truncate_before): unlike retention it waits neither
+    /// for cursors nor for protected checkpoints.
     ///
     /// # Errors
     ///
@@ -28,7 +30,9 @@ impl Wal {
     /// - [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): a limit of no entries, or draining backward or from the
     ///   middle. [`ErrorKind::ReadOnly`](crate::ErrorKind::ReadOnly) and
     ///   [`ErrorKind::Closed`](crate::ErrorKind::Closed): this log cannot be drained. Nothing was replayed.
-    /// - [`ErrorKind::Truncated`](crate::ErrorKind::Truncated): entries of the range were removed meanwhile.
+    /// - [`ErrorKind::Truncated`](crate::ErrorKind::Truncated): the range begins at an LSN, a checkpoint or the end of
+    ///   a report whose entries were removed, and nothing was replayed; or entries were removed meanwhile. Without a
+    ///   lower bound a replay begins at the first entry that is there.
     /// - [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt): what stands before the damage was replayed.
     ///
     /// ```

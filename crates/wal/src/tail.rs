@@ -43,7 +43,8 @@ impl Wal {
 /// - [`ErrorKind::Closed`](crate::ErrorKind::Closed) or [`ErrorKind::Poisoned`](crate::ErrorKind::Poisoned), after all
 ///   that was visible was given.
 /// - [`ErrorKind::Truncated`](crate::ErrorKind::Truncated): the next entry was removed before it was given, or one that
-///   was given was cut off and others may stand in its place. [`Error::lsns`] names the next entry.
+///   was given was cut off and others may stand in its place; in a log of another process that is followed from its
+///   end also the one before that place. [`Error::lsns`] names the next entry.
 /// - [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) and [`ErrorKind::Io`](crate::ErrorKind::Io): the next entry
 ///   could not be read.
 ///

@@ -97,6 +97,7 @@ fn write(dir: &Path, source: &Source, first: Lsn) -> Result<Counts, Failure> {
             Event::Entry(entry) => writer.take(&entry),
             Event::Damage { .. } => writer.end_transaction(),
             Event::Checkpoint { number } => {
+                writer.end_transaction()?;
                 writer.wal.checkpoint(&checkpoint_name(number))?;
                 Ok(())
             }

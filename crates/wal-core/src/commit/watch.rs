@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Notify, Sleeper};
+use super::{Notify, Sleeper, TaskSlot};
 use crate::sync::Mutex;
 
 #[derive(Debug, Default)]
@@ -40,9 +40,21 @@ impl Watch {
         }
     }
 
-    /// Calls `call` once, at the next change. Look again after registering: one that came before is not told.
-    pub(crate) fn notify(&self, call: impl FnOnce() + Send + 'static) {
-        self.watchers.lock().push(Notify::Call(Box::new(call)));
+    /// Wakes a task once, at the next change. Look again after registering: one that came before is not told.
+    pub(crate) fn notify(&self, task: &TaskSlot) {
+        self.watchers.lock().push(Notify::Task(Arc::clone(task)));
+    }
+
+    /// The task does not want to be woken any more.
+    pub(crate) fn forget_task(&self, task: &TaskSlot) {
+        let is_mine = |notify: &Notify| matches!(notify, Notify::Task(other) if Arc::ptr_eq(other, task));
+        self.watchers.lock().retain(|notify| !is_mine(notify));
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.watchers.lock().len()
     }
 
     /// Something has changed. No lock may be held that a callback would want.

@@ -78,7 +78,8 @@ impl ReplayPoint {
 /// What is replayed, and how. Plain data with defaults: everything, forward, by 1000 entries or 1 MiB, nothing removed.
 #[derive(Clone)]
 pub struct ReplayOptions<'a> {
-    /// Where the range begins. The lower end, also when it is replayed backward.
+    /// Where the range begins. The lower end, also when it is replayed backward. Without a bound, or with a time, it
+    /// begins at the first entry that is there; an LSN or a checkpoint whose entries were removed is an error.
     pub from: Bound<ReplayPoint>,
     /// Where it ends.
     pub to: Bound<ReplayPoint>,
@@ -87,7 +88,7 @@ pub struct ReplayOptions<'a> {
     /// How much the callback gets at a time.
     pub batch: BatchLimit,
     /// Whether entries are removed from the log once the callback has accepted them. Only forward, and only from the
-    /// first entry on.
+    /// first entry on. Cursors and protected checkpoints do not hold it back.
     pub drain: bool,
     /// Is told how far the replay came after every batch that was accepted.
     pub progress: Option<&'a dyn Fn(&ReplayReport)>,
@@ -126,12 +127,12 @@ impl ReplayOptions<'_> {
         self
     }
 
-    /// The range as LSNs, the end not included.
-    pub(super) fn resolve(&self, log: &Log) -> Result<(Lsn, Lsn), LogError> {
+    /// The range as LSNs, the end not included; it begins with `None` where the log does.
+    pub(super) fn resolve(&self, log: &Log) -> Result<(Option<Lsn>, Lsn), LogError> {
         let from = match &self.from {
-            Bound::Included(point) => point.lsn(log, false)?,
-            Bound::Excluded(point) => point.lsn(log, true)?,
-            Bound::Unbounded => Lsn::FIRST,
+            Bound::Included(point) => Some(point.lsn(log, false)?),
+            Bound::Excluded(point) => Some(point.lsn(log, true)?),
+            Bound::Unbounded => None,
         };
         let to = match &self.to {
             Bound::Included(point) => point.lsn(log, true)?,

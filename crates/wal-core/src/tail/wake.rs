@@ -1,17 +1,9 @@
 //! Following a log without a thread that sleeps.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll, Waker},
-};
-
-use parking_lot::Mutex;
+use std::task::{Context, Poll};
 
 use super::Tail;
 use crate::{Entry, LogError, error::InvalidArgumentSnafu};
-
-/// Who is to be woken at the next change; empty when nobody asked to be.
-pub(super) type Slot = Arc<Mutex<Option<Waker>>>;
 
 impl Tail {
     /// The next item of the iterator, for a task that is woken when it is worth asking again. Needs no particular
@@ -39,17 +31,48 @@ impl Tail {
             let why = "a log that is open for reading wakes no task: use a timeout";
             return Poll::Ready(InvalidArgumentSnafu { why }.fail());
         }
-        // One call is registered at a time, whose waker changes with the task.
-        if self.waker.lock().replace(context.waker().clone()).is_none() {
-            let slot = Arc::downgrade(&self.waker);
-            self.engine().watch.notify(move || {
-                let waker = slot.upgrade().and_then(|slot| slot.lock().take());
-                if let Some(waker) = waker {
-                    waker.wake();
-                }
-            });
+        // It is registered once at a time, whichever task polls it.
+        let before = self.task.lock().replace(context.waker().clone());
+        if before.is_none() {
+            self.engine().watch.notify(&self.task);
         }
         // It may have come before that.
         self.try_next().transpose().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// A log may be quiet for long, and many may follow it in turn.
+impl Drop for Tail {
+    fn drop(&mut self) {
+        let waker = self.task.lock().take();
+        if waker.is_some() {
+            self.engine().watch.forget_task(&self.task);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, task::Waker};
+
+    use wal_segment::MemoryStorage;
+
+    use super::*;
+    use crate::{Environment, Log, Options, TailOptions};
+
+    #[test]
+    fn a_tail_that_is_dropped_waits_no_more() {
+        let log = Log::open(Environment::new(Arc::new(MemoryStorage::new())), Options::default()).unwrap();
+        let watch = &log.engine().watch;
+        let mut context = Context::from_waker(Waker::noop());
+        let mut other = log.tail(TailOptions::default());
+        assert!(other.poll_item(&mut context).is_pending());
+        for _ in 0..3 {
+            let mut tail = log.tail(TailOptions::default());
+            assert!(tail.poll_item(&mut context).is_pending());
+            assert!(tail.poll_item(&mut context).is_pending());
+            assert_eq!(watch.waiting(), 2);
+        }
+        assert_eq!(watch.waiting(), 1, "the other one still waits");
     }
 }

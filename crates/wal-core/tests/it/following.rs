@@ -179,6 +179,29 @@ fn a_cut_ends_only_the_tails_that_gave_what_was_cut() {
 }
 
 #[test]
+fn a_tail_that_gave_nothing_misses_nothing_behind_a_cut() {
+    on_all(|storage| {
+        let log = open(&storage, &small()).unwrap();
+        fill(&log, 1..=9);
+        let reader = Log::open_read_only(environment(Arc::clone(&storage)), small()).unwrap();
+        let mut tails = [TailFrom::End, TailFrom::Start].map(|from| log.tail(from.into()));
+        let mut named = log.tail(lsn(10).into());
+        let mut beside = reader.tail(TailFrom::End.into());
+        assert!(tails[0].try_next().unwrap().is_none() && beside.try_next().unwrap().is_none());
+        log.truncate_from(lsn(5)).unwrap();
+        fill(&log, 5..=7);
+        assert_eq!(tails.each_mut().map(next), [5, 1]);
+        assert!(named.try_next().unwrap().is_none(), "it was sent there");
+        assert!(matches!(beside.try_next(), Err(LogError::CutOff { .. })), "it may have missed some");
+        fill(&log, 8..=12);
+        assert_eq!((next(&mut tails[0]), next(&mut named)), (6, 10));
+        assert!(matches!(beside.try_next(), Err(LogError::CutOff { .. })), "the same each time");
+        beside.seek(lsn(12));
+        assert_eq!(next(&mut beside), 12);
+    });
+}
+
+#[test]
 fn a_tail_that_is_overtaken_by_a_trim_says_so() {
     let log = open(&memory(), &small()).unwrap();
     fill(&log, 1..=900);

@@ -284,6 +284,35 @@ fn a_trim_beneath_a_replay_ends_it_or_does_not_touch_it() {
 }
 
 #[test]
+fn a_replay_from_a_place_that_is_gone_is_refused() {
+    let log = filled(&memory(), 10);
+    let at = CheckpointOptions { lsn: Some(lsn(3)), ..CheckpointOptions::default() };
+    let early = log.checkpoint("early", at).unwrap();
+    let (_, report) = seen(&log, &by(4).between(..lsn(3)));
+    log.truncate_before(lsn(7)).unwrap();
+    let backward = ReplayOptions { direction: Direction::Backward, ..by(4) };
+    for options in [
+        by(4).between(lsn(3)..),
+        by(4).between(early..),
+        by(4).resume(&report),
+        backward.between(lsn(6)..),
+        draining(4).between(lsn(6)..),
+    ] {
+        let replayed = log.replay(&options, |_| -> Result<(), ()> { panic!("there is a gap before it") });
+        assert!(
+            matches!(replayed, Err(ReplayError::Log { error: LogError::Truncated { first, .. }, .. })
+                if first == lsn(7)),
+            "{options:?}: {replayed:?}"
+        );
+    }
+    assert_eq!(seen(&log, &by(4)).0, [7, 8, 9, 10], "who names no place begins where the log does");
+    assert_eq!(seen(&log, &by(4).between(lsn(7)..)).0, [7, 8, 9, 10]);
+    assert_eq!(seen(&log, &by(4).between(lsn(3)..lsn(3))).0, [], "nothing of it is missing");
+    let (_, report) = seen(&log, &draining(4).between(..lsn(9)));
+    assert_eq!((report.drained, log.first_lsn()), (2, Some(lsn(9))));
+}
+
+#[test]
 fn damage_ends_a_replay_behind_what_stands_before_it() {
     let storage = memory();
     filled(&storage, 60).close().unwrap();

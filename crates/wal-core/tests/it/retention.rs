@@ -129,7 +129,7 @@ fn cursors_and_protected_checkpoints_hold_entries_back() {
         assert_eq!((done.passed.as_slice(), done.first_retained), (["slow".to_owned()].as_slice(), lsn(19)));
         assert_eq!((done.held_back_by.len(), done.held_back_by[0].kind), (1, PinKind::Checkpoint));
         assert_eq!(log.cursor("slow").unwrap(), lsn(13), "it stands where it stood");
-        assert!(matches!(log.check_retained(lsn(13)), Err(LogError::Truncated { .. })));
+        assert!(matches!(log.range_from(lsn(13), Lsn::MAX), Err(LogError::Truncated { .. })));
         log.delete_checkpoint("kept").unwrap();
         drop(log);
         let log = open(&storage, &quiet()).unwrap();
@@ -211,12 +211,13 @@ fn the_threads_remove_at_rotation_and_in_intervals() {
         told.recv_timeout(Duration::from_secs(60)).unwrap();
         log.create_cursor("consumer", Some(lsn(31))).unwrap();
         fill(&log, 30);
-        while told.try_recv().is_ok() {}
         // No segment is begun any more, and then there is something to do.
         log.acknowledge("consumer", lsn(60), None).unwrap();
-        told.recv_timeout(Duration::from_secs(60)).unwrap();
+        // Some signals may be those of earlier passes.
+        while log.first_lsn() <= Some(lsn(33)) {
+            told.recv_timeout(Duration::from_secs(60)).unwrap();
+        }
         log.close().unwrap();
-        assert!(log.first_lsn() > Some(lsn(33)));
         assert!(log.last_retained().is_some_and(|last| last.segments > 0));
     });
 }

@@ -162,12 +162,19 @@ impl<R: Record> TypedWal<R> {
         TypedIter { inner: self.wal.range(range), record: PhantomData }
     }
 
-    /// Hands the entries with these LSNs to `each`, in order, until it fails or all have been handed over.
+    /// All entries from `first` on; an error when some are not there any more.
+    pub(crate) fn starting(&self, first: Lsn) -> Result<TypedIter<R>, Error> {
+        Ok(TypedIter { inner: Iter::starting(&self.wal.log, first)?, record: PhantomData })
+    }
+
+    /// Hands the entries with these LSNs that are there now to `each`, one at a time and in order, until it fails or
+    /// all have been handed over. As with [`range`](Self::range), the range is cut to what is there. Batches, progress,
+    /// a report to go on from and draining are for [`Wal::replay`].
     ///
     /// # Errors
     ///
     /// What `each` returned; what reading returned, of an entry that its type refuses as well.
-    pub fn replay<E: From<Error>>(
+    pub fn for_each<E: From<Error>>(
         &self,
         range: impl RangeBounds<Lsn>,
         mut each: impl FnMut(TypedEntry<R>) -> Result<(), E>,

@@ -100,11 +100,11 @@ fn an_enum_of_payloads_reads_what_it_knows_and_passes_over_the_rest() {
 }
 
 #[test]
-fn a_replay_stops_at_the_first_error_of_either_side() {
+fn a_walk_stops_at_the_first_error_of_either_side() {
     let dir = tempfile::tempdir().unwrap();
     let view = tokens(dir.path()).typed::<Token>();
     let mut seen = Vec::new();
-    let refused = view.replay(.., |entry| {
+    let refused = view.for_each(.., |entry| {
         if entry.lsn() == lsn(3) {
             return Err(BoxError::from("enough"));
         }
@@ -113,7 +113,7 @@ fn a_replay_stops_at_the_first_error_of_either_side() {
     });
     assert_eq!((refused.unwrap_err().to_string().as_str(), seen), ("enough", vec![lsn(1), lsn(2)]));
     let mut count = 0;
-    let undecodable = view.replay(lsn(2).., |_| {
+    let undecodable = view.for_each(lsn(2).., |_| {
         count += 1;
         Ok::<(), wal::Error>(())
     });
