@@ -193,7 +193,7 @@ impl Engine {
         let mut until = None;
         loop {
             let appender = self.lock_settled(terms.patience)?;
-            let Some(appender) = self.admitted(appender, terms, &mut until)? else { continue };
+            let Some(appender) = self.admitted(appender, terms, reserve, &mut until)? else { continue };
             let admitted = appender.admit(draft.metadata, self.options.metadata_len_max)?;
             let need = (draft.body.len(), draft.shape.count);
             if let Some(mut appender) = self.with_room(appender, need, reserve, terms.patience, now)? {
@@ -211,6 +211,7 @@ impl Engine {
         &self,
         appender: MutexGuard<'a, Appender>,
         terms: &Terms,
+        reserve: Reserve,
         until: &mut Option<Duration>,
     ) -> Result<Option<MutexGuard<'a, Appender>>, LogError> {
         let Terms { expected, patience, .. } = *terms;
@@ -221,7 +222,8 @@ impl Engine {
         if appender.next.get() > u64::MAX - u64::from(u32::MAX) {
             return InvalidArgumentSnafu { why: "the log has run out of LSNs" }.fail();
         }
-        if self.is_full(&appender) {
+        // A trim is short, is waited for anyway, and holds a lock under which nobody may be told of a write.
+        if reserve == Reserve::Keep && self.is_full(&appender) {
             drop(appender);
             return self.make_way(terms, until).map(|()| None);
         }

@@ -29,7 +29,7 @@ use crate::{
 pub(crate) const CONTROL_RESERVE: u64 = 4096;
 /// Bytes of the reserve that only the seal and the close may use.
 pub(crate) const FINAL_RESERVE: u64 = 128;
-/// Bytes of the reserve that changes of the metadata may not use.
+/// Bytes of the reserve that only trims may use that let a file go, besides those.
 pub(crate) const TRIM_RESERVE: u64 = 1024;
 const _: () = assert!(CONTROL_RESERVE > TRIM_RESERVE && TRIM_RESERVE > FINAL_RESERVE);
 const _: () = assert!(FINAL_RESERVE >= 2 * frame_len(Seal::LEN as u32) && CONTROL_RESERVE > FINAL_RESERVE);
@@ -91,9 +91,11 @@ impl<'a> Draft<'a> {
 pub(crate) enum Reserve {
     /// Entries.
     Keep,
-    /// Small changes of the metadata, as consumers make that let a full log be trimmed. Leaves room for trims.
-    Metadata,
-    /// Trims. What is left after them is for the seal and the close, which are stamped without asking.
+    /// Small changes of the metadata, as consumers make that let a full log be trimmed, and trims that free nothing.
+    /// Leaves room for those that do.
+    Small,
+    /// Trims that free a segment. What is left after them is for the seal and the close, which are stamped without
+    /// asking.
     Control,
 }
 
@@ -228,7 +230,7 @@ impl Appender {
         let Some(tail) = &self.tail else { return Room::None };
         let keep = match reserve {
             Reserve::Keep => CONTROL_RESERVE,
-            Reserve::Metadata => TRIM_RESERVE,
+            Reserve::Small => TRIM_RESERVE,
             Reserve::Control => FINAL_RESERVE,
         };
         let end = tail.offset.saturating_add(self.packs.reserved);

@@ -64,7 +64,9 @@ impl Log {
         let mut attempts = 0;
         loop {
             let mut backup = Backup { engine, target: &target, linked: 0, copied_bytes: 0 };
-            match engine.moment().and_then(|moment| backup.run(&moment)) {
+            let moment = engine.moment();
+            engine.tell();
+            match moment.and_then(|moment| backup.run(&moment)) {
                 // A file went before it could be read: trimmed, or replaced.
                 Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
                     attempts += 1;
@@ -132,7 +134,7 @@ impl Engine {
 
     fn sync_all(&self) -> Result<(), LogError> {
         let tick = self.appender.lock().tick;
-        self.commit.wait(self, tick)
+        self.commit_discreetly(tick)
     }
 }
 

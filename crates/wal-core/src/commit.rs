@@ -43,6 +43,11 @@ pub(crate) trait Commit {
     fn commit(&self) -> Result<(), Self::Error>;
     /// Time since some fixed moment.
     fn monotonic(&self) -> Duration;
+    /// Whether callbacks may run in this thread: it holds no lock that they might want. One that holds such a lock has
+    /// to wake those whom it covered once it has let go.
+    fn may_call(&self) -> bool {
+        true
+    }
 }
 
 /// What to do with somebody who does not take part in leading.
@@ -234,6 +239,9 @@ impl CommitQueue {
     /// Takes out everybody who need not wait any more, and one more thread when nobody leads: the next leader.
     fn hand_on<C: Commit>(&self, log: &C, state: &mut State) -> Woken {
         let covered = covered(log);
+        if !log.may_call() {
+            return self.hand_on_threads(state, covered);
+        }
         let others =
             state.others.extract_if(.., |(tick, _)| *tick <= covered).map(|(_, notify)| notify).collect();
         Woken { others, ..self.hand_on_threads(state, covered) }

@@ -236,7 +236,7 @@ impl Engine {
             let appender = self.appender.lock();
             let last = appender.tail.as_ref().map(|tail| tail.last_kind);
             let marked = matches!(last, None | Some(FrameKind::Idle | FrameKind::Close));
-            (appender.tick, !marked && !appender.closed, appender.unsynced_since)
+            (appender.tick, !marked && !appender.closed, appender.oldest_unsynced())
         };
         let changed = (appended, durable) != (seen.appended, seen.durable);
         if changed {
@@ -253,8 +253,7 @@ impl Engine {
     fn look(&self, driver: &Driver, seen: &mut Seen) {
         self.expire_transactions();
         if self.poisoned().is_some() {
-            self.commit.wake(self);
-            self.watch.wake();
+            self.tell();
             return;
         }
         let now = self.clock.monotonic();
@@ -278,7 +277,8 @@ impl Engine {
     }
 
     fn is_sync_due(&self, now: Duration) -> bool {
-        let unsynced = self.appender.lock().unsynced_since;
+        // What a sync began to cover and could not, for want of space, is due as well.
+        let unsynced = self.appender.lock().oldest_unsynced();
         let interval = self.options.sync.interval().zip(unsynced);
         interval
             .and_then(|(interval, since)| Duration::from_nanos(since).checked_add(interval))
@@ -316,21 +316,30 @@ impl Engine {
     }
 
     fn run_prepare(&self, driver: &Driver, signals: &Receiver<()>) {
+        let interval = self.retention_interval();
+        let next_pass = || interval.and_then(|interval| self.clock.monotonic().checked_add(interval));
+        let mut pass = next_pass();
         loop {
-            match self.retention_interval() {
-                Some(interval) => drop(signals.recv_timeout(interval)),
+            match pass.map(|due| due.saturating_sub(self.clock.monotonic())) {
+                Some(left) => drop(signals.recv_timeout(left)),
                 None => drop(signals.recv()),
             }
             if driver.is_stopped() {
                 break;
             }
+            // Somebody may wait for an errand, and nobody for the rest.
             self.run_errands();
-            self.index_sealed();
+            let rotated = self.index_sealed();
+            self.run_errands();
             self.prepare_ahead();
-            // A pass after every rotation, which is when the thread is woken, and in intervals.
-            self.retain_by_itself();
+            // A pass after every rotation, and in intervals.
+            if rotated || pass.is_some_and(|due| self.clock.monotonic() >= due) {
+                self.run_errands();
+                self.retain_by_itself();
+                pass = next_pass();
+            }
         }
-        self.drop_errands();
+        self.close_errands();
     }
 
     /// Makes the next segment ready once the active one is half full. A failure is left for the append that needs the

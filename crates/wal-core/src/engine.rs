@@ -227,6 +227,49 @@ impl Commit for Engine {
     }
 }
 
+/// The log, for a thread that holds the lock `admin`: what it makes durable is told to threads at once, and to
+/// callbacks, which may want that lock, when it was given back.
+struct Discreet<'a>(&'a Engine);
+
+impl Commit for Discreet<'_> {
+    type Error = LogError;
+
+    fn durable(&self) -> Tick {
+        self.0.durable()
+    }
+
+    fn failure(&self) -> Option<LogError> {
+        self.0.failure()
+    }
+
+    fn commit(&self) -> Result<(), LogError> {
+        let synced = self.0.sync_silently();
+        self.0.watch.wake_threads();
+        synced
+    }
+
+    fn monotonic(&self) -> Duration {
+        Commit::monotonic(self.0)
+    }
+
+    fn may_call(&self) -> bool {
+        false
+    }
+}
+
+impl Engine {
+    /// Returns when `tick` is durable. For those who hold the lock `admin`, and [tell](Self::tell) afterwards.
+    pub(crate) fn commit_discreetly(&self, tick: Tick) -> Result<(), LogError> {
+        self.commit.wait(&Discreet(self), tick)
+    }
+
+    /// Tells those who wait what was done under locks, now that none is held.
+    pub(crate) fn tell(&self) {
+        self.commit.wake(self);
+        self.watch.wake();
+    }
+}
+
 /// An error with its causes, for those who only get to see the text.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

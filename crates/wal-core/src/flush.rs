@@ -37,11 +37,16 @@ struct Progress {
 impl Engine {
     /// Writes and syncs everything that was appended before the call.
     pub(crate) fn sync_once(&self) -> Result<(), LogError> {
-        let _span = Span::flush(&self.directory);
-        add(&self.stats.rounds, 1);
-        let synced = self.write_and_sync();
+        let synced = self.sync_silently();
         self.watch.wake();
         synced
+    }
+
+    /// The same, and leaves it to the caller to tell those who watch.
+    pub(crate) fn sync_silently(&self) -> Result<(), LogError> {
+        let _span = Span::flush(&self.directory);
+        add(&self.stats.rounds, 1);
+        self.write_and_sync()
     }
 
     fn write_and_sync(&self) -> Result<(), LogError> {

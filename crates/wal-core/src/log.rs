@@ -363,8 +363,7 @@ impl Log {
 
     /// Tells those who wait what a change of history decided, now that no lock is held.
     pub(crate) fn tell(&self) {
-        self.engine().commit.wake(&**self.engine());
-        self.engine().watch.wake();
+        self.engine().tell();
     }
 
     pub(crate) fn start_threads(&self) -> Result<(), LogError> {

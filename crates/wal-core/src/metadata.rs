@@ -31,13 +31,15 @@ impl Engine {
         let mut until = None;
         let stamped = loop {
             let appender = self.lock_settled(Patience::Endless)?;
-            let Some(appender) = self.admitted(appender, &terms, &mut until)? else { continue };
+            let Some(appender) = self.admitted(appender, &terms, Reserve::Keep, &mut until)? else {
+                continue;
+            };
             let body = decide(&appender)?;
             if body.is_empty() {
                 break Stamped::at(appender.next, appender.metadata_tick);
             }
             let admitted = appender.admit(&body, self.options.metadata_len_max)?;
-            let reserve = if body.len() <= SMALL { Reserve::Metadata } else { Reserve::Keep };
+            let reserve = if body.len() <= SMALL { Reserve::Small } else { Reserve::Keep };
             let draft = Draft::control(FrameKind::Metadata, &body, self.options.checksum);
             let room = self.with_room(appender, (body.len(), 0), reserve, Patience::Endless, now)?;
             if let Some(mut appender) = room {

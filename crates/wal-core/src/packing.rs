@@ -73,7 +73,7 @@ impl Engine {
         let mut until = None;
         loop {
             let appender = self.lock_appender(terms.patience)?;
-            let Some(appender) = self.admitted(appender, terms, &mut until)? else { continue };
+            let Some(appender) = self.admitted(appender, terms, Reserve::Keep, &mut until)? else { continue };
             let need = (body_len_for(entry.payload.len()), 1);
             let room = self.with_room(appender, need, Reserve::Keep, terms.patience, now)?;
             if let Some(mut appender) = room {

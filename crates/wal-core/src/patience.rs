@@ -90,28 +90,54 @@ type Reply = Sender<Result<(), LogError>>;
 /// Errands that are still to be run, and who waits for them.
 #[derive(Debug, Default)]
 pub(crate) struct Errands {
-    list: Mutex<Vec<(Errand, Option<Reply>)>>,
+    list: Mutex<List>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    errands: Vec<(Errand, Option<Reply>)>,
+    /// The thread that ran them has ended.
+    closed: bool,
+}
+
+impl List {
+    /// Nobody waits for this one, so one of a kind is enough.
+    fn leave(&mut self, errand: Errand) {
+        let alike = |other: &Errand| mem::discriminant(other) == mem::discriminant(&errand);
+        if !self.closed && !self.errands.iter().any(|(other, reply)| reply.is_none() && alike(other)) {
+            self.errands.push((errand, None));
+        }
+    }
 }
 
 impl Errands {
-    /// Nobody waits for this one, so one of a kind is enough.
-    fn leave(&self, errand: Errand) {
+    /// Adds one that somebody waits for, unless there is nobody any more to run it.
+    fn ask(&self, errand: Errand, reply: &Reply) -> Result<(), LogError> {
         let mut list = self.list.lock();
-        let alike = |other: &Errand| mem::discriminant(other) == mem::discriminant(&errand);
-        if !list.iter().any(|(other, reply)| reply.is_none() && alike(other)) {
-            list.push((errand, None));
+        if list.closed {
+            return Err(LogError::Closed);
         }
+        list.errands.push((errand, Some(reply.clone())));
+        Ok(())
     }
 
+    /// Nobody waits for this reply any more. What was to be written is written all the same.
     fn forget(&self, reply: &Reply) {
-        self.list.lock().retain(|(_, other)| !other.as_ref().is_some_and(|other| other.same_channel(reply)));
+        let mut list = self.list.lock();
+        let is_it = |other: &Option<Reply>| other.as_ref().is_some_and(|other| other.same_channel(reply));
+        let Some(at) = list.errands.iter().position(|(_, other)| is_it(other)) else { return };
+        match list.errands.remove(at).0 {
+            Errand::Room { .. } => {}
+            Errand::Settle => list.leave(Errand::Settle),
+            Errand::Write | Errand::WriteUpTo(_) => list.leave(Errand::Write),
+        }
     }
 }
 
 impl Engine {
     /// Runs what was left to be done.
     pub(crate) fn run_errands(&self) {
-        let errands = mem::take(&mut *self.errands.list.lock());
+        let errands = mem::take(&mut self.errands.list.lock().errands);
         for (errand, reply) in errands {
             let result = self.run_errand(errand);
             // Whoever waited may have gone.
@@ -121,9 +147,13 @@ impl Engine {
         }
     }
 
-    /// Whoever still waits when the threads end learns that the log was closed.
-    pub(crate) fn drop_errands(&self) {
-        let errands = mem::take(&mut *self.errands.list.lock());
+    /// Whoever still waits when the threads end learns that the log was closed, and so does whoever comes later.
+    pub(crate) fn close_errands(&self) {
+        let errands = {
+            let mut list = self.errands.list.lock();
+            list.closed = true;
+            mem::take(&mut list.errands)
+        };
         let replies = errands.into_iter().filter_map(|(_, reply)| reply);
         replies.for_each(|reply| drop(reply.try_send(Err(LogError::Closed))));
     }
@@ -173,7 +203,7 @@ impl Engine {
             return self.run_errand(errand);
         }
         let (reply, answer) = bounded(1);
-        self.errands.list.lock().push((errand, Some(reply.clone())));
+        self.errands.ask(errand, &reply)?;
         self.ask_for_chores();
         match answer.recv_timeout(deadline.saturating_sub(self.clock.monotonic())) {
             Ok(result) => result,
@@ -186,7 +216,7 @@ impl Engine {
 
     /// Has it done some time. A log without threads does it when it is maintained.
     pub(crate) fn leave_errand(&self, errand: Errand) {
-        self.errands.leave(errand);
+        self.errands.list.lock().leave(errand);
         self.ask_for_chores();
     }
 

@@ -178,7 +178,7 @@ impl Engine {
     pub(crate) fn retain_by_itself(&self) {
         if self.options.retention.has_limits() {
             let _ = self.retain(&self.options.retention);
-            self.commit.wake(self);
+            self.tell();
         }
     }
 

@@ -274,7 +274,7 @@ impl Transaction {
                 transactions.put_back(pending, entries);
                 log.wake_for_deadline(pending.deadline);
                 // Closing rolled back what it found, and may not have found this one.
-                if matches!(appended, Err(LogError::Closed)) {
+                if log.engine().appender.lock().closed {
                     let _ = transactions.roll_back(pending);
                 }
             }

@@ -63,7 +63,8 @@ impl Engine {
         }
     }
 
-    /// The same, before what `decide` finds under the lock; `reason` says why a segment goes. The lock `admin` is held.
+    /// The same, before what `decide` finds under the lock; `reason` says why a segment goes. The lock `admin` is held,
+    /// and whoever holds it [tells](Self::tell) afterwards what became durable.
     pub(crate) fn trim(
         &self,
         decide: &mut dyn FnMut(&Appender) -> Result<Lsn, LogError>,
@@ -71,7 +72,7 @@ impl Engine {
     ) -> Result<Truncation, LogError> {
         let _span = Span::retention(&self.directory);
         let began = self.first_retained();
-        let (first, before) = {
+        let (first, before, reserve) = {
             let mut appender = self.appender.lock();
             self.check_writable(&appender)?;
             let first = decide(&appender)?;
@@ -85,14 +86,16 @@ impl Engine {
             // whose frame waits for space may have set more, and a later frame does not take it back.
             let before = appender.first_retained;
             appender.first_retained = first.max(before);
-            (first, before)
+            // The last room is for trims that let a file go: others would use it up, and free nothing.
+            let frees = self.view().position(first).is_some_and(|position| position > 0);
+            (first, before, if frees { Reserve::Control } else { Reserve::Small })
         };
         let body = Trim { first_retained: first }.encode();
         let draft = Draft::control(FrameKind::Trim, &body, self.options.checksum);
-        let placed = self.place(&draft, 0, Reserve::Control, &Terms::PLAIN);
+        let placed = self.place(&draft, 0, reserve, &Terms::PLAIN);
         let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
-        self.commit.wait(self, stamped.tick)?;
+        self.commit_discreetly(stamped.tick)?;
         let active = {
             let appender = self.appender.lock();
             self.show_trim(&appender);
@@ -253,7 +256,7 @@ impl Engine {
 
     /// Closes the log: what was appended is durable, and a mark says that nothing is missing.
     pub(crate) fn close(&self) -> Result<(), LogError> {
-        let _admin = self.admin.lock();
+        let admin = self.admin.lock();
         let mut writer = self.writer.lock();
         let mut appender = self.lock_settled(Patience::Endless)?;
         if appender.closed {
@@ -265,13 +268,16 @@ impl Engine {
         drop(writer);
         self.transactions.roll_back_all();
         self.ended.store(true, Ordering::Release);
-        self.commit.wake(self);
-        self.watch.wake();
+        self.commit.wake_threads(self);
+        self.watch.wake_threads();
         self.index_sealed();
         if let Some(preparer) = &self.preparer {
             preparer.close();
         }
         self.told_closed(closed.is_ok());
+        drop(admin);
+        // A callback may close the log, too: it finds that done.
+        self.tell();
         closed
     }
 
@@ -290,9 +296,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes index sidecars of sealed segments. They are hints: a failure costs time later, nothing else.
-    pub(crate) fn index_sealed(&self) {
+    /// Writes index sidecars of sealed segments. They are hints: a failure costs time later, nothing else. Says whether
+    /// there were any such segments.
+    pub(crate) fn index_sealed(&self) -> bool {
         let sealed = std::mem::take(&mut *self.sealed.lock());
+        let any = !sealed.is_empty();
         let view = self.view();
         for (segment, last_frame) in sealed {
             if view.segments.iter().any(|live| live.id() == segment.id()) {
@@ -300,6 +308,7 @@ impl Engine {
             }
             segment.release_tail();
         }
+        any
     }
 
     fn directory_hint(&self, segment: &wal_segment::Segment, last_frame: u64) {

@@ -11,6 +11,7 @@ struct Slow {
     inside: AtomicU64,
     fail_at: Option<u64>,
     failed: AtomicBool,
+    discreet: bool,
 }
 
 impl Commit for Slow {
@@ -45,6 +46,10 @@ impl Commit for Slow {
 
     fn monotonic(&self) -> Duration {
         Duration::from_nanos(self.commits.load(Ordering::SeqCst))
+    }
+
+    fn may_call(&self) -> bool {
+        !self.discreet
     }
 }
 
@@ -82,6 +87,18 @@ fn a_failure_reaches_everybody() {
     assert_eq!(log.commits.load(Ordering::SeqCst), 20, "nobody commits after a failure");
     assert!(confirmed < 8000);
     assert_eq!(queue.wait(&log, u64::MAX), Err("failed"));
+}
+
+#[test]
+fn a_leader_that_may_not_call_leaves_that_to_others() {
+    let (log, queue) = (Slow { discreet: true, ..Slow::default() }, CommitQueue::default());
+    let (told, heard) = std::sync::mpsc::channel();
+    log.appended.store(1, Ordering::SeqCst);
+    queue.notify(&log, 1, Notify::Call(Box::new(move || assert!(told.send(()).is_ok()))));
+    assert_eq!(queue.wait(&log, 1), Ok(()));
+    assert!(heard.try_recv().is_err(), "a lock is held that it may want");
+    queue.wake(&Slow { durable: AtomicU64::new(1), ..Slow::default() });
+    assert_eq!(heard.try_recv(), Ok(()));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -27,12 +28,14 @@ struct Slow {
     disk: Arc<dyn Storage>,
     hooked: Hooked,
     hangs: Arc<AtomicBool>,
+    /// Somebody has met it.
+    met: Arc<AtomicBool>,
 }
 
 impl Slow {
     fn new() -> Self {
         let disk: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-        Self { hooked: Hooked::new(Arc::clone(&disk)), disk, hangs: Arc::default() }
+        Self { hooked: Hooked::new(Arc::clone(&disk)), disk, hangs: Arc::default(), met: Arc::default() }
     }
 
     fn open(&self, options: Options) -> Log {
@@ -41,9 +44,10 @@ impl Slow {
 
     fn hang(&self, operation: &'static str) {
         self.hangs.store(true, Ordering::SeqCst);
-        let hangs = Arc::clone(&self.hangs);
+        let (hangs, met) = (Arc::clone(&self.hangs), Arc::clone(&self.met));
         self.hooked.set(move |called, _| {
             while called == operation && hangs.load(Ordering::SeqCst) {
+                met.store(true, Ordering::SeqCst);
                 thread::sleep(Duration::from_millis(1));
             }
             Ok(())
@@ -275,4 +279,86 @@ fn dropping_a_log_that_cannot_be_closed_in_time_does_not_wait() {
         }
     }
     panic!("never closed");
+}
+
+#[test]
+fn what_was_to_be_written_is_written_although_nobody_waits() {
+    let slow = Slow::new();
+    let log = slow.open(small());
+    log.append(b"1").unwrap();
+    // The thread that would write is busy with the next segment.
+    slow.hang("rename");
+    while !slow.met.load(Ordering::SeqCst) && log.segments().unwrap()[0].end < 50_000 {
+        log.append(&[7; 1000]).unwrap();
+    }
+    while !slow.met.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let writes = log.stats().writes;
+    let written = AppendOptions { durability: Some(Durability::Written), ..within(SOON) };
+    for n in 0..3 {
+        let lsn = log.next_lsn().get();
+        check_unknown(append(&log, b"late", &written), lsn);
+        assert_eq!(log.stats().writes, writes, "{n}");
+    }
+    slow.recover();
+    for _ in 0..10_000 {
+        if log.stats().writes > writes {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("never written");
+}
+
+#[test]
+fn a_close_leaves_nobody_waiting() {
+    let written = AppendOptions { durability: Some(Durability::Written), ..within(LATE) };
+    for round in 0..300 {
+        let slow = Slow::new();
+        let log = slow.open(small());
+        log.append(b"1").unwrap();
+        let other = log.clone();
+        let appending = thread::spawn(move || {
+            loop {
+                if let Err(error) = append(&other, b"more", &written) {
+                    return error;
+                }
+            }
+        });
+        thread::sleep(Duration::from_micros(round % 200));
+        log.close().unwrap();
+        match appending.join().unwrap() {
+            LogError::Closed => {}
+            LogError::Unconfirmed { source, .. } if matches!(*source, LogError::Closed) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn want_of_space_is_tried_again_under_an_interval() {
+    let slow = Slow::new();
+    let interval = Duration::from_millis(1);
+    let log = slow.open(Options { sync: SyncPolicy::Background { interval }, ..small() });
+    log.append(b"1").unwrap();
+    log.sync().unwrap();
+    let (told, heard) = mpsc::channel();
+    slow.hooked.set(move |called, _| match called {
+        "write" => {
+            let _ = told.send(());
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        _ => Ok(()),
+    });
+    log.append(b"2").unwrap();
+    for _ in 0..3 {
+        heard.recv_timeout(LATE).expect("again and again");
+    }
+    slow.hooked.set(|_, _| Ok(()));
+    let is_durable = |_| {
+        thread::sleep(Duration::from_millis(1));
+        log.durable_lsn() == Lsn::new(2)
+    };
+    assert!((0..10_000).any(is_durable), "there is space again");
 }

@@ -11,14 +11,20 @@ use std::{
     time::Duration,
 };
 
-use wal_core::{AppendOptions, Durability, Log, LogError, Options, SyncPolicy};
+use wal_core::{
+    AppendOptions, Durability, Log, LogError, Options, Retention, SyncPolicy, TransactionOptions,
+    TransactionState,
+};
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 
 use crate::{
     hooked::Hooked,
-    support::{environment, small},
+    support::{environment, on_all, open, payload, small},
 };
+
+/// Far longer than anything takes.
+const LONG: Duration = Duration::from_secs(60);
 
 fn lsn(n: u64) -> Lsn {
     Lsn::new(n).unwrap()
@@ -26,6 +32,37 @@ fn lsn(n: u64) -> Lsn {
 
 fn quiet() -> Options {
     Options { background_threads: false, ..small() }
+}
+
+/// Nothing is synced that nobody asks for.
+fn background() -> Options {
+    let interval = Duration::from_secs(3600);
+    Options { sync: SyncPolicy::Background { interval }, unsynced_age_max: 2 * interval, ..small() }
+}
+
+/// Fails if `run` never ends.
+#[track_caller]
+fn ends(run: impl FnOnce() + Send + 'static) {
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        run();
+        let _ = done.send(());
+    });
+    ended.recv_timeout(LONG).expect("it must end");
+}
+
+/// Has the sync thread run a callback that lasts until the sender is used or dropped.
+fn occupied(log: &Log) -> mpsc::Sender<()> {
+    let (entered, inside) = mpsc::channel();
+    let (go, gone) = mpsc::channel::<()>();
+    let gone = Mutex::new(gone);
+    let ticket = log.submit(&NewEntry::plain(b"occupies"), None).unwrap();
+    ticket.on_durable(move |_| {
+        let _ = entered.send(());
+        let _ = gone.lock().unwrap().recv_timeout(LONG);
+    });
+    inside.recv_timeout(LONG).unwrap();
+    go
 }
 
 fn hooked() -> (Arc<dyn Storage>, Hooked) {
@@ -89,6 +126,111 @@ fn the_last_handle_may_be_dropped_by_a_callback() {
     drop((log, ticket));
     go.send(()).unwrap();
     finished.recv_timeout(Duration::from_secs(60)).expect("closing from a callback must end");
+}
+
+#[test]
+fn a_callback_may_truncate_while_others_do() {
+    on_all(|storage| {
+        let log = open(&storage, &background()).unwrap();
+        ends(move || {
+            for n in 1..200 {
+                let ticket = log.submit(&NewEntry::plain(&payload(n)), None).unwrap();
+                let other = log.clone();
+                ticket.on_durable(move |_| drop(other.truncate_before(lsn(n))));
+                log.truncate_before(lsn(n)).unwrap();
+            }
+            log.close().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_callback_may_close_the_log_while_it_is_closed() {
+    let (memory, _) = hooked();
+    let log = open(&memory, &background()).unwrap();
+    let go = occupied(&log);
+    let ticket = log.submit(&NewEntry::plain(b"closes"), None).unwrap();
+    let (other, (told, heard)) = (log.clone(), mpsc::channel());
+    ticket.on_durable(move |_| {
+        told.send(()).unwrap();
+        other.close().unwrap();
+    });
+    // The close runs the callback, because the thread that would is busy with another one.
+    thread::spawn(move || heard.recv_timeout(LONG).map(|()| drop(go)));
+    ends(move || log.close().unwrap());
+    assert!(open(&memory, &small()).unwrap().recovery_report().clean);
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_while_the_log_trims_itself() {
+    let (memory, hooked) = hooked();
+    let (at, go) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (inside, may_go) = (Arc::clone(&at), Arc::clone(&go));
+    hooked.set(move |_, name| {
+        // An index is written before a pass of retention.
+        while name.contains(".idx") && !may_go.load(Ordering::SeqCst) {
+            inside.store(true, Ordering::SeqCst);
+            thread::yield_now();
+        }
+        Ok(())
+    });
+    let retention = Retention { max_segments: Some(1), ..Retention::default() };
+    let log = Log::open(environment(Arc::new(hooked)), Options { retention, ..background() }).unwrap();
+    while log.segments().unwrap().len() < 2 {
+        log.append(&[7; 10_000]).unwrap();
+    }
+    log.sync().unwrap();
+    while !at.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let busy = occupied(&log);
+    let ticket = log.submit(&NewEntry::plain(b"drops"), None).unwrap();
+    let (told, heard) = mpsc::channel();
+    ticket.on_durable(move |_| {
+        drop(log);
+        told.send(()).unwrap();
+    });
+    drop(ticket);
+    go.store(true, Ordering::SeqCst);
+    heard.recv_timeout(LONG).expect("closing from a callback must end");
+    drop(busy);
+    let closed = (0..10_000).find_map(|_| {
+        thread::sleep(Duration::from_millis(1));
+        open(&memory, &small()).ok()
+    });
+    assert!(closed.unwrap().recovery_report().clean);
+}
+
+#[test]
+fn a_commit_that_fails_while_the_log_is_closed_leaves_nothing_open() {
+    let (_, hooked) = hooked();
+    let log = Log::open(environment(Arc::new(hooked.clone())), small()).unwrap();
+    log.append(b"first").unwrap();
+    let (at, go) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (inside, may_go) = (Arc::clone(&at), Arc::clone(&go));
+    hooked.set(move |operation, _| {
+        while operation == "rename" && !may_go.load(Ordering::SeqCst) {
+            inside.store(true, Ordering::SeqCst);
+            thread::yield_now();
+        }
+        Ok(())
+    });
+    let transaction = log.begin(&TransactionOptions::default()).unwrap();
+    transaction.append(&NewEntry::plain(&[7; 64 << 10])).unwrap();
+    let committing = transaction.clone();
+    // It waits for a segment.
+    let in_time = AppendOptions { timeout: Some(Duration::from_millis(300)), ..AppendOptions::default() };
+    let commit = thread::spawn(move || committing.commit(&in_time));
+    while !at.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let closer = log.clone();
+    let close = thread::spawn(move || closer.close());
+    let failed = commit.join().unwrap();
+    go.store(true, Ordering::SeqCst);
+    close.join().unwrap().unwrap();
+    assert!(matches!(failed, Err(LogError::TimedOut { .. })), "{failed:?}");
+    assert_eq!((transaction.state(), log.active_transactions()), (TransactionState::RolledBack, 0));
 }
 
 #[test]

@@ -223,6 +223,24 @@ fn the_threads_remove_at_rotation_and_in_intervals() {
 }
 
 #[test]
+fn trims_that_free_nothing_leave_room_for_one_that_does() {
+    let disk = SimDisk::new(1);
+    let log = open(&disk.storage(), &quiet()).unwrap();
+    while log.segments().unwrap().len() < 4 {
+        log.append(&[7; 200]).unwrap();
+    }
+    disk.set_capacity_bytes(Some(0));
+    while log.append(&[7; 200]).is_ok() {}
+    let second = log.segments().unwrap()[1].base.get();
+    let small = (2..second).take_while(|n| log.truncate_before(lsn(*n)).is_ok()).count() as u64;
+    assert!(small > 10 && small < second - 2, "{small} of {second}");
+    let full = log.truncate_before(lsn(small + 3)).unwrap_err();
+    assert!(matches!(full, LogError::Full { .. }), "{full:?}");
+    let done = log.truncate_before(log.next_lsn()).unwrap();
+    assert_eq!((done.segments, log.first_lsn()), (3, None));
+}
+
+#[test]
 fn a_full_disk_is_no_obstacle() {
     let disk =
         SimDisk::with_options(3, DiskOptions { capacity_bytes: Some(700 << 10), ..DiskOptions::default() });
