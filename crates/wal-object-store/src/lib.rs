@@ -1,6 +1,6 @@
 //! A log on object storage: one segment is one object, published whole.
 //!
-//! [`ObjectStorage`] keeps the files of a log in any [`ObjectStore`](object_store::ObjectStore): S3 and its kin, or
+//! [`ObjectStorage`] keeps the files of a log in any [`ObjectStore`]: S3 and its kin, or
 //! memory. A file is a buffer in memory until it is synced; the sync creates the object, if the name is free, and never
 //! replaces one. That is all the log needs to have one writer at a time: whoever opens it for writing publishes a
 //! segment under the next name, and a writer that is still there finds its name taken, which is
