@@ -90,6 +90,16 @@ pub trait Codec: fmt::Debug + Send + Sync {
         NoDictionariesSnafu { codec: self.id() }.fail()
     }
 
+    /// What [`add_dictionary`](Self::add_dictionary) would return now, without adding anything.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`add_dictionary`](Self::add_dictionary).
+    fn check_dictionary(&self, dictionary: &[u8]) -> Result<u32, CompressError> {
+        let _ = dictionary;
+        NoDictionariesSnafu { codec: self.id() }.fail()
+    }
+
     /// Trains a dictionary of at most `len` bytes from samples that lie back to back in `samples`, each as long as
     /// `lens` says. It is not used before it is [added](Self::add_dictionary), and has an id that no other one has that
     /// was.

@@ -46,6 +46,15 @@ struct Table {
 }
 
 impl Dictionaries {
+    /// The id of a dictionary that may be added.
+    pub(crate) fn check(&self, bytes: &[u8]) -> Result<u32, CompressError> {
+        let id = zstd_safe::get_dict_id_from_dict(bytes).context(BadDictionarySnafu)?.get();
+        if let Some(known) = self.get(id) {
+            ensure!(*known.bytes == *bytes, DuplicateDictionarySnafu { id });
+        }
+        Ok(id)
+    }
+
     /// Makes a dictionary known, for decompression. Returns its id.
     pub(crate) fn add(&self, bytes: &[u8], level: i32) -> Result<u32, CompressError> {
         let id = zstd_safe::get_dict_id_from_dict(bytes).context(BadDictionarySnafu)?.get();

@@ -114,6 +114,10 @@ impl Codec for Zstd {
         self.dictionaries.add(dictionary, self.level)
     }
 
+    fn check_dictionary(&self, dictionary: &[u8]) -> Result<u32, CompressError> {
+        self.dictionaries.check(dictionary)
+    }
+
     fn train_dictionary(&self, samples: &[u8], lens: &[usize], len: usize) -> Result<Vec<u8>, CompressError> {
         let mut trained = Self::train(samples, lens, len)?;
         // Magic number, id, what was learned.

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use parking_lot::MutexGuard;
 use snafu::ResultExt;
-use wal_format::{BodyShape, EntriesBuilder, FrameKind, Lsn, NewEntry};
+use wal_format::{BODY_LEN_MAX, BodyShape, EntriesBuilder, FrameKind, Lsn, NewEntry};
 
 use crate::{
     Durability, LogError,
@@ -14,6 +14,7 @@ use crate::{
     engine::Engine,
     error::{ConflictSnafu, EncodingSnafu, InvalidArgumentSnafu, TooLargeSnafu, UnconfirmedSnafu},
     events::Start,
+    frames::check_records,
     marks::Tick,
     patience::{Errand, Patience, Terms},
     stats::add,
@@ -101,6 +102,11 @@ impl Engine {
         if batch.metadata().is_empty() {
             return self.append_body(&body, shape, batch.payload_len(), terms);
         }
+        if body.len() > BODY_LEN_MAX as usize {
+            return TooLargeSnafu { len: body.len() as u64, max: u64::from(BODY_LEN_MAX) }.fail();
+        }
+        let context = EncodingSnafu { operation: "read a change of the metadata" };
+        check_records(batch.metadata()).context(context)?;
         // Recovery must be able to read the records without a codec.
         let draft = self.draft(&body, 0, shape, batch.metadata());
         self.append_draft(&draft, batch.payload_len(), terms)

@@ -89,12 +89,11 @@ impl Log {
         let samples = self.samples(options.sample_len)?;
         let trained = codec.train_dictionary(&samples.bytes, &samples.lens, options.len);
         let trained = trained.context(CompressionSnafu)?;
-        let id = codec.add_dictionary(&trained).context(CompressionSnafu)?;
+        let id = codec.check_dictionary(&trained).context(CompressionSnafu)?;
         let mut value = vec![codec.id().0];
         value.extend_from_slice(&trained);
+        // It is known and used from the stamp of its record on: the frames that need it come after it in the log.
         self.change(Some(Durability::Durable), &mut |appender| record(&appender.metadata, &value))?;
-        // Only now: the frames that need it come after it, and it is durable before them.
-        codec.use_dictionary(Some(id));
         Ok(Dictionary { id, len: trained.len(), samples: samples.lens.len() })
     }
 
@@ -130,7 +129,7 @@ pub(crate) fn adopt(payloads: &Payloads, here: &Metadata, there: &Metadata) -> R
     let mut records = Vec::new();
     let mut number = next_number(here);
     for (_, value) in there.iter(Namespace::DICTIONARY).filter(|(_, value)| !is_here(value)) {
-        payloads.know(value)?;
+        payloads.check_dictionary(value)?;
         records.extend(numbered(number, value)?);
         number = number.saturating_add(1);
     }

@@ -15,6 +15,7 @@ use crate::{
     dictionary::adopt,
     error::{EncodingSnafu, MissingLogSnafu, OutOfRangeSnafu},
     frames::check_records,
+    patience::Patience,
 };
 
 /// What a clone holds.
@@ -83,8 +84,11 @@ impl Log {
         if engine.preparer.is_some() {
             self.sync()?;
         }
-        let state = |appender: &Appender| (appender.metadata.clone(), appender.first_retained, appender.next);
-        let (metadata, first, next) = engine.read_metadata(state)?;
+        let (metadata, first, next) = {
+            // Settled, so that the next LSN is not inside a frame.
+            let appender = engine.lock_settled(Patience::Endless)?;
+            (appender.metadata.clone(), appender.first_retained, appender.next)
+        };
         let codecs = engine.payloads.codecs().clone();
         let environment =
             Environment { clock: Arc::clone(&engine.clock), entropy, codecs, ..Environment::new(target) };

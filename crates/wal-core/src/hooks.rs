@@ -270,7 +270,8 @@ impl Engine {
         events::closed(&self.directory, clean);
         self.tell_hooks(|| LogEvent::Closed { clean });
         self.hooks.over.store(true, Ordering::Release);
-        self.watch.wake();
+        // Locks are held here that a task would want.
+        self.watch.wake_threads();
     }
 
     /// Nothing more is acknowledged.

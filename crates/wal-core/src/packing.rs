@@ -1,5 +1,7 @@
 //! Appending to packs, and making frames of them (`docs/adr/0011`).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use parking_lot::MutexGuard;
 use snafu::ResultExt;
 use wal_format::NewEntry;
@@ -30,12 +32,14 @@ impl Packer {
     fn draft(&mut self, engine: &Engine, pack: &Pack) -> Draft<'_> {
         self.raw.clear();
         let shape = pack.entries.finish(&mut self.raw);
-        let encoded = engine.payloads.encode(&self.raw, shape, &mut self.stored, &engine.stats);
-        let (body, codec) = match encoded {
-            Ok(encoded) => encoded,
-            // The entries have their LSNs: they are stored without the gain.
-            Err(_) => (&self.raw[..], 0),
+        let encode = || {
+            let encoded = engine.payloads.encode(&self.raw, shape, &mut self.stored, &engine.stats);
+            encoded.map(|(_, codec)| codec)
         };
+        // Whoever leads a commit is here, and a panic in the user's codec must not take it along. The entries have their
+        // LSNs: they are stored without the gain.
+        let codec = catch_unwind(AssertUnwindSafe(encode)).unwrap_or(Ok(0)).unwrap_or(0);
+        let body = if codec == 0 { &self.raw } else { &self.stored };
         engine.draft(body, codec, shape, &[])
     }
 }
@@ -113,6 +117,13 @@ impl Engine {
             appender.settle(&draft, pack);
             self.look_ahead(&mut appender);
             next = appender.packs.front(upto);
+            drop(appender);
+            if let Patience::Until(deadline) = patience
+                && next.is_some()
+                && self.clock.monotonic() >= deadline
+            {
+                return Err(patience.run_out("compress what came before"));
+            }
         }
         Ok(())
     }
@@ -124,6 +135,11 @@ impl Engine {
             return Ok(appender);
         }
         drop(appender);
+        if patience == Patience::None {
+            // Compressing is work for somebody with time.
+            self.leave_errand(Errand::Write);
+            return Err(patience.run_out("compress what came before"));
+        }
         let mut packer = self.lock_for(&self.packer, patience)?;
         for _ in 0..ROUNDS {
             let upto = self.lock_appender(patience)?.tick;

@@ -37,7 +37,7 @@ pub(crate) enum Patience {
 }
 
 impl Patience {
-    fn run_out(self, operation: &'static str) -> LogError {
+    pub(crate) fn run_out(self, operation: &'static str) -> LogError {
         match self {
             Self::None => BusySnafu { operation }.build(),
             Self::Endless | Self::Until(_) => TimedOutSnafu { operation }.build(),

@@ -159,12 +159,12 @@ impl Payloads {
         Ok(raw.into())
     }
 
-    /// Makes a dictionary of another log known, for decompression, if its codec is there.
-    pub(crate) fn know(&self, value: &[u8]) -> Result<(), LogError> {
+    /// Whether a dictionary of another log may be made known, if its codec is there. Only its record does that.
+    pub(crate) fn check_dictionary(&self, value: &[u8]) -> Result<(), LogError> {
         if let Some((codec, dictionary)) = value.split_first()
             && let Ok(codec) = self.codecs.get(CodecId(*codec))
         {
-            codec.add_dictionary(dictionary).context(CompressionSnafu)?;
+            codec.check_dictionary(dictionary).context(CompressionSnafu)?;
         }
         Ok(())
     }

@@ -72,6 +72,10 @@ impl Codec for Runs {
         Ok(dictionary[0].into())
     }
 
+    fn check_dictionary(&self, dictionary: &[u8]) -> Result<u32, CompressError> {
+        Ok(dictionary[0].into())
+    }
+
     fn use_dictionary(&self, id: Option<u32>) {
         *self.used.lock().unwrap() = id.unwrap_or(0) as u8;
     }
