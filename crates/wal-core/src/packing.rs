@@ -36,8 +36,8 @@ impl Packer {
             let encoded = engine.payloads.encode(&self.raw, shape, &mut self.stored, &engine.stats);
             encoded.map(|(_, codec)| codec)
         };
-        // Whoever leads a commit is here, and a panic in the user's codec must not take it along. The entries have their
-        // LSNs: they are stored without the gain.
+        // Whoever leads a commit is here, and a panic in the user's codec must not take it along. The entries have
+        // their LSNs: they are stored without the gain.
         let codec = catch_unwind(AssertUnwindSafe(encode)).unwrap_or(Ok(0)).unwrap_or(0);
         let body = if codec == 0 { &self.raw } else { &self.stored };
         engine.draft(body, codec, shape, &[])
