@@ -12,7 +12,7 @@ mod support;
 
 use std::{
     fmt::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tracing::{
@@ -69,10 +69,15 @@ impl Visit for Line {
     }
 }
 
-/// What is heard while `run` runs, in this thread. One at a time.
-fn listen(run: impl FnOnce()) -> Vec<(&'static str, Level, String)> {
+/// A whole test at a time, not only while it listens: an event that another test meets first, without a subscriber,
+/// would be remembered as one that nobody hears.
+fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is heard while `run` runs, in this thread.
+fn listen(_alone: &MutexGuard<'static, ()>, run: impl FnOnce()) -> Vec<(&'static str, Level, String)> {
     let heard = Heard::default();
     tracing::subscriber::with_default(Listener(Arc::clone(&heard)), run);
     let mut heard = heard.lock().unwrap();
@@ -92,8 +97,9 @@ fn check(heard: &[(&str, Level, String)], target: &str, level: Level, fields: &[
 
 #[test]
 fn the_life_of_a_log_is_told() {
+    let alone = alone();
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-    let heard = listen(|| {
+    let heard = listen(&alone, || {
         let log = open(&storage, &quiet()).unwrap();
         for _ in 0..20 {
             log.append(&[b'S'; 9000]).unwrap();
@@ -131,9 +137,10 @@ fn the_life_of_a_log_is_told() {
 
 #[test]
 fn appends_are_told_at_the_level_trace_only() {
+    let alone = alone();
     let log = open(&(Arc::new(MemoryStorage::new()) as Arc<dyn Storage>), &quiet()).unwrap();
     log.append(b"first").unwrap();
-    let heard = listen(|| {
+    let heard = listen(&alone, || {
         for _ in 0..10 {
             log.append(b"entry").unwrap();
         }
@@ -146,9 +153,10 @@ fn appends_are_told_at_the_level_trace_only() {
 
 #[test]
 fn what_went_wrong_is_told_once() {
+    let alone = alone();
     let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
     let storage: Arc<dyn Storage> = Arc::new(hooked.clone());
-    let heard = listen(|| {
+    let heard = listen(&alone, || {
         let log = open(&storage, &quiet()).unwrap();
         log.append(b"first").unwrap();
         open(&storage, &quiet()).unwrap_err();
@@ -165,6 +173,7 @@ fn what_went_wrong_is_told_once() {
 
 #[test]
 fn a_torn_end_is_told() {
+    let alone = alone();
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let log = open(&storage, &quiet()).unwrap();
     log.append(b"first").unwrap();
@@ -175,7 +184,7 @@ fn a_torn_end_is_told() {
     bytes[end as usize..][..100].fill(7);
     let torn: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     torn.create(&name).unwrap().write_at(0, &bytes).unwrap();
-    let heard = listen(|| {
+    let heard = listen(&alone, || {
         Log::open_read_only(environment(Arc::clone(&torn)), quiet()).unwrap();
     });
     check(&heard, "wal::recovery", Level::WARN, &["segment=1", &format!("offset={end}"), "next=2"]);
