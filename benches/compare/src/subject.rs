@@ -107,6 +107,12 @@ pub trait Subject: Send + Sync {
         let _ = place;
         None
     }
+
+    /// Reads these entries in one call; returns the bytes of their payloads.
+    fn get_many(&self, places: &[Place]) -> Option<Fallible<usize>> {
+        let _ = places;
+        None
+    }
 }
 
 /// Opens a subject, or says by `None` that it has no such mode.

@@ -127,4 +127,12 @@ impl Subject for Ours {
         let get = || Ok(self.0.get(Lsn::new(place.at).ok_or("no LSN")?)?.payload.len());
         Some(get())
     }
+
+    fn get_many(&self, places: &[Place]) -> Option<Fallible<usize>> {
+        let get = || {
+            let lsns: Option<Vec<_>> = places.iter().map(|place| Lsn::new(place.at)).collect();
+            Ok(self.0.get_many(&lsns.ok_or("no LSN")?)?.iter().map(|entry| entry.payload.len()).sum())
+        };
+        Some(get())
+    }
 }
