@@ -91,7 +91,7 @@ pub fn hot(peer: &Peer, log: &dyn Subject, len: usize, bytes: u64, millis: u64) 
         places.push(place);
         Ok(())
     })?;
-    log.settle()?;
+    log.sync()?;
     let time = Duration::from_millis(millis);
     let timed = |seed| gets(log, &places, len, seed, |elapsed| elapsed >= time);
     let Some((count, took)) = timed(1)? else { return Ok(Outcome::default()) };

@@ -78,6 +78,11 @@ pub trait Subject: Send + Sync {
         self.flush()
     }
 
+    /// Makes durable what was appended, if the log reads that in another way than what is only written.
+    fn sync(&self) -> Fallible<()> {
+        self.settle()
+    }
+
     /// Closes the log as its documentation says; dropping it if that says nothing.
     fn close(self: Box<Self>) -> Fallible<()> {
         Ok(())

@@ -83,6 +83,10 @@ impl Subject for Ours {
         Ok(())
     }
 
+    fn sync(&self) -> Fallible<()> {
+        Ok(self.0.sync()?)
+    }
+
     fn close(self: Box<Self>) -> Fallible<()> {
         Ok(self.0.close()?)
     }
