@@ -13,7 +13,7 @@ use crate::{
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::CutOffSnafu,
     open::READ_ATTEMPTS,
-    packs::NO_PLACE,
+    packs::{NO_PLACE, Part},
     read::{is_gone, undecodable},
     view::View,
 };
@@ -202,7 +202,10 @@ impl Iter {
         }
         let certain = self.certain;
         let Self { engine, view, forward, backward, .. } = self;
-        let cursor = if direction == Direction::Forward { forward } else { backward };
+        let (cursor, part) = match direction {
+            Direction::Forward => (forward, Part::From),
+            Direction::Backward => (backward, Part::Whole),
+        };
         if cursor.open.as_ref().is_some_and(|open| open.holds(lsn)) {
             return Ok(Found::Open);
         }
@@ -212,7 +215,7 @@ impl Iter {
         match neighbour {
             Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
             neighbour => {
-                let mut found = cursor.open(engine, view, lsn, neighbour);
+                let mut found = cursor.open(engine, view, lsn, neighbour, part);
                 let mut attempts = 0;
                 while attempts < READ_ATTEMPTS && found.as_ref().is_err_and(is_gone) {
                     // A segment that was superseded before it was first read: its entries are in another one.
@@ -221,7 +224,7 @@ impl Iter {
                     *view = engine.newer_view()?;
                     *cursor = Cursor::new();
                     cursor.check_witness(engine, view, witness, lsn)?;
-                    found = cursor.open(engine, view, lsn, None);
+                    found = cursor.open(engine, view, lsn, None, part);
                 }
                 found
             }
@@ -354,6 +357,7 @@ impl Cursor {
         view: &View,
         lsn: Lsn,
         neighbour: Option<(FrameHeader, Range<usize>)>,
+        part: Part,
     ) -> Result<Found, LogError> {
         self.short = Short::NONE;
         self.close();
@@ -365,7 +369,7 @@ impl Cursor {
             return Ok(Found::Open);
         }
         engine.check_readable(lsn)?;
-        let (position, frame) = engine.load(view, lsn, &mut self.reader)?;
+        let (position, frame) = engine.load(view, lsn, &mut self.reader, part)?;
         let bound = view.bound(position).map_or(u64::MAX, Lsn::get);
         let place = Place { position, bound, offset: frame.offset, end: 0, prev_units: 0 };
         // What follows a frame without a place must be looked up.
@@ -404,7 +408,7 @@ impl Cursor {
         let Some((at, witness)) = witness.filter(|(at, _)| *at >= engine.first_retained()) else {
             return Ok(());
         };
-        let same = match engine.load(view, at, &mut self.reader) {
+        let same = match engine.load(view, at, &mut self.reader, Part::Whole) {
             Ok((_, frame)) => witness.is(&frame.header),
             Err(error) if is_gone(&error) => return Ok(()),
             Err(_) => false,
@@ -464,7 +468,11 @@ impl Iterator for Iter {
                 if given.is_err() {
                     self.front = self.back;
                 }
-                Some(given.map_err(|error| self.forward.undecodable(&self.view, lsn, error)))
+                Some(given.map_err(|error| {
+                    let error = self.forward.undecodable(&self.view, lsn, error);
+                    self.engine.note_damage(&error);
+                    error
+                }))
             }
             Err(error) => Some(Err(self.end(error))),
         }
@@ -488,7 +496,11 @@ impl DoubleEndedIterator for Iter {
                 if given.is_err() {
                     self.front = self.back;
                 }
-                Some(given.map_err(|error| self.backward.undecodable(&self.view, lsn, error)))
+                Some(given.map_err(|error| {
+                    let error = self.backward.undecodable(&self.view, lsn, error);
+                    self.engine.note_damage(&error);
+                    error
+                }))
             }
             Err(error) => Some(Err(self.end(error))),
         }
