@@ -38,8 +38,8 @@ pub struct Compression {
     /// [`check_raw_len`](Self::check_raw_len). It bounds the memory that a few hostile bytes can ask for. In bytes, any
     /// value. Default: 64 MiB. Whoever has written with a greater value needs it for reading, too.
     pub raw_len_max: u32,
-    /// Threads that compress packs beside those that append: 0 to 16. Default: 0, then whoever appends or waits does it.
-    /// With threads an append to memory does not wait for the codec, as long as they keep up.
+    /// Threads that compress packs beside those that append: 0 to 16. Default: 0, then whoever appends or waits does
+    /// it. With threads an append to memory does not wait for the codec, as long as they keep up.
     pub threads: u32,
     /// What becomes of packs that these threads have no time for. Default: [`WhenBehind::Compress`].
     pub when_behind: WhenBehind,

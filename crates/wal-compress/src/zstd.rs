@@ -25,8 +25,8 @@ const GAIN_MAX: usize = (128 << 10) / 4;
 ///
 /// Stored bytes are one zstd frame without magic number, checksum and content size: whoever stores them has as much. A
 /// frame with its magic number is decompressed, too. The contexts, megabytes at the high levels, are kept for the next
-/// use, at most eight of each kind. What was compressed with a [dictionary](Codec::add_dictionary) names it by its id and
-/// can only be decompressed with it.
+/// use, at most eight of each kind. What was compressed with a [dictionary](Codec::add_dictionary) names it by its id
+/// and can only be decompressed with it.
 ///
 /// ```
 /// use wal_compress::{Codec, Zstd};

@@ -21,7 +21,7 @@ use crate::{
     chunk::{CHUNK_LEN, Chunk},
     error::{EncodingSnafu, MetadataFullSnafu},
     marks::Tick,
-    packs::{Finished, Pack, Packs, Part},
+    packs::{Packs, Part},
     prepare::Prepared,
 };
 
@@ -35,8 +35,6 @@ const _: () = assert!(CONTROL_RESERVE > TRIM_RESERVE && TRIM_RESERVE > FINAL_RES
 const _: () = assert!(FINAL_RESERVE >= 2 * frame_len(Seal::LEN as u32) && CONTROL_RESERVE > FINAL_RESERVE);
 /// So many buffers are kept for reuse.
 const SPARES: usize = 8;
-/// A pack's frame that is as long as this is not copied into the queue.
-const WHOLE_LEN: usize = 48 << 10;
 
 /// Where the next frame goes.
 #[derive(Debug)]
@@ -286,41 +284,8 @@ impl Appender {
         begins
     }
 
-    /// Gives the frames of packs their places that are finished, up to the first that is not. Says whether there were
-    /// any.
-    pub(crate) fn settle(&mut self) -> bool {
-        let mut any = false;
-        while let Some((pack, finished)) = self.packs.pop_finished() {
-            self.queue_finished(&pack, finished);
-            self.packs.reuse(pack);
-            any = true;
-        }
-        any
-    }
-
-    /// Queues a pack's frame. The memory of a long one becomes a part of the queue, so that the lock is short.
-    fn queue_finished(&mut self, pack: &Pack, mut finished: Finished) {
-        if finished.bytes.len() < WHOLE_LEN {
-            self.queue_frame(&finished.draft(), pack.first, pack.tick, pack.time);
-            self.spare(finished.bytes);
-            return;
-        }
-        let Some(tail) = self.tail.as_mut() else { return };
-        let (header, bytes) = tail.header(&finished.draft(), pack.first, pack.time);
-        if let Some(place) = finished.bytes.get_mut(..FRAME_HEADER_LEN) {
-            place.copy_from_slice(&bytes);
-        }
-        let (segment, memory) = (Arc::clone(&tail.segment), Some(finished.bytes));
-        let mut chunk = Chunk::new(segment, tail.offset, pack.first, pack.tick, memory);
-        chunk.index(header.lsn_delta, &mut tail.indexed);
-        chunk.next = pack.first.plus(u64::from(header.count));
-        self.queue.push_back(chunk);
-        self.queued_entries += header.count as usize;
-        self.queued += tail.advance(&header, &bytes) as usize;
-    }
-
     /// Keeps memory for the next frames.
-    fn spare(&mut self, mut bytes: Vec<u8>) {
+    pub(crate) fn spare(&mut self, mut bytes: Vec<u8>) {
         if self.spares.len() < SPARES && bytes.capacity() <= 4 * CHUNK_LEN {
             bytes.clear();
             self.spares.push(bytes);
@@ -328,7 +293,7 @@ impl Appender {
     }
 
     #[inline]
-    fn queue_frame(&mut self, draft: &Draft<'_>, lsn: Lsn, tick: Tick, time: u64) {
+    pub(crate) fn queue_frame(&mut self, draft: &Draft<'_>, lsn: Lsn, tick: Tick, time: u64) {
         let Some(tail) = self.tail.as_mut() else { return };
         let (header, bytes) = tail.header(draft, lsn, time);
         // Memory that was a pack's is not made longer: that would copy it.
@@ -444,7 +409,12 @@ impl Tail {
 
     /// The header of the next frame, and its bytes.
     #[inline]
-    fn header(&self, draft: &Draft<'_>, lsn: Lsn, time: u64) -> (FrameHeader, [u8; FRAME_HEADER_LEN]) {
+    pub(crate) fn header(
+        &self,
+        draft: &Draft<'_>,
+        lsn: Lsn,
+        time: u64,
+    ) -> (FrameHeader, [u8; FRAME_HEADER_LEN]) {
         let durable = self.segment.durable();
         let lsn_delta =
             lsn.since(self.segment.base()).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX);
@@ -466,7 +436,7 @@ impl Tail {
 
     /// Goes on behind the frame with this header. Returns its length.
     #[inline]
-    fn advance(&mut self, header: &FrameHeader, bytes: &[u8; FRAME_HEADER_LEN]) -> u64 {
+    pub(crate) fn advance(&mut self, header: &FrameHeader, bytes: &[u8; FRAME_HEADER_LEN]) -> u64 {
         let len = header.frame_len();
         self.offset += len;
         self.prev_units = header.units();

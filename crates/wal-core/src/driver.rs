@@ -1,6 +1,6 @@
 //! The log's own threads: one syncs on behalf of those who do not wait and marks idleness, one prepares segments,
-//! writes indexes and carries out retention, and as many as asked for compress. All are started by the first append. The
-//! only file that starts threads.
+//! writes indexes and carries out retention, and as many as asked for compress. All are started by the first append.
+//! The only file that starts threads.
 
 use std::{
     sync::{

@@ -1,8 +1,9 @@
 //! Walking the log in both directions.
 
+mod items;
 mod seek;
 
-use std::{iter::FusedIterator, mem, ops::Range, sync::Arc};
+use std::{mem, ops::Range, sync::Arc};
 
 use wal_format::{ChecksumKind, FRAME_HEADER_LEN, FrameHeader, Lsn, SegmentKey, frame_len, parse_plain};
 use wal_segment::{FrameReader, Segment, SegmentError};
@@ -176,11 +177,7 @@ impl Iter {
                 if lent.is_err() {
                     self.front = self.back;
                 }
-                Some(lent.map_err(|error| {
-                    let error = self.forward.undecodable(&self.view, lsn, error);
-                    self.engine.note_damage(&error);
-                    error
-                }))
+                Some(lent.map_err(|error| self.forward.noted(&self.engine, &self.view, lsn, error)))
             }
             Err(error) => Some(Err(self.end(error))),
         }
@@ -380,6 +377,13 @@ impl Cursor {
         Ok(Found::Open)
     }
 
+    /// The error of an entry that cannot be decoded, which counts as damage.
+    fn noted(&self, engine: &Engine, view: &View, lsn: Lsn, error: LogError) -> LogError {
+        let error = self.undecodable(view, lsn, error);
+        engine.note_damage(&error);
+        error
+    }
+
     fn undecodable(&self, view: &View, lsn: Lsn, error: LogError) -> LogError {
         let (position, offset) = self.place.map_or((0, 0), |place| (place.position, place.offset));
         undecodable(view, position, offset, lsn, error)
@@ -448,63 +452,3 @@ fn lsn_of(view: &View, place: Option<Place>, header: &FrameHeader) -> Lsn {
     let segment = place.and_then(|place| view.segments.get(place.position));
     segment.map_or(Lsn::FIRST, |segment| segment.base().plus(u64::from(header.lsn_delta)))
 }
-
-impl Iterator for Iter {
-    type Item = Result<Entry, LogError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.front >= self.back {
-            return None;
-        }
-        let lsn = Lsn::new(self.front)?;
-        if self.engine.cuts.generation() == self.generation && self.forward.pass_plain(self.front) {
-            self.front += 1;
-            return self.forward.take_passed(lsn).map(Ok);
-        }
-        match self.step(lsn, Direction::Forward) {
-            Ok(found) => {
-                self.front += 1;
-                let given = self.forward.give(found, lsn);
-                if given.is_err() {
-                    self.front = self.back;
-                }
-                Some(given.map_err(|error| {
-                    let error = self.forward.undecodable(&self.view, lsn, error);
-                    self.engine.note_damage(&error);
-                    error
-                }))
-            }
-            Err(error) => Some(Err(self.end(error))),
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, usize::try_from(self.back.saturating_sub(self.front)).ok())
-    }
-}
-
-impl DoubleEndedIterator for Iter {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        if self.front >= self.back {
-            return None;
-        }
-        let lsn = Lsn::new(self.back - 1)?;
-        match self.step(lsn, Direction::Backward) {
-            Ok(found) => {
-                self.back -= 1;
-                let given = self.backward.give(found, lsn);
-                if given.is_err() {
-                    self.front = self.back;
-                }
-                Some(given.map_err(|error| {
-                    let error = self.backward.undecodable(&self.view, lsn, error);
-                    self.engine.note_damage(&error);
-                    error
-                }))
-            }
-            Err(error) => Some(Err(self.end(error))),
-        }
-    }
-}
-
-impl FusedIterator for Iter {}

@@ -1,7 +1,7 @@
 //! Appending to packs, and making frames of them (`docs/adr/0011`, `docs/adr/0017`).
 //!
 //! - A pack is claimed under the short lock, oldest first, and finished without it: compressed, or copied as it is.
-//! - Whoever has claimed a pack finishes it, whatever happens, and needs no other lock for that; so it can be waited for.
+//! - Whoever has claimed a pack finishes it, whatever happens, and needs no other lock for that: it can be waited for.
 //! - Finished packs get their places in the order of their LSNs, from whoever holds the short lock next.
 //! - While a pack is claimed no segment ends or begins, because that takes a log without packs.
 

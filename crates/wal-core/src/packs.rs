@@ -7,7 +7,8 @@ use wal_format::{BodyShape, EntriesBuilder, FRAME_HEADER_LEN, FrameHeader, Frame
 use wal_segment::LoadedFrame;
 
 use crate::{
-    appender::{Draft, padded},
+    appender::{Appender, Draft, padded},
+    chunk::Chunk,
     marks::Tick,
 };
 
@@ -15,6 +16,8 @@ use crate::{
 const SPAN: u64 = 100_000_000;
 /// What an entry counts at least, in bytes of a pack: its columns are not free.
 const ENTRY: usize = 8;
+/// A frame that is as long as this is not copied into the queue.
+const WHOLE_LEN: usize = 48 << 10;
 /// So many packs are kept for reuse, and more of short ones.
 const SPARES: usize = 4;
 const SPARES_MAX: usize = 24;
@@ -263,6 +266,41 @@ impl Packs {
         let after = self.list.partition_point(|slot| slot.pack.first <= lsn);
         let pack = &after.checked_sub(1).and_then(|at| self.list.get(at))?.pack;
         if pack.holds(lsn) { pack.frame(base, lsn, part) } else { None }
+    }
+}
+
+impl Appender {
+    /// Gives the frames of packs their places that are finished, up to the first that is not. Says whether there were
+    /// any.
+    pub(crate) fn settle(&mut self) -> bool {
+        let mut any = false;
+        while let Some((pack, finished)) = self.packs.pop_finished() {
+            self.queue_finished(&pack, finished);
+            self.packs.reuse(pack);
+            any = true;
+        }
+        any
+    }
+
+    /// Queues a pack's frame. The memory of a long one becomes a part of the queue, so that the lock is short.
+    fn queue_finished(&mut self, pack: &Pack, mut finished: Finished) {
+        if finished.bytes.len() < WHOLE_LEN {
+            self.queue_frame(&finished.draft(), pack.first, pack.tick, pack.time);
+            self.spare(finished.bytes);
+            return;
+        }
+        let Some(tail) = self.tail.as_mut() else { return };
+        let (header, bytes) = tail.header(&finished.draft(), pack.first, pack.time);
+        if let Some(place) = finished.bytes.get_mut(..FRAME_HEADER_LEN) {
+            place.copy_from_slice(&bytes);
+        }
+        let (segment, memory) = (Arc::clone(&tail.segment), Some(finished.bytes));
+        let mut chunk = Chunk::new(segment, tail.offset, pack.first, pack.tick, memory);
+        chunk.index(header.lsn_delta, &mut tail.indexed);
+        chunk.next = pack.first.plus(u64::from(header.count));
+        self.queue.push_back(chunk);
+        self.queued_entries += header.count as usize;
+        self.queued += tail.advance(&header, &bytes) as usize;
     }
 }
 

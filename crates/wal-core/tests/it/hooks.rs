@@ -143,6 +143,7 @@ impl Wake for Closes {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a thread that hangs must not hold the test up")]
 fn a_task_that_closing_wakes_may_close_the_log_too() {
     let log = Arc::new(hooked(&memory(), small(), Hooks::default()));
     let mut tail = log.tail(TailOptions::default());

@@ -176,7 +176,7 @@ fn a_codec_that_panics_costs_the_gain_alone() {
         assert!(compressed == 1 && plain >= 25, "{compressed} {plain}");
         let same = |log: &Log| {
             assert_eq!(
-                log.range(..).filter(|entry| entry.as_ref().unwrap().payload == &long[..]).count(),
+                log.range(..).filter(|entry| entry.as_ref().unwrap().payload == long[..]).count(),
                 101
             );
         };
