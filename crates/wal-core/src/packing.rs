@@ -21,6 +21,7 @@ use crate::{
     marks::Tick,
     packs::{Finished, Pack, body_len_for},
     patience::{Errand, Patience, Terms},
+    stats::add,
 };
 
 /// So often what came in meanwhile is compressed without the short lock, before the rest is compressed under it.
@@ -256,6 +257,9 @@ impl Engine {
         };
         let body = bytes.get(FRAME_HEADER_LEN..).unwrap_or_default();
         let (body_len, body_crc) = (body.len(), self.options.checksum.of(body));
+        if how == How::StorePlain {
+            add(&self.stats.compression_skipped_bytes, body_len as u64);
+        }
         bytes.resize(FRAME_HEADER_LEN + body_len.next_multiple_of(8), 0);
         Finished { bytes, body_len, body_crc, codec, shape }
     }

@@ -129,6 +129,8 @@ fn appends_go_on_while_the_codec_hangs() {
     assert_eq!(log.durable_lsn(), Some(lsn(2001)));
     let (compressed, plain) = frames(&log);
     assert!(compressed >= 1 && plain > 50, "{compressed} {plain}");
+    let stats = log.stats();
+    assert!(stats.compression_skipped_bytes > 50 * 3500 && stats.compression_raw_bytes > 0, "{stats:?}");
     check(&log, 1, 2002);
     log.close().unwrap();
     drop(log);
