@@ -39,6 +39,7 @@ impl Engine {
     pub(crate) fn finish(&self) -> Result<(), LogError> {
         let closed = self.close();
         if let Some(driver) = self.driver.get() {
+            self.end_packing();
             driver.stop();
         }
         self.unlock();

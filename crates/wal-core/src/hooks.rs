@@ -75,6 +75,13 @@ pub enum LogEvent {
         /// Length of their files in bytes.
         bytes: u64,
     },
+    /// Retention has removed entries that the consumer with this cursor had not acknowledged.
+    Passed {
+        /// The cursor.
+        cursor: String,
+        /// The first entry that is left.
+        first: Lsn,
+    },
     /// A write or sync failed for good: nothing more is acknowledged.
     Poisoned {
         /// Why.

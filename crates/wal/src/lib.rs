@@ -135,7 +135,7 @@ pub use typed::Postcard;
 pub use typed::kinds_differ;
 pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWal};
 pub use wal::Wal;
-pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
+pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression, WhenBehind};
 pub use wal_core::{
     AppendOptions, AppendTime, BackupReport, BatchLimit, Checkpoint, CheckpointOptions, Clock, CloneReport,
     CommitEvent, CursorInfo, CursorLag, Cut, Deleted, DeletionReason, Dictionary, DictionaryOptions,

@@ -32,6 +32,8 @@ fn unusual() -> Options {
             min_gain_percent: 55,
             pack_len: 4 << 10,
             raw_len_max: 1 << 20,
+            threads: 3,
+            when_behind: WhenBehind::StorePlain,
         },
         frame_cache_len: 0,
         recovery: RecoveryMode::Refuse,
