@@ -3,7 +3,7 @@
 use std::{
     panic,
     sync::{
-        Arc, Condvar, Mutex,
+        Arc, Condvar, Mutex, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -11,7 +11,9 @@ use std::{
 };
 
 use wal_compress::{Codec, CodecId, CompressError, Compression, WhenBehind, Zstd};
-use wal_core::{AppendOptions, Durability, Environment, Log, LogError, Options, SyncPolicy};
+use wal_core::{
+    AppendOptions, Durability, Entropy, Environment, Log, LogError, Options, SyncPolicy, SystemEntropy,
+};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 
@@ -214,6 +216,23 @@ fn random_gets_decompress_a_frame_once() {
     }
 }
 
+/// Appends an entry to a log when somebody makes another one: a clone does, once it knows where it ends.
+#[derive(Debug)]
+struct Appending {
+    log: Weak<Log>,
+    next: u64,
+    done: AtomicBool,
+}
+
+impl Entropy for Appending {
+    fn next(&self) -> u64 {
+        if !self.done.swap(true, Ordering::SeqCst) {
+            fill(&self.log.upgrade().unwrap(), [self.next]);
+        }
+        SystemEntropy.next()
+    }
+}
+
 #[test]
 fn a_clone_ends_between_two_frames_while_packs_grow() {
     use crate::hooked::Hooked;
@@ -223,22 +242,16 @@ fn a_clone_ends_between_two_frames_while_packs_grow() {
     let log = Arc::new(with_codec(&shared, &Arc::new(Gated::default()), &options));
     fill(&log, 1..11);
     // One entry comes after everything was synced and before the end of the clone is known, the next one after that.
-    let appends = |next: u64| {
-        let log = Arc::downgrade(&log);
-        let done = AtomicBool::new(false);
-        move |operation: &str, on: &str| {
-            if operation == on && !done.swap(true, Ordering::SeqCst) {
-                fill(&log.upgrade().unwrap(), [next]);
-            }
-            Ok(())
+    let (weak, done) = (Arc::downgrade(&log), AtomicBool::new(false));
+    source.set(move |operation, _| {
+        if operation == "sync" && !done.swap(true, Ordering::SeqCst) {
+            fill(&weak.upgrade().unwrap(), [11]);
         }
-    };
-    let (after_sync, after_end) = (appends(11), appends(12));
-    source.set(move |operation, _| after_sync(operation, "sync"));
-    let target = Hooked::new(memory());
-    target.set(move |operation, _| after_end(operation, "create"));
-    let target: Arc<dyn Storage> = Arc::new(target);
-    let report = Log::clone_into(&log, Arc::clone(&target), Arc::new(wal_core::SystemEntropy)).unwrap();
+        Ok(())
+    });
+    let entropy = Appending { log: Arc::downgrade(&log), next: 12, done: AtomicBool::new(false) };
+    let target = memory();
+    let report = Log::clone_into(&log, Arc::clone(&target), Arc::new(entropy)).unwrap();
     assert_eq!((report.next, log.next_lsn()), (lsn(12), lsn(13)));
     check(&with_codec(&target, &Arc::new(Gated::default()), &options), 1, 12);
     check(&log, 1, 13);

@@ -13,7 +13,7 @@ use wal_sim::VirtualTime;
 
 use crate::{
     reading::{TestClock, lsn},
-    support::{check, environment, fill, on_all, open, payload, small},
+    support::{check, environment, fill, on_all, payload, small},
 };
 
 /// A log without threads, whose entries stay in memory until they are asked for.
@@ -24,6 +24,12 @@ fn packed() -> Options {
         background_threads: false,
         ..small()
     }
+}
+
+/// With a clock that stands still: a pack ends when it has been open for a while, and a busy machine makes tests wait.
+fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Log, LogError> {
+    let clock = Arc::new(TestClock(Arc::new(VirtualTime::default())));
+    Log::open(Environment { clock, ..environment(Arc::clone(storage)) }, options.clone())
 }
 
 fn memory() -> Arc<dyn Storage> {
