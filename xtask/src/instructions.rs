@@ -22,10 +22,10 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
         let version = format!("gungraun-runner@{RUNNER}");
         cargo(root, &["install", "--locked", "--root", &tools, &version])?;
     }
-    let mut call = vec!["bench", "--locked", "--manifest-path", MANIFEST, "--target-dir", &target];
+    let mut call = vec!["bench", "--locked", "--manifest-path", MANIFEST];
     if !args.is_empty() {
         call.push("--");
         call.extend(args.iter().map(String::as_str));
     }
-    cargo_with(root, &call, &[("GUNGRAUN_RUNNER", &runner)])
+    cargo_with(root, &call, &[("GUNGRAUN_RUNNER", &runner), ("CARGO_TARGET_DIR", &target)])
 }
