@@ -156,6 +156,8 @@ pub(crate) struct Appender {
     pub(crate) unsynced_since: Option<u64>,
     /// The same for entries that a running sync covers.
     pub(crate) syncing_since: Option<u64>,
+    /// Stamp of the frame at which somebody last looked how old these are.
+    pub(crate) looked: u64,
 }
 
 impl Appender {
@@ -179,6 +181,7 @@ impl Appender {
             counts: Appended { entries: 0, frames: 0, payload_bytes: 0 },
             unsynced_since: None,
             syncing_since: None,
+            looked: 0,
         }
     }
 
@@ -305,7 +308,7 @@ impl Appender {
             columns: draft.shape.columns,
             entry_kind: draft.shape.entry_kind,
         };
-        let bytes = header.encode(tail.segment.key(), tail.offset);
+        let words = header.encode_words(tail.segment.key(), tail.offset);
         let fits =
             |chunk: &Chunk| chunk.bytes.len() < CHUNK_LEN && Arc::ptr_eq(&chunk.segment, &tail.segment);
         if !self.queue.back().is_some_and(fits) {
@@ -314,7 +317,7 @@ impl Appender {
         }
         let len = header.frame_len();
         if let Some(chunk) = self.queue.back_mut() {
-            chunk.push(&bytes, draft.body, lsn_delta, &mut tail.indexed);
+            chunk.push(words, draft.body, lsn_delta, &mut tail.indexed);
             chunk.next = lsn.plus(u64::from(draft.shape.count));
             chunk.tick = tick;
         }
@@ -322,7 +325,7 @@ impl Appender {
         self.queued_entries += draft.shape.count as usize;
         tail.offset += len;
         tail.prev_units = header.units();
-        tail.last_crc = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        tail.last_crc = words[0] as u32;
         tail.last_kind = draft.kind;
     }
 

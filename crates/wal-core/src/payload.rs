@@ -75,6 +75,11 @@ impl Payloads {
         self.codecs.get(self.settings.codec).map(|codec| &**codec).context(CompressionSnafu)
     }
 
+    /// Whether a body of this length is stored as it is, and nothing is learned from that.
+    pub(crate) fn leaves(&self, len: usize) -> bool {
+        !self.settings.applies_to(len) && !self.gain.pauses()
+    }
+
     /// A buffer for a body, which may have been one before.
     pub(crate) fn buffer(&self) -> Vec<u8> {
         self.spares.lock().pop().unwrap_or_default()
