@@ -373,8 +373,8 @@ impl Engine {
         }
     }
 
-    /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then; while a sync is
-    /// under way, which may hang, whenever there is another stamp.
+    /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then; while a sync
+    /// is under way, which may hang, whenever there is another stamp.
     fn note_unsynced(&self, appender: &mut Appender) -> Due {
         let oldest = appender.oldest_unsynced();
         let may_hang = appender.syncing_since.is_some() && appender.looked != appender.time;
