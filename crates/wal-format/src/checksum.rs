@@ -79,6 +79,12 @@ const HEADER_WORDS: usize = FRAME_HEADER_LEN / 8;
 /// by its own number of bits.
 type Tables = [[u32; 256]; FRAME_HEADER_LEN - 4];
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "computed by the compiler, which would not accept a panic"
+)]
 const fn tables(polynomial: u32) -> Tables {
     let mut tables = [[0; 256]; FRAME_HEADER_LEN - 4];
     let mut byte = 0;
@@ -102,6 +108,11 @@ const fn tables(polynomial: u32) -> Tables {
 /// No byte waits for another: a checksum is a sum. That of each word is made by itself, which the rotations keep a
 /// compiler from undoing: in one long sum every step would wait for the one before.
 #[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "a byte is within a table of 256, and the lengths are constants"
+)]
 fn fold(tables: &Tables, words: [u64; HEADER_WORDS]) -> u32 {
     let [first, words @ ..] = words;
     // It begins with all bits set, which is the same as inverting the first four bytes.
