@@ -1,5 +1,7 @@
 //! Samples of durations, and what to say of them.
 
+#![allow(clippy::print_stdout, reason = "it prints the rows")]
+
 use std::time::{Duration, Instant};
 
 /// Durations of single operations.
@@ -72,4 +74,9 @@ pub fn payload(len: usize, seed: u64) -> Vec<u8> {
             (state >> 32) as u8
         })
         .collect()
+}
+
+/// Prints a row of the table.
+pub fn row(what: &str, ours: &str, theirs: &str, ratio: f64) {
+    println!("| {what} | {ours} | {theirs} | {ratio:.2} |");
 }

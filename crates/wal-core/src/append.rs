@@ -20,6 +20,9 @@ use crate::{
     stats::add,
 };
 
+/// Beyond this LSN nothing is appended, so that the last one of a batch is one, too.
+const NEXT_MAX: u64 = u64::MAX - u32::MAX as u64;
+
 /// What an append gave its entries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamped {
@@ -77,6 +80,7 @@ impl Stamped {
 
 impl Engine {
     /// Appends one entry and returns when it is as durable as asked.
+    #[inline(always)]
     pub(crate) fn append(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         self.check_len(entry.payload.len())?;
         if self.packs(entry.payload.len()) {
@@ -110,6 +114,7 @@ impl Engine {
         self.append_draft(&draft, batch.payload_len(), terms)
     }
 
+    #[inline(always)]
     fn append_body(
         &self,
         raw: &[u8],
@@ -120,6 +125,16 @@ impl Engine {
         if !self.payloads.tries(raw.len()) {
             return self.append_draft(&self.draft(raw, 0, shape, &[]), payload_len, terms);
         }
+        self.append_compressed(raw, shape, payload_len, terms)
+    }
+
+    fn append_compressed(
+        &self,
+        raw: &[u8],
+        shape: BodyShape,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError> {
         let mut scratch = self.payloads.buffer();
         let (body, codec) = self.payloads.encode(raw, shape, &mut scratch, &self.stats)?;
         let draft = self.draft(body, codec, shape, &[]);
@@ -128,6 +143,7 @@ impl Engine {
         stamped
     }
 
+    #[inline(always)]
     pub(crate) fn draft<'a>(
         &self,
         body: &'a [u8],
@@ -138,6 +154,7 @@ impl Engine {
         Draft { metadata, ..Draft::entries(body, self.options.checksum.of(body), codec, shape) }
     }
 
+    #[inline(always)]
     pub(crate) fn append_draft(
         &self,
         draft: &Draft<'_>,
@@ -174,13 +191,43 @@ impl Engine {
         payload_len: usize,
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
-        let stamped = self.place(draft, payload_len, Reserve::Keep, terms)?;
-        self.conclude(stamped, terms)
+        let stamped = match self.place_at_once(draft, payload_len, terms) {
+            Some(stamped) => stamped,
+            None => self.place(draft, payload_len, Reserve::Keep, terms)?,
+        };
+        self.wake_driver(stamped.begins_interval());
+        if terms.durability == Durability::Buffered && !stamped.due.has(Due::SYNC.and(Due::WRITE)) {
+            return Ok(stamped);
+        }
+        self.carry_out(stamped, terms)
+    }
+
+    /// Stamps a frame if nothing at all stands in the way, as is so for nearly every append. [`place`](Self::place)
+    /// sees to everything else.
+    #[inline(always)]
+    fn place_at_once(&self, draft: &Draft<'_>, payload_len: usize, terms: &Terms) -> Option<Stamped> {
+        let asks = terms.expected.is_some() || terms.patience != Patience::Endless || self.objects;
+        if asks || draft.time.is_some() || !draft.metadata.is_empty() {
+            return None;
+        }
+        let now = self.clock.now();
+        let mut appender = self.appender.lock();
+        let is_free = self.takes(&appender) && appender.packs.is_empty() && !self.is_full(&appender);
+        if !is_free || appender.room(draft.body.len(), draft.shape.count, Reserve::Keep) != Room::Here {
+            return None;
+        }
+        appender.count(1, draft.shape.count, payload_len);
+        Some(self.stamp(&mut appender, draft, now))
     }
 
     /// What remains to be done for entries that have their LSNs.
     pub(crate) fn conclude(&self, stamped: Stamped, terms: &Terms) -> Result<Stamped, LogError> {
         self.wake_driver(stamped.begins_interval());
+        self.carry_out(stamped, terms)
+    }
+
+    #[inline(never)]
+    fn carry_out(&self, stamped: Stamped, terms: &Terms) -> Result<Stamped, LogError> {
         self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })
@@ -225,7 +272,7 @@ impl Engine {
         if let Some(expected) = expected.filter(|expected| *expected != appender.next) {
             return ConflictSnafu { expected, next: appender.next }.fail();
         }
-        if appender.next.get() > u64::MAX - u64::from(u32::MAX) {
+        if appender.next.get() > NEXT_MAX {
             return InvalidArgumentSnafu { why: "the log has run out of LSNs" }.fail();
         }
         // A trim is short, is waited for anyway, and holds a lock under which nobody may be told of a write.
@@ -291,7 +338,7 @@ impl Engine {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn stamp(&self, appender: &mut Appender, draft: &Draft<'_>, now: u64) -> Stamped {
         let first = appender.stamp(draft, now);
         let promises = draft.shape.count > 0 || draft.kind == FrameKind::Metadata;
@@ -302,7 +349,7 @@ impl Engine {
 
     /// What became of the last so many entries, which were just added. What `promises` something must be synced in
     /// time.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn stamped(&self, appender: &mut Appender, first: Lsn, count: u32, promises: bool) -> Stamped {
         let last = first.plus(u64::from(count.saturating_sub(1)));
         self.marks.set_next(appender.next);
@@ -323,13 +370,15 @@ impl Engine {
         }
     }
 
-    /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then, unless a sync
-    /// is under way: it may hang.
+    /// Remembers when the oldest entry without a sync was stamped. Looks at the clock only now and then; while a sync
+    /// is under way, which may hang, whenever there is another stamp.
     fn note_unsynced(&self, appender: &mut Appender) -> Due {
         let oldest = appender.oldest_unsynced();
-        if oldest.is_some() && appender.syncing_since.is_none() && !is_64th(appender) {
+        let may_hang = appender.syncing_since.is_some() && appender.looked != appender.time;
+        if oldest.is_some() && !may_hang && !is_64th(appender) {
             return Due::NOTHING;
         }
+        appender.looked = appender.time;
         let now = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
         let first = appender.unsynced_since.is_none();
         appender.unsynced_since.get_or_insert(now);
@@ -377,12 +426,20 @@ impl Engine {
         }
     }
 
+    #[inline]
     pub(crate) fn check_len(&self, len: usize) -> Result<(), LogError> {
         let max = u64::from(self.options.entry_len_max);
         if len as u64 > max { TooLargeSnafu { len: len as u64, max }.fail() } else { Ok(()) }
     }
 
+    /// Whether the log takes appends at all: [`admitted`](Self::admitted) says why not.
+    #[inline]
+    fn takes(&self, appender: &Appender) -> bool {
+        !appender.closed && appender.next.get() <= NEXT_MAX && self.preparer.is_some() && !self.is_poisoned()
+    }
+
     /// Lets the sync thread know that there is something to do, if it does not look by itself in time.
+    #[inline]
     pub(crate) fn wake_driver(&self, interval_begins: bool) {
         if let Some(driver) = self.driver.get()
             && (interval_begins || driver.asleep.load(Ordering::SeqCst))

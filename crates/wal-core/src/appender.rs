@@ -161,6 +161,8 @@ pub(crate) struct Appender {
     pub(crate) unsynced_since: Option<u64>,
     /// The same for entries that a running sync covers.
     pub(crate) syncing_since: Option<u64>,
+    /// Stamp of the frame at which somebody last looked how old these are.
+    pub(crate) looked: u64,
 }
 
 impl Appender {
@@ -184,6 +186,7 @@ impl Appender {
             counts: Appended { entries: 0, frames: 0, payload_bytes: 0 },
             unsynced_since: None,
             syncing_since: None,
+            looked: 0,
         }
     }
 
@@ -295,7 +298,7 @@ impl Appender {
     #[inline]
     pub(crate) fn queue_frame(&mut self, draft: &Draft<'_>, lsn: Lsn, tick: Tick, time: u64) {
         let Some(tail) = self.tail.as_mut() else { return };
-        let (header, bytes) = tail.header(draft, lsn, time);
+        let (header, words) = tail.header(draft, lsn, time);
         // Memory that was a pack's is not made longer: that would copy it.
         let has_room = |bytes: &Vec<u8>| bytes.len() < CHUNK_LEN && bytes.capacity() >= CHUNK_LEN;
         let fits = |chunk: &Chunk| has_room(&chunk.bytes) && Arc::ptr_eq(&chunk.segment, &tail.segment);
@@ -305,12 +308,12 @@ impl Appender {
             self.queue.push_back(Chunk::new(Arc::clone(&tail.segment), tail.offset, lsn, tick, spare));
         }
         if let Some(chunk) = self.queue.back_mut() {
-            chunk.push(&bytes, draft.body, header.lsn_delta, &mut tail.indexed);
+            chunk.push(words, draft.body, header.lsn_delta, &mut tail.indexed);
             chunk.next = lsn.plus(u64::from(draft.shape.count));
             chunk.tick = tick;
         }
         self.queued_entries += draft.shape.count as usize;
-        self.queued += tail.advance(&header, &bytes) as usize;
+        self.queued += tail.advance(&header, words) as usize;
     }
 
     /// Seals the active segment and goes on in `successor`, whose name is durable. Returns the new segment.
@@ -407,14 +410,14 @@ impl Tail {
         }
     }
 
-    /// The header of the next frame, and its bytes.
+    /// The header of the next frame, and its bytes as little-endian words.
     #[inline]
     pub(crate) fn header(
         &self,
         draft: &Draft<'_>,
         lsn: Lsn,
         time: u64,
-    ) -> (FrameHeader, [u8; FRAME_HEADER_LEN]) {
+    ) -> (FrameHeader, [u64; FRAME_HEADER_LEN / 8]) {
         let durable = self.segment.durable();
         let lsn_delta =
             lsn.since(self.segment.base()).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX);
@@ -431,16 +434,16 @@ impl Tail {
             columns: draft.shape.columns,
             entry_kind: draft.shape.entry_kind,
         };
-        (header, header.encode(self.segment.key(), self.offset))
+        (header, header.encode_words(self.segment.key(), self.offset))
     }
 
     /// Goes on behind the frame with this header. Returns its length.
     #[inline]
-    pub(crate) fn advance(&mut self, header: &FrameHeader, bytes: &[u8; FRAME_HEADER_LEN]) -> u64 {
+    pub(crate) fn advance(&mut self, header: &FrameHeader, words: [u64; FRAME_HEADER_LEN / 8]) -> u64 {
         let len = header.frame_len();
         self.offset += len;
         self.prev_units = header.units();
-        self.last_crc = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        self.last_crc = words[0] as u32;
         self.last_kind = header.kind;
         len
     }

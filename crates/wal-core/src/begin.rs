@@ -224,15 +224,15 @@ impl Copy<'_> {
             proof_lag: None,
             ..*from
         };
-        let bytes = header.encode(tail.segment.key(), tail.offset);
+        let words = header.encode_words(tail.segment.key(), tail.offset);
         let chunk = self
             .chunk
             .get_or_insert_with(|| Chunk::new(Arc::clone(&tail.segment), tail.offset, self.lsn, 0, None));
-        chunk.push(&bytes, body, header.lsn_delta, &mut tail.indexed);
+        chunk.push(words, body, header.lsn_delta, &mut tail.indexed);
         self.lsn = self.lsn.plus(u64::from(header.count));
         tail.offset += header.frame_len();
         tail.prev_units = header.units();
-        tail.last_crc = crc_of(&bytes);
+        tail.last_crc = words[0] as u32;
         tail.last_kind = header.kind;
         if chunk.bytes.len() >= 4 * CHUNK_LEN { self.flush() } else { Ok(()) }
     }

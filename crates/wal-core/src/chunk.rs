@@ -50,7 +50,7 @@ impl Chunk {
     #[inline]
     pub(crate) fn push(
         &mut self,
-        header: &[u8; FRAME_HEADER_LEN],
+        header: [u64; FRAME_HEADER_LEN / 8],
         body: &[u8],
         lsn_delta: u32,
         indexed: &mut Option<u64>,
@@ -58,7 +58,10 @@ impl Chunk {
         self.last_frame = self.end();
         self.index(lsn_delta, indexed);
         self.bytes.reserve(FRAME_HEADER_LEN + body.len() + 8);
-        self.bytes.extend_from_slice(header);
+        // Word by word: put together elsewhere and copied, the header would be waited for.
+        for word in header {
+            self.bytes.extend_from_slice(&word.to_le_bytes());
+        }
         self.bytes.extend_from_slice(body);
         let padding = body.len().wrapping_neg() % 8;
         if padding > 0 {

@@ -177,6 +177,10 @@ impl Engine {
         })
     }
 
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poison.get().is_some()
+    }
+
     /// Declares that nothing more will be acknowledged, and tells everybody who waits. The first cause stays.
     pub(crate) fn poison(&self, operation: &'static str, cause: SegmentError) -> LogError {
         let fenced = cause.is_taken_over();

@@ -94,7 +94,7 @@ impl Log {
     /// [`LogError::TooLarge`], [`LogError::Full`], [`LogError::Closed`], [`LogError::ReadOnly`],
     /// [`LogError::Poisoned`]: nothing was appended. [`LogError::Unconfirmed`]: it may have been.
     pub fn append(&self, payload: &[u8]) -> Result<Lsn, LogError> {
-        self.append_entry(&NewEntry::plain(payload), &AppendOptions::default())
+        self.append_as(&NewEntry::plain(payload), &AppendOptions::default())
     }
 
     /// Appends one entry with all there is to say about it.
@@ -103,6 +103,11 @@ impl Log {
     ///
     /// Those of [`append`](Self::append); [`LogError::Conflict`] when another LSN was expected.
     pub fn append_entry(&self, entry: &NewEntry<'_>, options: &AppendOptions) -> Result<Lsn, LogError> {
+        self.append_as(entry, options)
+    }
+
+    #[inline(always)]
+    fn append_as(&self, entry: &NewEntry<'_>, options: &AppendOptions) -> Result<Lsn, LogError> {
         self.start_threads()?;
         let _span = options.span.then(|| Span::append(&self.engine().directory));
         let stamped = self.engine().append(entry, &self.terms(options));
@@ -366,6 +371,7 @@ impl Log {
         self.engine().tell();
     }
 
+    #[inline]
     pub(crate) fn start_threads(&self) -> Result<(), LogError> {
         let engine = self.engine();
         if !engine.options.background_threads || engine.preparer.is_none() {

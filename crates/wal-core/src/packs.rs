@@ -290,9 +290,9 @@ impl Appender {
             return;
         }
         let Some(tail) = self.tail.as_mut() else { return };
-        let (header, bytes) = tail.header(&finished.draft(), pack.first, pack.time);
-        if let Some(place) = finished.bytes.get_mut(..FRAME_HEADER_LEN) {
-            place.copy_from_slice(&bytes);
+        let (header, words) = tail.header(&finished.draft(), pack.first, pack.time);
+        for (place, word) in finished.bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *place = word.to_le_bytes();
         }
         let (segment, memory) = (Arc::clone(&tail.segment), Some(finished.bytes));
         let mut chunk = Chunk::new(segment, tail.offset, pack.first, pack.tick, memory);
@@ -300,7 +300,7 @@ impl Appender {
         chunk.next = pack.first.plus(u64::from(header.count));
         self.queue.push_back(chunk);
         self.queued_entries += header.count as usize;
-        self.queued += tail.advance(&header, &bytes) as usize;
+        self.queued += tail.advance(&header, words) as usize;
     }
 }
 

@@ -1,6 +1,6 @@
 //! The two checksums a log can be written with. The only file that names a CRC crate.
 
-use crate::DecodeError;
+use crate::{DecodeError, layout::FRAME_HEADER_LEN};
 
 /// Which cyclic redundancy check protects the frames of a log; an id byte in the segment header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -56,6 +56,76 @@ impl ChecksumKind {
             Self::Crc32c => crc32c(bytes),
         }
     }
+
+    /// The checksum of a frame's header without the first four bytes, which hold it: the high half of the first word,
+    /// and the other words. Nothing is read back from memory that has just been written there, which costs more than
+    /// the checksum.
+    #[inline]
+    pub(crate) fn of_header(self, words: [u64; HEADER_WORDS]) -> u32 {
+        TABLES.get(self as usize).map_or(0, |tables| fold(tables, words))
+    }
+}
+
+/// Those of the checksums in the order of their kinds: chosen by number, which a compiler does once for all of them.
+static TABLES: [Tables; if cfg!(feature = "crc32c") { 2 } else { 1 }] = {
+    let mut all = [tables(0x82f6_3b78); _];
+    all[0] = tables(0xedb8_8320);
+    all
+};
+
+const HEADER_WORDS: usize = FRAME_HEADER_LEN / 8;
+
+/// What each byte of a header does to its checksum, by the number of bytes that follow. Those of each word are rotated
+/// by its own number of bits.
+type Tables = [[u32; 256]; FRAME_HEADER_LEN - 4];
+
+#[expect(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "computed by the compiler, which would not accept a panic"
+)]
+const fn tables(polynomial: u32) -> Tables {
+    let mut tables = [[0; 256]; FRAME_HEADER_LEN - 4];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut rest = byte as u32;
+        let mut at = 0;
+        while at < tables.len() {
+            let mut bit = 0;
+            while bit < 8 {
+                rest = (rest >> 1) ^ (polynomial & (rest & 1).wrapping_neg());
+                bit += 1;
+            }
+            tables[at][byte] = rest.rotate_left(at as u32 / 8);
+            at += 1;
+        }
+        byte += 1;
+    }
+    tables
+}
+
+/// No byte waits for another: a checksum is a sum. That of each word is made by itself, which the rotations keep a
+/// compiler from undoing: in one long sum every step would wait for the one before.
+#[inline]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "a byte is within a table of 256, and the lengths are constants"
+)]
+fn fold(tables: &Tables, words: [u64; HEADER_WORDS]) -> u32 {
+    let [first, words @ ..] = words;
+    // It begins with all bits set, which is the same as inverting the first four bytes.
+    let first = u64::from(!((first >> 32) as u32)).to_le_bytes();
+    let (tables, last) = tables.as_chunks::<8>();
+    let sum = |bytes: &[u8], tables: &[[u32; 256]]| {
+        bytes.iter().zip(tables.iter().rev()).fold(0, |sum, (byte, table)| sum ^ table[usize::from(*byte)])
+    };
+    let mut all = !sum(&first[..last.len()], last).rotate_right(tables.len() as u32);
+    for (at, (word, tables)) in words.iter().rev().zip(tables).enumerate() {
+        all ^= sum(&word.to_le_bytes(), tables).rotate_right(at as u32);
+    }
+    all
 }
 
 #[cfg(feature = "crc32c")]
@@ -101,6 +171,21 @@ mod tests {
             assert!(ChecksumKind::from_id(id).is_err());
         }
         assert_eq!(ChecksumKind::from_id(1), Ok(ChecksumKind::Crc32));
+    }
+
+    #[test]
+    fn a_header_folded_from_words_has_the_checksum_of_its_bytes() {
+        let mut words = [0_u64; HEADER_WORDS];
+        for round in 0..200_u64 {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            for kind in
+                [ChecksumKind::Crc32, ChecksumKind::Crc32c].into_iter().filter(|kind| kind.is_available())
+            {
+                assert_eq!(kind.of_header(words), kind.of(&bytes[4..]), "{kind:?} of {words:x?}");
+            }
+            words =
+                words.map(|word| (word ^ round).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) + round);
+        }
     }
 
     #[test]

@@ -113,23 +113,29 @@ impl FrameHeader {
     #[inline]
     #[must_use]
     pub fn encode(&self, key: SegmentKey, offset: u64) -> [u8; FRAME_HEADER_LEN] {
-        let word = |low: u32, high: u32| (u64::from(low) | (u64::from(high) << 32)).to_le_bytes();
-        let tail = u32::from_le_bytes([self.kind.id(), self.codec, self.columns, self.entry_kind]);
-        let words = [
-            word(0, self.body_crc),
-            word(self.body_len, self.lsn_delta),
-            word(self.count, self.prev_units),
-            self.time.to_le_bytes(),
-            word(self.proof_lag.unwrap_or(NO_PROOF), tail),
-        ];
         let mut bytes = [0; FRAME_HEADER_LEN];
+        let words = self.encode_words(key, offset).map(u64::to_le_bytes);
         for (to, from) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
             *to = from;
         }
-        if let Some((crc, rest)) = bytes.split_first_chunk_mut::<4>() {
-            *crc = (key.checksum.of(rest) ^ checksum::place(key.salt, offset)).to_le_bytes();
-        }
         bytes
+    }
+
+    /// The same as little-endian words, of which the low half of the first one is the header's checksum.
+    #[inline]
+    #[must_use]
+    pub fn encode_words(&self, key: SegmentKey, offset: u64) -> [u64; FRAME_HEADER_LEN / 8] {
+        let word = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);
+        let tail = u32::from_le_bytes([self.kind.id(), self.codec, self.columns, self.entry_kind]);
+        let mut words = [
+            word(0, self.body_crc),
+            word(self.body_len, self.lsn_delta),
+            word(self.count, self.prev_units),
+            self.time,
+            word(self.proof_lag.unwrap_or(NO_PROOF), tail),
+        ];
+        words[0] |= u64::from(key.checksum.of_header(words) ^ checksum::place(key.salt, offset));
+        words
     }
 
     /// Reads and verifies a header that stands at `offset`.

@@ -15,7 +15,7 @@ use crate::{
 /// into larger folios are slower (`docs/adr/0003`).
 const FILL_LEN: usize = 64 << 10;
 /// So many bytes are filled between two syncs, so that a sync of the log never queues behind more.
-const FILL_SYNC_LEN: u64 = 4 << 20;
+const FILL_SYNC_LEN: u64 = 256 << 10;
 
 /// More than the fixed part of a sidecar.
 const INDEX_FIXED_LEN: u64 = 128;

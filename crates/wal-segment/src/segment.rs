@@ -102,18 +102,21 @@ impl Segment {
     }
 
     /// The header.
+    #[inline]
     #[must_use]
     pub const fn header(&self) -> &SegmentHeader {
         &self.header
     }
 
     /// What its frames are verified with.
+    #[inline]
     #[must_use]
     pub const fn key(&self) -> SegmentKey {
         self.header.key()
     }
 
     /// The LSN that its frames count from.
+    #[inline]
     #[must_use]
     pub const fn base(&self) -> Lsn {
         self.base
@@ -126,12 +129,14 @@ impl Segment {
     }
 
     /// End of what is written, in bytes.
+    #[inline]
     #[must_use]
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
 
     /// End of what is durable, in bytes.
+    #[inline]
     #[must_use]
     pub fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
