@@ -1,5 +1,5 @@
-//! The short way to an entry: durable, in a part of the file that is mapped, and alone in a frame that is not compressed. All
-//! others are found by the [`FrameReader`](super::FrameReader), which also says what is wrong.
+//! The short way to an entry: durable, in a part of the file that is mapped, and alone in a frame that is not
+//! compressed. All others are found by the [`FrameReader`](super::FrameReader), which also says what is wrong.
 
 use std::{fmt, hint::black_box};
 
