@@ -1,7 +1,7 @@
 //! Benchmarks of the write-ahead log against raw system calls and a plain log, as ratios within one run.
 //!
 //! `cargo run --release -p wal-benches` prints the table, `-- --compression` that of compression, made of what it finds
-//! in the working directory, `-- --only batch,rotation` some rows. Timed runs want an otherwise idle machine; on a
+//! in the working directory, `-- --only reading,rotation` some rows. Timed runs want an otherwise idle machine; on a
 //! shared one run them with real-time priority (`chrt -f 20`), or a compiler next door makes a sync look forty times
 //! slower.
 
@@ -17,6 +17,7 @@
 pub mod compression;
 pub mod plain;
 pub mod raw;
+pub mod reading;
 pub mod sample;
 pub mod subject;
 pub mod writing;

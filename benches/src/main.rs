@@ -16,14 +16,15 @@ use std::{
 
 use wal_benches::{
     compression,
-    plain::{PlainLog, read_all},
+    plain::PlainLog,
     raw::RawFile,
+    reading,
     sample::{Sample, median, payload, row},
     subject::open,
     writing,
 };
 use wal_core::{Log, Options, SyncPolicy};
-use wal_format::{ChecksumKind, Lsn};
+use wal_format::ChecksumKind;
 
 /// Repetitions of each row, the rivals of a row in turn.
 const REPEATS: usize = 5;
@@ -64,7 +65,7 @@ fn main() {
         writing::sustained(dir.path(), (64 * scale) << 20);
     }
     if wanted("reading") {
-        reading(dir.path(), 300_000 * scale);
+        reading::table(dir.path(), if quick { 256 } else { 1024 });
     }
     if wanted("opening") {
         opening(dir.path(), if quick { 128 } else { 1024 });
@@ -214,72 +215,6 @@ fn buffered(dir: &Path, count: usize) {
         let ours = median(ours);
         row(&format!("buffered append 128 B, {what}"), &format!("{ours:.0} ns"), &theirs, ours / plain);
     }
-}
-
-/// Sequential and random reads of warm, verified entries.
-fn reading(dir: &Path, count: usize) {
-    let record = payload(128, 1);
-    let path = dir.join("plain");
-    let mut plain = PlainLog::create(&path);
-    (0..count).for_each(|_| plain.append(&record));
-    plain.flush();
-    let log_dir = dir.join("reading");
-    let log = open(&log_dir, background());
-    (0..count).for_each(|_| {
-        log.append(&record).unwrap();
-    });
-    log.sync().unwrap();
-    let per = |start: Instant| start.elapsed().as_nanos() as f64 / count as f64;
-    let (mut theirs, mut lent, mut forward) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut reverse, mut random) = (Vec::new(), Vec::new());
-    for _ in 0..REPEATS {
-        let start = Instant::now();
-        assert_eq!(read_all(&path), count as u64 * 128);
-        theirs.push(per(start));
-        let start = Instant::now();
-        let mut iter = log.range(..);
-        let mut total = 0;
-        while let Some(entry) = iter.next_ref() {
-            total += entry.unwrap().payload.len();
-        }
-        assert_eq!(total, count * 128);
-        lent.push(per(start));
-        let start = Instant::now();
-        assert_eq!(log.range(..).map(|entry| entry.unwrap().payload.len()).sum::<usize>(), count * 128);
-        forward.push(per(start));
-        let start = Instant::now();
-        assert_eq!(log.range(..).rev().map(|entry| entry.unwrap().payload.len()).sum::<usize>(), count * 128);
-        reverse.push(per(start));
-        let mut at = 1_u64;
-        let start = Instant::now();
-        for _ in 0..count {
-            at = (at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
-                % count as u64;
-            assert_eq!(log.get(Lsn::new(at + 1).unwrap()).unwrap().payload.len(), 128);
-        }
-        random.push(per(start));
-    }
-    drop(log);
-    std::fs::remove_dir_all(log_dir).unwrap();
-    std::fs::remove_file(path).unwrap();
-    let (theirs, forward) = (median(&theirs), median(&forward));
-    let plain = format!("BufReader + crc32fast {theirs:.0} ns");
-    let lent = median(&lent);
-    row("sequential read 128 B, lent (times faster)", &format!("{lent:.0} ns"), &plain, theirs / lent);
-    row("sequential read 128 B, owned (times faster)", &format!("{forward:.0} ns"), &plain, theirs / forward);
-    let (reverse, random) = (median(&reverse), median(&random));
-    row(
-        "reverse read 128 B",
-        &format!("{reverse:.0} ns"),
-        &format!("forward {forward:.0} ns"),
-        reverse / forward,
-    );
-    row(
-        "random get 128 B",
-        &format!("{random:.0} ns"),
-        &format!("forward {forward:.0} ns"),
-        random / forward,
-    );
 }
 
 /// Opening a large log after a clean close.

@@ -155,7 +155,7 @@ impl Engine {
             if error.is_full() { LogError::segment("start a segment", error) } else { failed(error) }
         })?;
         segment.sync().map_err(failed)?;
-        segment.mark_written(tail.offset, &[]);
+        segment.mark_written(tail.offset, &[], &[]);
         segment.mark_durable(tail.offset);
         Ok(())
     }
@@ -241,7 +241,7 @@ impl Copy<'_> {
         let Some(chunk) = self.chunk.take() else { return Ok(()) };
         let written = chunk.segment.write(chunk.offset, &chunk.bytes);
         written.map_err(|error| LogError::segment("copy the end of the log", error))?;
-        chunk.segment.mark_written(chunk.end(), &chunk.points);
+        chunk.segment.mark_written(chunk.end(), &chunk.bytes, &chunk.points);
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
 //! Locks are taken in this order, any of them may be left out: `admin`, `keeper`, `writer`, `appender`, then one of the
-//! small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File
-//! I/O happens under `writer`; under `appender` only when a segment is started after an open or a cut.
+//! small ones (`cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O
+//! happens under `writer`; under `appender` only when a segment is started after an open or a cut.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::{Mutex, RwLock};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use wal_compress::Codecs;
 use wal_format::{Lsn, SegmentId};
 use wal_segment::{Directory, Segment, SegmentError, WriterLock};
@@ -61,7 +62,8 @@ pub(crate) struct Engine {
     /// Those who wait for entries to come.
     pub(crate) watch: Watch,
     pub(crate) errands: Errands,
-    pub(crate) view: RwLock<Arc<View>>,
+    /// Looked at without a lock; changed by a thread that holds `appender`.
+    pub(crate) view: ArcSwap<View>,
     /// `None` when the log is open for reading only.
     pub(crate) preparer: Option<Preparer>,
     /// What the first segment that this process starts goes on from.
@@ -135,7 +137,7 @@ impl Engine {
             commit,
             watch: Watch::default(),
             errands: Errands::default(),
-            view: RwLock::new(Arc::new(parts.view)),
+            view: ArcSwap::from_pointee(parts.view),
             preparer: parts.preparer,
             inheritance: Mutex::new(parts.inheritance),
             sealed: Mutex::new(Vec::new()),
@@ -162,7 +164,7 @@ impl Engine {
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.read())
+        self.view.load_full()
     }
 
     pub(crate) fn preparer(&self) -> Result<&Preparer, LogError> {
@@ -227,8 +229,7 @@ impl Engine {
 
     /// Puts a segment at the end of the view, behind `after`.
     pub(crate) fn show(&self, after: Option<SegmentId>, segment: Arc<Segment>) {
-        let mut view = self.view.write();
-        *view = Arc::new(view.followed_by(after, segment));
+        self.view.rcu(|view| view.followed_by(after, Arc::clone(&segment)));
     }
 
     /// Keeps the right to write until it is given up.

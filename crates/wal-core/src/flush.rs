@@ -180,7 +180,7 @@ impl Engine {
         let start = Start::now(&*self.clock);
         chunk.segment.write(chunk.offset, &chunk.bytes).map_err(|error| self.write_failed(error))?;
         let bytes = self.stats.wrote(chunk.bytes.len(), start.elapsed_ns(&*self.clock));
-        chunk.segment.mark_written(chunk.end(), &chunk.points);
+        chunk.segment.mark_written(chunk.end(), &chunk.bytes, &chunk.points);
         self.marks.set_written(chunk.tick, chunk.next);
         events::written(&chunk.segment, chunk.offset, chunk.bytes.len(), chunk.next);
         writer.progress = Some(Progress {

@@ -2,12 +2,14 @@
 
 mod items;
 mod seek;
+mod short;
 
 use std::{mem, ops::Range, sync::Arc};
 
-use wal_format::{ChecksumKind, FRAME_HEADER_LEN, FrameHeader, Lsn, SegmentKey, frame_len, parse_plain};
-use wal_segment::{FrameReader, Segment, SegmentError};
+use wal_format::{FrameHeader, Lsn};
+use wal_segment::{FrameReader, SegmentError};
 
+use self::short::{Passed, Short};
 use crate::{
     Entry, EntryRef, LogError,
     engine::Engine,
@@ -58,40 +60,6 @@ struct Cursor {
     /// The entry of the plain frame at that place, when the short way led there.
     passed: Passed,
     short: Short,
-}
-
-/// What it takes to read on in the reader's window, as long as the frames there are plain. Empty while another frame is
-/// open.
-#[derive(Clone, Copy, Debug)]
-struct Short {
-    key: SegmentKey,
-    /// LSN that the segment counts from.
-    base: u64,
-    /// Where the window starts in the segment.
-    start: u64,
-    /// Where the window or the written frames end.
-    limit: u64,
-    /// LSN of the first entry in a later segment.
-    bound: u64,
-}
-
-impl Short {
-    const NONE: Self = Self {
-        key: SegmentKey { checksum: ChecksumKind::Crc32, salt: 0 },
-        base: 0,
-        start: 0,
-        limit: 0,
-        bound: 0,
-    };
-}
-
-/// A plain entry in the reader's window.
-#[derive(Clone, Copy, Debug, Default)]
-struct Passed {
-    time: u64,
-    start: usize,
-    end: usize,
-    kind: u8,
 }
 
 /// A frame, by where it and its neighbours are.
@@ -256,52 +224,9 @@ impl Cursor {
             place: None,
             open: None,
             spare: Vec::new(),
-            passed: Passed { time: 0, start: 0, end: 0, kind: 0 },
+            passed: Passed::NONE,
             short: Short::NONE,
         }
-    }
-
-    /// The short way: moves to the next frame if it is in the window already and holds just this entry.
-    #[inline]
-    fn pass_plain(&mut self, lsn: u64) -> bool {
-        let Short { key, base, start, limit, bound } = self.short;
-        let Some(place) = self.place.as_mut().filter(|place| place.end < limit && lsn < bound) else {
-            return false;
-        };
-        let at = place.end.wrapping_sub(start) as usize;
-        let Some(rest) = self.reader.window().get(at..) else { return false };
-        let Some(frame) = parse_plain(rest, key, place.end) else { return false };
-        if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn {
-            return false;
-        }
-        let start = at + FRAME_HEADER_LEN;
-        self.passed =
-            Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
-        place.offset = place.end;
-        place.end += frame_len(frame.payload.len() as u32);
-        place.prev_units = frame.prev_units;
-        true
-    }
-
-    /// Remembers what the short way needs, for the window that was just read.
-    fn shorten(&mut self, segment: &Segment, bound: u64) {
-        let start = self.reader.window_start();
-        let limit = segment.written().min(start + self.reader.window().len() as u64);
-        self.short = Short { key: segment.key(), base: segment.base().get(), start, limit, bound };
-    }
-
-    #[inline]
-    fn passed(&self, lsn: Lsn) -> Option<EntryRef<'_>> {
-        let Passed { time, start, end, kind } = self.passed;
-        let payload = self.reader.window().get(start..end)?;
-        Some(EntryRef { lsn, kind, term: None, timestamp: None, time, payload })
-    }
-
-    #[inline]
-    fn take_passed(&self, lsn: Lsn) -> Option<Entry> {
-        let Passed { time, start, end, kind } = self.passed;
-        let payload = self.reader.window().slice(start..end);
-        Some(Entry { lsn, kind, term: None, timestamp: None, time, transaction: None, payload })
     }
 
     /// The frame next to the last one, passing over control frames, if it holds `lsn`.

@@ -53,6 +53,7 @@ mod retention;
 mod salvage;
 #[cfg(feature = "serde")]
 pub mod settings;
+mod settled;
 mod stats;
 mod sweep;
 mod sync;

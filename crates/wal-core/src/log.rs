@@ -9,7 +9,8 @@ use std::{
 use wal_format::{EntriesBuilder, LogId, Lsn, NewEntry};
 
 use crate::{
-    Durability, Entry, Environment, LogError, Options, RecoveryReport, Ticket, Truncation, WhenFull,
+    Durability, Entry, EntryRef, Environment, LogError, Options, RecoveryReport, Ticket, Truncation,
+    WhenFull,
     append::Stamped,
     closing::Handle,
     driver::{Driver, start_hooks},
@@ -184,7 +185,21 @@ impl Log {
     /// [`LogError::Truncated`] and [`LogError::OutOfRange`] when it is not in the log, [`LogError::Lost`] when it is
     /// damaged, [`LogError::Poisoned`] when it is not certain after a failure.
     pub fn get(&self, lsn: Lsn) -> Result<Entry, LogError> {
-        self.engine().get(lsn).inspect_err(|error| self.engine().note_damage(error))
+        let engine = self.engine();
+        match engine.settled(lsn) {
+            Some(entry) => Ok(entry),
+            None => engine.get(lsn).inspect_err(|error| engine.note_damage(error)),
+        }
+    }
+
+    /// Shows the entry with this LSN to `read` and returns what it makes of it. The bytes are lent, where they are at
+    /// hand: nobody counts references to them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    pub fn get_with<T>(&self, lsn: Lsn, read: impl FnOnce(EntryRef<'_>) -> T) -> Result<T, LogError> {
+        self.engine().get_with(lsn, read).inspect_err(|error| self.engine().note_damage(error))
     }
 
     /// The entries with these LSNs, as they are now. A range that begins before the first entry or ends behind the last

@@ -260,7 +260,7 @@ impl Start {
         Ok(Self {
             appender: Appender::new(log.next(), log.first_retained, log.metadata.clone(), log.time()),
             durable_next,
-            view: View { segments, lost: Arc::default() },
+            view: View::new(segments, Arc::default()),
             inheritance: Inheritance::End(if objects { behind(log)? } else { beginning(directory, log)? }),
             report,
             rewrite,
@@ -292,7 +292,7 @@ impl Start {
         Ok(Self {
             appender: Appender::new(next, left.first_retained, left.metadata.clone(), time),
             durable_next: next,
-            view: View { segments, lost: Arc::new(lost) },
+            view: View::new(segments, Arc::new(lost)),
             inheritance: Inheritance::None,
             report,
             rewrite: false,
@@ -407,7 +407,7 @@ impl Engine {
         self.payloads.learn(&start.appender.metadata);
         let mut appender = self.appender.lock();
         // The end moves last: an entry that is promised can be found.
-        *self.view.write() = Arc::new(start.view);
+        self.view.store(Arc::new(start.view));
         self.set_first_retained(start.appender.first_retained);
         self.marks.set_durable(0, start.durable_next);
         self.marks.set_written(0, start.appender.next);

@@ -6,7 +6,7 @@ use wal_format::{FrameFault, Lsn};
 use wal_segment::{FrameReader, LoadedFrame, Segment, SegmentError};
 
 use crate::{
-    Entry, LogError,
+    Entry, EntryRef, LogError,
     engine::Engine,
     entry::OpenFrame,
     error::{OutOfRangeSnafu, TruncatedSnafu},
@@ -21,8 +21,26 @@ use crate::{
 const GET_LEN: u64 = 4 << 10;
 
 impl Engine {
-    /// The entry with this LSN.
+    /// The entry with this LSN, wherever it is.
     pub(crate) fn get(&self, lsn: Lsn) -> Result<Entry, LogError> {
+        self.find(lsn, |open| open.into_entry(lsn))
+    }
+
+    /// Shows the entry with this LSN to `read`.
+    pub(crate) fn get_with<T>(&self, lsn: Lsn, read: impl FnOnce(EntryRef<'_>) -> T) -> Result<T, LogError> {
+        let mut read = Some(read);
+        if let Some(done) = self.lend_settled(lsn, &mut read) {
+            return Ok(done);
+        }
+        let shown = self.find(lsn, |open| {
+            let entry = open.entry_ref(lsn)?;
+            Ok(read.take().map(|read| read(entry)))
+        });
+        shown?.ok_or_else(|| self.gone(lsn))
+    }
+
+    /// What `take` makes of the frame that holds this LSN.
+    fn find<T>(&self, lsn: Lsn, take: impl FnOnce(OpenFrame) -> Result<T, LogError>) -> Result<T, LogError> {
         self.check_readable(lsn)?;
         let mut view = self.view();
         let mut reader = FrameReader::new(GET_LEN);
@@ -40,7 +58,7 @@ impl Engine {
         };
         let offset = frame.offset;
         self.open_frame(&view, position, frame)
-            .and_then(|open| open.into_entry(lsn))
+            .and_then(take)
             .map_err(|error| undecodable(&view, position, offset, lsn, error))
     }
 

@@ -4,7 +4,7 @@ use std::ops::RangeBounds;
 
 use wal_format::Lsn;
 
-use crate::{Entry, Iter, LogError, error::InvalidArgumentSnafu, log::Log};
+use crate::{Entry, Iter, LogError, error::InvalidArgumentSnafu, log::Log, settled::GROUP};
 
 /// How much to take at once. Whichever limit is reached first counts; one entry is always taken, however long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,12 +95,26 @@ impl Log {
     ///
     /// Those of [`get`](Self::get), of the lowest LSN that has one.
     pub fn get_many(&self, lsns: &[Lsn]) -> Result<Vec<Entry>, LogError> {
-        let mut order: Vec<usize> = (0..lsns.len()).collect();
-        order.sort_unstable_by_key(|at| lsns.get(*at));
+        let (mut settled, mut missing) = (Vec::with_capacity(lsns.len()), Vec::new());
+        for lsns in lsns.chunks(GROUP) {
+            self.engine().settled_group(lsns, &mut settled, &mut missing);
+        }
+        if missing.is_empty() { Ok(settled) } else { self.get_others(lsns, settled, missing) }
+    }
+
+    /// What was found, with what is `missing` in its places.
+    #[cold]
+    fn get_others(
+        &self,
+        lsns: &[Lsn],
+        settled: Vec<Entry>,
+        mut missing: Vec<usize>,
+    ) -> Result<Vec<Entry>, LogError> {
         let mut found: Vec<Option<Entry>> = vec![None; lsns.len()];
+        missing.sort_unstable_by_key(|at| lsns.get(*at));
         let mut entries = self.range(..);
         let mut last: Option<Entry> = None;
-        for at in order {
+        for at in missing {
             let Some(lsn) = lsns.get(at).copied() else { continue };
             let entry = match last.take().filter(|entry| entry.lsn == lsn) {
                 Some(entry) => entry,
@@ -111,7 +125,8 @@ impl Log {
             }
             last = Some(entry);
         }
-        Ok(found.into_iter().flatten().collect())
+        let mut settled = settled.into_iter();
+        Ok(found.into_iter().filter_map(|entry| entry.or_else(|| settled.next())).collect())
     }
 
     /// Through the iterator, which keeps open what it read last; what is not in its range any more, or not yet, is

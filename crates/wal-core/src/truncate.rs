@@ -112,8 +112,7 @@ impl Engine {
         let first = appender.first_retained;
         if first > self.first_retained() {
             self.set_first_retained(first);
-            let mut view = self.view.write();
-            *view = Arc::new(view.trimmed(first));
+            self.view.rcu(|view| view.trimmed(first));
         }
     }
 

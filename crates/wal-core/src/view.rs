@@ -12,19 +12,26 @@ use crate::{LogError, recover::Lost};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     pub(crate) segments: Vec<Arc<Segment>>,
+    /// Their bases, side by side to be searched.
+    bases: Vec<Lsn>,
     /// Entries that are known to be gone. Empty but for a damaged log that was opened for reading what is left.
     pub(crate) lost: Arc<Vec<Lost>>,
 }
 
 impl View {
+    pub(crate) fn new(segments: Vec<Arc<Segment>>, lost: Arc<Vec<Lost>>) -> Self {
+        let bases = segments.iter().map(|segment| segment.base()).collect();
+        Self { segments, bases, lost }
+    }
+
     /// Index of the segment that an entry stands in, or will stand in: the last whose base is not beyond it.
     pub(crate) fn position(&self, lsn: Lsn) -> Option<usize> {
-        self.segments.partition_point(|segment| segment.base() <= lsn).checked_sub(1)
+        self.bases.partition_point(|base| *base <= lsn).checked_sub(1)
     }
 
     /// Entries from this LSN on stand in a later segment than the one at `index`.
     pub(crate) fn bound(&self, index: usize) -> Option<Lsn> {
-        self.segments.get(index + 1).map(|segment| segment.base())
+        self.bases.get(index + 1).copied()
     }
 
     /// The view after `segment` was appended behind the segment with the id `after`; everything behind that one is no
@@ -33,7 +40,7 @@ impl View {
         let keep = after.map_or(0, |after| self.segments.partition_point(|segment| segment.id() <= after));
         let mut segments = self.segments.get(..keep).unwrap_or(&[]).to_vec();
         segments.push(segment);
-        Self { segments, lost: Arc::clone(&self.lost) }
+        Self::new(segments, Arc::clone(&self.lost))
     }
 
     /// The view without the segments that hold only entries before `first`. Those from the newest whose opening is
@@ -41,10 +48,7 @@ impl View {
     pub(crate) fn trimmed(&self, first: Lsn) -> Self {
         let opened = self.segments.iter().rposition(|segment| segment.durable() > FIRST_FRAME);
         let keep_from = self.position(first).unwrap_or(0).min(opened.unwrap_or(0));
-        Self {
-            segments: self.segments.get(keep_from..).unwrap_or(&[]).to_vec(),
-            lost: Arc::clone(&self.lost),
-        }
+        Self::new(self.segments.get(keep_from..).unwrap_or(&[]).to_vec(), Arc::clone(&self.lost))
     }
 
     /// Why an entry is gone, if it is known to be.

@@ -76,6 +76,8 @@ enum Stage {
 #[derive(Debug)]
 pub struct Scanner {
     buffer: Vec<u8>,
+    /// Of the buffer, what was fed.
+    filled: usize,
     taken: usize,
     offset: u64,
     ended: bool,
@@ -105,6 +107,7 @@ impl Scanner {
     pub const fn new() -> Self {
         Self {
             buffer: Vec::new(),
+            filled: 0,
             taken: 0,
             offset: 0,
             ended: false,
@@ -119,9 +122,35 @@ impl Scanner {
 
     /// Adds the bytes that follow those fed so far.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.buffer.drain(..self.taken);
+        self.room(bytes.len()).copy_from_slice(bytes);
+        self.filled = self.filled.saturating_add(bytes.len());
+    }
+
+    /// The same without a copy: `read` writes up to `len` of them where they are wanted and says how many it did.
+    ///
+    /// # Errors
+    ///
+    /// What `read` returns: nothing was added then.
+    pub fn feed_with<E>(
+        &mut self,
+        len: usize,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let fed = read(self.room(len))?.min(len);
+        self.filled = self.filled.saturating_add(fed);
+        Ok(fed)
+    }
+
+    /// Space for more, behind what was not taken yet.
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        self.buffer.copy_within(self.taken..self.filled, 0);
+        self.filled = self.filled.saturating_sub(self.taken);
         self.taken = 0;
-        self.buffer.extend_from_slice(bytes);
+        let end = self.filled.saturating_add(len);
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        self.buffer.get_mut(self.filled..end).unwrap_or_default()
     }
 
     /// Says that no bytes follow. What is incomplete now is a fault.
@@ -170,11 +199,11 @@ impl Scanner {
     }
 
     fn window(&self) -> &[u8] {
-        self.buffer.get(self.taken..).unwrap_or(&[])
+        self.buffer.get(self.taken..self.filled).unwrap_or(&[])
     }
 
     fn take(&mut self, len: usize) {
-        self.taken = self.taken.saturating_add(len).min(self.buffer.len());
+        self.taken = self.taken.saturating_add(len).min(self.filled);
         self.offset = self.offset.saturating_add(len as u64);
     }
 

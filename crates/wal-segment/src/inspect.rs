@@ -98,14 +98,14 @@ pub fn scan(
     mut each: impl FnMut(&Item<'_>) -> Result<(), SegmentError>,
 ) -> Result<Verdict, SegmentError> {
     let mut scanner = Scanner::new();
-    let mut piece = vec![0; SCAN_LEN];
     let mut offset = 0;
     loop {
-        let len = file.read_at(offset, &mut piece).with_context(|_| IoSnafu { operation: "read", path })?;
+        let len = scanner
+            .feed_with(SCAN_LEN, |room| file.read_at(offset, room))
+            .with_context(|_| IoSnafu { operation: "read", path })?;
         if len == 0 {
             scanner.end();
         } else {
-            scanner.feed(piece.get(..len).unwrap_or(&[]));
             offset += len as u64;
         }
         while let Some(item) =

@@ -60,6 +60,10 @@ impl StorageFile for LazyFile {
         self.file()?.view(range)
     }
 
+    fn prefix(&self, end: u64) -> Option<&Bytes> {
+        self.file.get()?.prefix(end)
+    }
+
     fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
         Self::read_only()
     }

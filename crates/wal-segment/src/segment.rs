@@ -1,26 +1,28 @@
 //! A segment that is part of a log: how far it is written and durable, and where its entries are.
 
 mod copy;
+mod plain;
 mod read;
 
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::{FIRST_FRAME, IndexPoint, Lsn, SegmentHeader, SegmentId, SegmentIndex, SegmentKey};
 
+pub use plain::{Aim, PlainEntry};
 pub use read::{FrameReader, LoadedFrame};
 
 use crate::{
     Directory, StorageFile,
     error::{IoSnafu, SegmentError, SyncFailedSnafu},
-    sparse::SparseIndex,
+    points::Points,
 };
 
 /// One segment of a log, shared by its writer and all readers.
@@ -36,8 +38,10 @@ pub struct Segment {
     directory: Arc<Directory>,
     written: AtomicU64,
     durable: AtomicU64,
-    /// `None` until somebody looks for an entry in a segment that was inherited.
-    index: RwLock<Option<SparseIndex>>,
+    /// Empty until somebody looks for an entry in a segment that was inherited.
+    index: OnceLock<Box<Points>>,
+    /// Held while that one loads it.
+    loading: Mutex<()>,
     /// Whether a sync failed. Held during every sync: of two syncs that overlap on one file the system may tell only
     /// one that the data is lost.
     sync_failed: Mutex<bool>,
@@ -53,7 +57,16 @@ impl Segment {
         path: String,
         file: Arc<dyn StorageFile>,
     ) -> Self {
-        Self::new(directory, header, base, path, file, FIRST_FRAME, FIRST_FRAME, Some(SparseIndex::default()))
+        Self::new(
+            directory,
+            header,
+            base,
+            path,
+            file,
+            FIRST_FRAME,
+            FIRST_FRAME,
+            OnceLock::from(Box::default()),
+        )
     }
 
     /// A segment that was there: valid up to `written`, proven up to `durable`.
@@ -68,7 +81,7 @@ impl Segment {
         durable: u64,
     ) -> Self {
         file.freeze(durable.min(written));
-        Self::new(directory, header, base, path, file, written, durable.min(written), None)
+        Self::new(directory, header, base, path, file, written, durable.min(written), OnceLock::new())
     }
 
     #[expect(clippy::too_many_arguments, reason = "a private constructor that only names the fields")]
@@ -80,7 +93,7 @@ impl Segment {
         file: Arc<dyn StorageFile>,
         written: u64,
         durable: u64,
-        index: Option<SparseIndex>,
+        index: OnceLock<Box<Points>>,
     ) -> Self {
         Self {
             header,
@@ -90,7 +103,8 @@ impl Segment {
             directory,
             written: AtomicU64::new(written),
             durable: AtomicU64::new(durable),
-            index: RwLock::new(index),
+            index,
+            loading: Mutex::new(()),
             sync_failed: Mutex::new(false),
         }
     }
@@ -160,10 +174,11 @@ impl Segment {
         self.file.write_at(offset, frames).with_context(|_| self.io("write to"))
     }
 
-    /// Says that everything before `end` is written, and which frames in it the index should know.
-    pub fn mark_written(&self, end: u64, points: &[IndexPoint]) {
+    /// Says that everything before `end` is written, `frames` last, and which of them the index should know.
+    pub fn mark_written(&self, end: u64, frames: &[u8], points: &[IndexPoint]) {
         if !points.is_empty() {
-            self.index.write().get_or_insert_default().extend(points);
+            let offset = end.saturating_sub(frames.len() as u64);
+            self.index.get_or_init(Box::default).extend(points, frames, offset);
         }
         self.written.fetch_max(end, Ordering::AcqRel);
     }
@@ -209,7 +224,6 @@ impl Segment {
     /// The sidecar that lets the next process find entries without scanning; `None` when nothing is indexed.
     #[must_use]
     pub fn sidecar(&self, last_frame: u64) -> Option<SegmentIndex> {
-        let index = self.index.read();
         Some(SegmentIndex {
             log_id: self.header.log_id,
             segment: self.header.segment,
@@ -217,7 +231,7 @@ impl Segment {
             end: self.written(),
             base: self.base,
             last_frame,
-            points: index.as_ref()?.points().to_vec(),
+            points: self.index.get()?.to_vec(),
         })
     }
 

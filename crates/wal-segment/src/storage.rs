@@ -196,6 +196,14 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// `UnexpectedEof` when the range ends beyond the file; errors of the medium.
     fn view(&self, range: Range<u64>) -> io::Result<Bytes>;
 
+    /// The file from its start to `end` or further, where a [`view`](Self::view) has shown that these bytes can be had
+    /// without copying. `None` says nothing about them: ask for a view. It is what a storage answers that has nothing
+    /// to lend.
+    fn prefix(&self, end: u64) -> Option<&Bytes> {
+        let _ = end;
+        None
+    }
+
     /// Writes all of `data` at `offset`, extending the file when it ends beyond it.
     ///
     /// # Errors

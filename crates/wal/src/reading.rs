@@ -5,7 +5,7 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
-use wal_core::{AppendTime, BatchLimit, FrameInfo, Log};
+use wal_core::{AppendTime, BatchLimit, EntryRef, FrameInfo, Log};
 use wal_format::Lsn;
 
 use crate::{Entry, Error, Iter, Wal};
@@ -96,6 +96,24 @@ impl Wal {
     /// ```
     pub fn get_range(&self, range: impl RangeBounds<Lsn>, limit: BatchLimit) -> Result<Vec<Entry>, Error> {
         self.log.get_range(range, limit).map_err(Error::new)
+    }
+
+    /// Shows the entry with this LSN to `read` and returns what it makes of it. Saves counting references to the bytes
+    /// where they are at hand: for those who look at an entry and do not keep it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let wal = wal::Wal::open(dir.path())?;
+    /// let lsn = wal.append("three")?;
+    /// assert_eq!(wal.get_with(lsn, |entry| entry.payload.len())?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_with<T>(&self, lsn: Lsn, read: impl FnOnce(EntryRef<'_>) -> T) -> Result<T, Error> {
+        self.log.get_with(lsn, read).map_err(Error::new)
     }
 
     /// The entries with these LSNs, in the order in which they are named; one may be named more than once. They are

@@ -43,6 +43,10 @@ impl DoubleEndedIterator for Iter {
             return None;
         }
         let lsn = Lsn::new(self.back - 1)?;
+        if self.engine.cuts.generation() == self.generation && self.backward.pass_plain_back(self.back - 1) {
+            self.back -= 1;
+            return self.backward.take_passed(lsn).map(Ok);
+        }
         match self.step(lsn, Direction::Backward) {
             Ok(found) => {
                 self.back -= 1;

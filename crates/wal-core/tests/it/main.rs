@@ -19,6 +19,7 @@ mod races;
 mod reading;
 mod replaying;
 mod retention;
+mod settled;
 mod stats;
 mod support;
 mod threads;

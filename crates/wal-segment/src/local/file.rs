@@ -89,6 +89,10 @@ impl StorageFile for LocalFile {
         self.copy(range)
     }
 
+    fn prefix(&self, end: u64) -> Option<&Bytes> {
+        if self.read_mode == ReadMode::Mmap { self.mapped.settled(end) } else { None }
+    }
+
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let end = offset.checked_add(data.len() as u64).ok_or(io::ErrorKind::FileTooLarge)?;
         write_all(self.file_to_change(offset..end)?, data, offset)

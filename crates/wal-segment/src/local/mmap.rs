@@ -8,6 +8,8 @@
 //!   [`MappedFile::file_to_change`] for the file, which refuses below the frozen end; the end never moves backwards.
 //! - In a process that opened the file for reading, the prefix ends where the furthest view or freeze ended: asking is
 //!   the caller's promise that the bytes up to there are final (see [`StorageFile::view`](crate::StorageFile::view)).
+//! - A prefix is kept for every stretch of the file that it covers. What is lent of one is borrowed from the file, and
+//!   the file never lets go of it.
 //! - The prefix never ends beyond the length that the file had when it was mapped, so no access leaves the file.
 //!   Nothing
 //!   here shortens a file, and removing its name leaves the pages alone.
@@ -24,7 +26,7 @@ use std::{
     ops::Range,
     slice,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -39,6 +41,7 @@ pub(super) struct MappedFile {
     access: Access,
     frozen: AtomicU64,
     window: RwLock<Window>,
+    stretches: OnceLock<Stretches>,
 }
 
 /// What the handle may do.
@@ -68,7 +71,13 @@ struct Window {
 
 impl MappedFile {
     pub(super) fn new(file: File, access: Access) -> Self {
-        Self { file, access, frozen: AtomicU64::new(0), window: RwLock::default() }
+        Self {
+            file,
+            access,
+            frozen: AtomicU64::new(0),
+            window: RwLock::default(),
+            stretches: OnceLock::new(),
+        }
     }
 
     /// The file, to read it, sync it or lengthen it: whoever changes bytes inside its length asks
@@ -97,6 +106,9 @@ impl MappedFile {
     ///
     /// `UnexpectedEof` when final bytes are asked for that the file does not have; errors of asking for its length.
     pub(super) fn view(&self, range: Range<u64>) -> io::Result<Option<Bytes>> {
+        if let Some(view) = self.settled(range.end).and_then(|prefix| cut(prefix, &range)) {
+            return Ok(Some(view));
+        }
         if let Some(view) = cut(&self.window.read().prefix, &range) {
             return Ok(Some(view));
         }
@@ -126,9 +138,42 @@ impl MappedFile {
         let len = usize::try_from(final_end).map_or(map.len(), |end| end.min(map.len()));
         // Another thread may have come first and further; a prefix never shrinks.
         if len > window.prefix.len() {
-            window.prefix = Bytes::from_owner(Prefix { map, len });
+            let stretches = self.stretches.get_or_init(|| Stretches::of(map.len()));
+            let before = std::mem::replace(&mut window.prefix, Bytes::from_owner(Prefix { map, len }));
+            stretches.settle(before.len(), &window.prefix);
         }
         Ok(cut(&window.prefix, &range))
+    }
+
+    /// A prefix that reaches to `end` or further, if a view has settled that it is final.
+    #[inline]
+    pub(super) fn settled(&self, end: u64) -> Option<&Bytes> {
+        let Stretches { shift, prefixes } = self.stretches.get()?;
+        let at = usize::try_from(end.checked_sub(1)? >> shift).ok()?;
+        prefixes.get(at)?.get().filter(|prefix| prefix.len() as u64 >= end)
+    }
+}
+
+/// A file in stretches of equal length, of each the prefix that covers it once all of it is final: what was viewed
+/// before is viewed again without a lock, and can be lent, because these prefixes stay as long as the file.
+struct Stretches {
+    shift: u32,
+    prefixes: Box<[OnceLock<Bytes>]>,
+}
+
+impl Stretches {
+    /// At least 4 KiB each, and at most 1024 of them.
+    fn of(len: usize) -> Self {
+        let shift = len.next_power_of_two().ilog2().saturating_sub(10).max(12);
+        Self { shift, prefixes: (0..len >> shift).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// Keeps the prefix for the stretches that it covers and the one before it did not.
+    fn settle(&self, before: usize, prefix: &Bytes) {
+        let covered = self.prefixes.iter().take(prefix.len() >> self.shift);
+        for stretch in covered.skip(before >> self.shift) {
+            let _ = stretch.set(prefix.clone());
+        }
     }
 }
 

@@ -1,0 +1,112 @@
+//! The short way from one plain frame to the next, in both directions.
+
+use wal_format::{ChecksumKind, FRAME_HEADER_LEN, Lsn, SegmentKey, frame_len, parse_plain};
+use wal_segment::Segment;
+
+use super::Cursor;
+use crate::{Entry, EntryRef};
+
+/// What it takes to read on in the reader's window, as long as the frames there are plain. Empty while another frame is
+/// open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Short {
+    key: SegmentKey,
+    /// LSN that the segment counts from.
+    base: u64,
+    /// Where the window starts in the segment.
+    start: u64,
+    /// Where the window or the written frames end.
+    limit: u64,
+    /// LSN of the first entry in a later segment.
+    bound: u64,
+}
+
+impl Short {
+    pub(super) const NONE: Self = Self {
+        key: SegmentKey { checksum: ChecksumKind::Crc32, salt: 0 },
+        base: 0,
+        start: 0,
+        limit: 0,
+        bound: 0,
+    };
+}
+
+/// A plain entry in the reader's window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passed {
+    time: u64,
+    start: usize,
+    end: usize,
+    kind: u8,
+}
+
+impl Passed {
+    pub(super) const NONE: Self = Self { time: 0, start: 0, end: 0, kind: 0 };
+}
+
+impl Cursor {
+    /// The short way: moves to the next frame if it is in the window already and holds just this entry.
+    #[inline]
+    pub(super) fn pass_plain(&mut self, lsn: u64) -> bool {
+        let Short { key, base, start, limit, bound } = self.short;
+        let Some(place) = self.place.as_mut().filter(|place| place.end < limit && lsn < bound) else {
+            return false;
+        };
+        let at = place.end.wrapping_sub(start) as usize;
+        let Some(rest) = self.reader.window().get(at..) else { return false };
+        let Some(frame) = parse_plain(rest, key, place.end) else { return false };
+        if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn {
+            return false;
+        }
+        let start = at + FRAME_HEADER_LEN;
+        self.passed =
+            Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
+        place.offset = place.end;
+        place.end += frame_len(frame.payload.len() as u32);
+        place.prev_units = frame.prev_units;
+        true
+    }
+
+    /// The same towards the front.
+    #[inline]
+    pub(super) fn pass_plain_back(&mut self, lsn: u64) -> bool {
+        let Short { key, base, start, limit, bound } = self.short;
+        let Some(place) = self.place.as_mut().filter(|place| place.offset < limit && lsn < bound) else {
+            return false;
+        };
+        let Some(offset) = place.previous().filter(|offset| *offset >= start) else { return false };
+        let at = (offset - start) as usize;
+        let Some(rest) = self.reader.window().get(at..) else { return false };
+        let Some(frame) = parse_plain(rest, key, offset) else { return false };
+        let len = frame_len(frame.payload.len() as u32);
+        if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn || offset + len != place.offset {
+            return false;
+        }
+        let start = at + FRAME_HEADER_LEN;
+        self.passed =
+            Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
+        (place.end, place.offset, place.prev_units) = (place.offset, offset, frame.prev_units);
+        true
+    }
+
+    /// Remembers what the short way needs, for the window that was just read.
+    pub(super) fn shorten(&mut self, segment: &Segment, bound: u64) {
+        let start = self.reader.window_start();
+        let limit = segment.written().min(start + self.reader.window().len() as u64);
+        self.short = Short { key: segment.key(), base: segment.base().get(), start, limit, bound };
+    }
+
+    #[inline]
+    pub(super) fn passed(&self, lsn: Lsn) -> Option<EntryRef<'_>> {
+        let Passed { time, start, end, kind } = self.passed;
+        let payload = self.reader.window().get(start..end)?;
+        Some(EntryRef { lsn, kind, term: None, timestamp: None, time, payload })
+    }
+
+    #[inline]
+    pub(super) fn take_passed(&self, lsn: Lsn) -> Option<Entry> {
+        let Passed { time, start, end, kind } = self.passed;
+        let payload = self.reader.window().slice(start..end);
+        Some(Entry { lsn, kind, term: None, timestamp: None, time, transaction: None, payload })
+    }
+}

@@ -1,0 +1,179 @@
+//! Lookups that take no lock find what all others find.
+#![expect(clippy::disallowed_methods, reason = "readers are threads, and a segment's salt is in its file")]
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use wal_core::{Log, LogError, Options, SyncPolicy};
+use wal_format::{FileName, FrameHeader, FrameKind, Lsn, SegmentHeader, SegmentKey, frame_len};
+use wal_segment::{INDEX_STRIDE, LocalOptions, LocalStorage};
+
+use crate::support::{environment, payload, small};
+
+fn lsn(n: u64) -> Lsn {
+    Lsn::new(n).unwrap()
+}
+
+fn local(dir: &Path, options: Options) -> Log {
+    let storage = LocalStorage::open(dir, LocalOptions::default()).unwrap();
+    Log::open(environment(Arc::new(storage)), options).unwrap()
+}
+
+/// Of a log with one entry: where the next one will stand, where the index has a point, and what frames are verified
+/// with.
+fn end_of(dir: &Path, log: &Log) -> (u64, u64, SegmentKey) {
+    let only = log.headers(Lsn::FIRST, Lsn::MAX).next().unwrap().unwrap();
+    let bytes = fs::read(dir.join(FileName::Segment(only.segment).with_prefix(""))).unwrap();
+    (only.offset + frame_len(only.body_len), only.offset, SegmentHeader::decode(&bytes).unwrap().key())
+}
+
+#[test]
+fn an_entry_that_looks_like_a_frame_is_not_taken_for_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = local(dir.path(), Options { background_threads: false, ..small() });
+    log.append(&[0; 8]).unwrap();
+    let (mut end, point, key) = end_of(dir.path(), &log);
+    while end < point + INDEX_STRIDE {
+        log.append(&[0; 8]).unwrap();
+        end += 48;
+    }
+    // The next two frames are 48 and 992 bytes long. Were they equally long, the second would begin inside of itself,
+    // where it holds a frame that verifies there and has its number.
+    log.append(&[0; 8]).unwrap();
+    let victim = log.next_lsn();
+    let (at, forged) = (end + 520, [7; 16]);
+    let header = FrameHeader {
+        body_crc: key.checksum.of(&forged),
+        body_len: 16,
+        lsn_delta: u32::try_from(victim.get() - 1).unwrap(),
+        count: 1,
+        prev_units: 1,
+        time: 1,
+        proof_lag: None,
+        kind: FrameKind::Entries,
+        codec: 0,
+        columns: 0,
+        entry_kind: 0,
+    };
+    let mut hostile = vec![0; 952];
+    let inside = 520 - 48 - 40;
+    hostile[inside..inside + 40].copy_from_slice(&header.encode(key, at));
+    hostile[inside + 40..inside + 56].copy_from_slice(&forged);
+    assert_eq!(log.append(&hostile).unwrap(), victim);
+    for n in 0..200 {
+        log.append(&payload(n)).unwrap();
+    }
+    let placed = log.headers(victim, victim.next()).next().unwrap().unwrap();
+    assert_eq!((placed.offset, placed.body_len), (end + 48, 952));
+    for _ in 0..3 {
+        assert_eq!(log.get(victim).unwrap().payload, hostile);
+        assert_eq!(log.get_many(&[victim; 3]).unwrap()[2].payload, hostile);
+    }
+}
+
+#[test]
+fn single_entries_are_found_in_every_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let sync = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let log = local(dir.path(), Options { sync, ..small() });
+    let of = |n: u64| if n.is_multiple_of(7) { payload(n) } else { vec![n as u8; 100] };
+    for n in 1..=3000 {
+        log.append(&of(n)).unwrap();
+        if n % 1000 == 500 {
+            log.sync().unwrap();
+        }
+    }
+    assert!(log.segments().unwrap().len() > 3);
+    // Twice: the second time more is known. Backwards, and with some that are not durable yet, in memory even.
+    let lsns: Vec<Lsn> = (1..=3000).rev().chain([5, 5, 3000, 1]).map(lsn).collect();
+    for _ in 0..2 {
+        for (entry, lsn) in log.get_many(&lsns).unwrap().iter().zip(&lsns) {
+            assert_eq!((entry.lsn, &entry.payload[..]), (*lsn, &of(lsn.get())[..]));
+            assert_eq!(log.get(*lsn).unwrap(), *entry);
+            let len = log.get_with(*lsn, |lent| {
+                assert_eq!(
+                    (lent.time, lent.kind, lent.payload),
+                    (entry.time, entry.kind, &entry.payload[..])
+                );
+                lent.payload.len()
+            });
+            assert_eq!(len.unwrap(), entry.payload.len());
+        }
+    }
+    log.sync().unwrap();
+    log.truncate_before(lsn(2000)).unwrap();
+    log.truncate_after(lsn(2500)).unwrap();
+    for gone in [1, 1999, 2501, 3000] {
+        assert!(log.get(lsn(gone)).is_err() && log.get_with(lsn(gone), |_| ()).is_err());
+        let among = log.get_many(&[lsn(2000), lsn(gone)]);
+        assert!(matches!(among, Err(LogError::Truncated { .. } | LogError::OutOfRange { .. })), "{among:?}");
+    }
+    assert_eq!(log.get_many(&[lsn(2500), lsn(2000)]).unwrap()[0].payload, of(2500));
+}
+
+/// Entries whose first eight bytes say when they were appended.
+fn edition(payload: &[u8]) -> u64 {
+    u64::from_le_bytes(*payload.first_chunk().unwrap())
+}
+
+#[test]
+fn what_was_cut_off_is_never_seen_again() {
+    const LSNS: usize = 4000;
+    let dir = tempfile::tempdir().unwrap();
+    let sync = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let log = local(dir.path(), Options { sync, ..small() });
+    // Of each entry, the oldest edition that may still be seen.
+    let oldest: Vec<AtomicU64> = (0..LSNS).map(|_| AtomicU64::new(0)).collect();
+    let (done, next) = (AtomicBool::new(false), AtomicU64::new(1));
+    thread::scope(|scope| {
+        for reader in 0..2_u64 {
+            let (log, oldest, done, next) = (&log, &oldest, &done, &next);
+            scope.spawn(move || {
+                let mut state = reader;
+                while !done.load(Ordering::Acquire) {
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407_u64);
+                    let at = 1 + (state >> 33) % next.load(Ordering::Acquire);
+                    let floor = oldest[at as usize].load(Ordering::Acquire);
+                    let seen = if state & 1 << 20 == 0 {
+                        log.get(lsn(at)).map(|entry| (entry.lsn, edition(&entry.payload))).ok()
+                    } else {
+                        log.get_many(&[lsn(at)]).map(|all| (all[0].lsn, edition(&all[0].payload))).ok()
+                    };
+                    assert!(
+                        seen.is_none_or(|(lsn, edition)| lsn.get() == at && edition >= floor),
+                        "{seen:?}"
+                    );
+                }
+            });
+        }
+        let mut number = 0;
+        while log.next_lsn().get() < LSNS as u64 - 100 {
+            for _ in 0..100 {
+                number += 1;
+                let record = [&u64::to_le_bytes(number)[..], &[3; 92]].concat();
+                next.store(log.append(&record).unwrap().get(), Ordering::Release);
+            }
+            log.sync().unwrap();
+            let end = log.next_lsn().get();
+            let cut = end - 1 - number % 60;
+            log.truncate_after(lsn(cut)).unwrap();
+            for at in cut + 1..end {
+                oldest[at as usize].store(number + 1, Ordering::Release);
+            }
+            if number % 1000 == 0 {
+                log.truncate_before(lsn(cut / 2)).unwrap();
+            }
+        }
+        done.store(true, Ordering::Release);
+    });
+}
