@@ -20,4 +20,4 @@ pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory};
 pub use memory::MemoryStorage;
 pub use segment::{FrameReader, LoadedFrame, Segment};
 pub use sparse::{INDEX_STRIDE, SparseIndex, point};
-pub use storage::{Capabilities, Storage, StorageFile, TakenOver, WriterLock};
+pub use storage::{Capabilities, Requests, Storage, StorageFile, TakenOver, WriterLock};

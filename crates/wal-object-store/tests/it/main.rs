@@ -9,5 +9,6 @@
 
 mod faulty;
 mod log;
+mod pages;
 mod schedules;
 mod storage;
