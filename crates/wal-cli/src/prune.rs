@@ -17,9 +17,10 @@ Examples:
   wal prune s3://bucket/log --before 1000        the log begins with entry 1000
   wal prune s3://bucket/log --keep-bytes 10GiB   whole segments go, oldest first, until no more than that is left
 
-Durable when the command ends. --before holds nothing back; with --keep-bytes cursors and protected checkpoints
-hold back what they need. On object storage the fences of former writers stay: they are less than a kilobyte each, and without
-them a writer that was stopped could write on. See also truncate, and retain, which can say beforehand what would go.";
+Durable when the command ends. --before holds nothing back; with --keep-bytes cursors and protected checkpoints hold
+back what they need. On object storage the fences of former writers stay: they are less than a kilobyte each, and
+without them a writer that was stopped could write on. See also truncate, and retain, which can say beforehand what
+would go.";
 
 /// Remove the oldest entries, by number or by the size of the log
 #[derive(Debug, clap::Args)]

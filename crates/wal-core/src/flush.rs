@@ -13,6 +13,7 @@ use crate::{
     engine::Engine,
     events::{self, Span, Start},
     marks::Tick,
+    patience::Patience,
     stats::add,
 };
 
@@ -117,7 +118,11 @@ impl Engine {
             return Err(error);
         }
         let chunks = {
-            let mut appender = self.appender.lock();
+            // An object ends with its sync, and packs are frames of the object that they were counted for.
+            let mut appender = match for_sync && self.objects {
+                true => self.lock_settled(Patience::Endless)?,
+                false => self.appender.lock(),
+            };
             if for_sync {
                 appender.syncing_since = appender.oldest_unsynced();
                 // Entries in packs are left for the next sync.

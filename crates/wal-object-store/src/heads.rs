@@ -3,11 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use object_store::{ObjectStoreExt, PutMode, PutOptions, path::Path};
+use tokio::time::timeout;
 
 use crate::{
     meter::Kind,
@@ -20,6 +22,9 @@ use crate::{
 const HEAD_LEN: u64 = 4096;
 /// A page is read for so many objects, and not for fewer: their own beginnings are as soon there.
 const WORTH: usize = 8;
+
+/// Whoever publishes the object that fills a page waits no longer for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known of the beginnings of objects.
 #[derive(Default)]
@@ -125,8 +130,9 @@ impl Inner {
             heads.turn_over(per_page)
         };
         let (shared, prefix) = (Arc::clone(&self.shared), self.prefix().clone());
-        // Nobody waits for it, and if it fails the objects themselves are read.
-        drop(self.io.start(async move { write(&shared, &prefix, new, retired).await }));
+        // If it fails, the objects themselves are read.
+        let write = async move { timeout(PATIENCE, write(&shared, &prefix, new, retired)).await };
+        let _ = self.io.start(write).wait();
     }
 }
 
