@@ -23,6 +23,8 @@ const HEAD_LEN: u64 = 4096;
 /// A page is read for so many objects, and not for fewer: their own beginnings are as soon there.
 const WORTH: usize = 8;
 
+/// Pages are long, and are in memory together.
+const PAGES_AT_ONCE: usize = 8;
 /// Whoever publishes the object that fills a page waits no longer for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -159,8 +161,15 @@ impl Heads {
 /// Creates pages, and removes those that they replace. Each is tried once.
 async fn write(shared: &Shared, prefix: &Path, new: Vec<Vec<Entry>>, mut retired: BTreeSet<String>) {
     let mut whole = true;
-    for entries in new {
-        let Some((name, page)) = pages::encode(&entries) else { continue };
+    let mut rest = new;
+    while let Some(mut entries) = rest.pop() {
+        let Some((name, page)) = pages::encode(&entries) else {
+            if entries.len() > 1 {
+                let half = entries.split_off(entries.len() / 2);
+                rest.extend([half, entries]);
+            }
+            continue;
+        };
         let path = prefix.clone().join(name.as_str());
         // One that was damaged has the name that its successor gets.
         if retired.remove(&name) {
@@ -184,7 +193,7 @@ impl Shared {
                 (page.size > 0).then_some(())?;
                 Some((name, self.get(&page, 0..page.size).await.ok()?))
             })
-            .buffer_unordered(self.options.parallel_reads.max(1));
+            .buffer_unordered(self.options.parallel_reads.clamp(1, PAGES_AT_ONCE));
         reads.filter_map(|read| async { read }).collect().await
     }
 

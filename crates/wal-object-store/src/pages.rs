@@ -25,8 +25,8 @@ const MAGIC: &[u8; 8] = b"walheads";
 const VERSION: u32 = 1;
 /// Digits of an id.
 const DIGITS: usize = 20;
-/// No page is longer: the metadata of a log may be repeated in each opening.
-pub(crate) const PAGE_LEN_MAX: u64 = 32 << 20;
+/// No page is longer, although the metadata of a log is repeated in each opening.
+pub(crate) const PAGE_LEN_MAX: u64 = 8 << 20;
 
 /// The beginning of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,8 @@ impl Entry {
     }
 }
 
-/// The page of these objects, in the order of their names: its name, and what is in it.
+/// The page of these objects, in the order of their names: its name, and what is in it. `None` when it would be too
+/// long, or when one is no segment.
 pub(crate) fn encode(entries: &[Entry]) -> Option<(String, Bytes)> {
     let (first, last) = (stem(&entries.first()?.name)?, stem(&entries.last()?.name)?);
     let name = format!("{first}-{}{ENDING}", last.get(last.len() - DIGITS..)?);

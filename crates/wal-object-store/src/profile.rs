@@ -11,8 +11,11 @@ use std::{
 };
 
 /// What a profile says. Shows no secret.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Profile(BTreeMap<String, String>);
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Profile {
+    name: String,
+    settings: BTreeMap<String, String>,
+}
 
 /// Where values of variables come from; in tests, not from the process.
 pub(crate) type Vars<'a> = &'a dyn Fn(&str) -> Result<String, VarError>;
@@ -30,7 +33,7 @@ impl Profile {
     ///
     /// # Errors
     ///
-    /// `NotFound` for a name that is in neither file; `Unsupported` when its keys are elsewhere; errors of reading.
+    /// `NotFound` for a name that is in neither file; errors of reading, when there was a name.
     pub(crate) fn find(name: Option<&str>, var: Vars<'_>) -> io::Result<Option<Self>> {
         let named =
             name.map(str::to_owned).or_else(|| var("AWS_PROFILE").ok().filter(|name| !name.is_empty()));
@@ -46,13 +49,18 @@ impl Profile {
             [("AWS_CONFIG_FILE", "config", true), ("AWS_SHARED_CREDENTIALS_FILE", "credentials", false)]
         {
             let Some(path) = file(variable, name) else { continue };
-            let Some(text) = read(&path)? else { continue };
+            let text = match read(&path) {
+                // Nobody asked for it.
+                Err(_) if named.is_none() => continue,
+                text => text?,
+            };
+            let Some(text) = text else { continue };
             if let Some(section) = section(&text, wanted, is_config) {
-                found.get_or_insert_with(Self::default).0.extend(section);
+                found.get_or_insert_with(BTreeMap::new).extend(section);
             }
         }
         match found {
-            Some(profile) => profile.checked(wanted).map(Some),
+            Some(settings) => Ok(Some(Self { name: wanted.to_owned(), settings })),
             None if named.is_some() => {
                 let why = format!("there is no profile {wanted:?} in the shared files of AWS");
                 Err(io::Error::new(io::ErrorKind::NotFound, why))
@@ -63,10 +71,16 @@ impl Profile {
 
     /// What it says about something.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str).filter(|value| !value.is_empty())
+        self.settings.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    fn checked(self, name: &str) -> io::Result<Self> {
+    /// Makes sure that its keys, if it has any, are in the files.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported`, and says where they are.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let name = &self.name;
         let has_keys =
             self.get("aws_access_key_id").is_some() || self.get("web_identity_token_file").is_some();
         match ELSEWHERE.iter().find(|key| !has_keys && self.get(key).is_some()) {
@@ -76,14 +90,14 @@ impl Profile {
                 );
                 Err(io::Error::new(io::ErrorKind::Unsupported, why))
             }
-            None => Ok(self),
+            None => Ok(()),
         }
     }
 }
 
 impl fmt::Debug for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.settings.keys()).finish()
     }
 }
 
@@ -209,7 +223,7 @@ web_identity_token_file = /var/token
         with(CREDENTIALS, CONFIG, |var| {
             let missing = Profile::find(Some("wrok"), var).unwrap_err();
             assert_eq!(missing.kind(), io::ErrorKind::NotFound);
-            let sso = Profile::find(Some("sso"), var).unwrap_err();
+            let sso = Profile::find(Some("sso"), var).unwrap().unwrap().check().unwrap_err();
             assert_eq!(sso.kind(), io::ErrorKind::Unsupported);
             assert!(sso.to_string().contains("sso_session"), "{sso}");
         });

@@ -81,6 +81,7 @@ impl S3Config {
             .iter()
             .any(|key| self.builder.get_config_value(key).is_some());
         if is_named || !has_keys {
+            profile.check()?;
             for (key, name) in [
                 (AccessKeyId, "aws_access_key_id"),
                 (SecretAccessKey, "aws_secret_access_key"),
