@@ -46,8 +46,8 @@ fn pages(sea: &Sea) -> Vec<Path> {
 
 fn filled(sea: &Arc<Sea>, heads_per_page: usize, entries: usize) {
     let (log, _) = open(sea, heads_per_page, options());
-    for n in 0..entries {
-        log.append(&n.to_be_bytes()[..]).unwrap();
+    for n in 0..entries as u64 {
+        log.append(&n.to_be_bytes()).unwrap();
     }
     log.close().unwrap();
 }

@@ -44,7 +44,7 @@ pub(super) const FIELDS: &[Field] = &[
     text!(s3_endpoint, endpoint),
     plain!("s3_path_style", s3_path_style, Setting::Flag, Setting::as_flag),
     text!(s3_profile, |_| Ok(())),
-    plain!("object_attempts", attempts, count, |value| at_least_one(value)),
+    plain!("object_attempts", attempts, count, at_least_one),
     plain!("object_pause", pause, Setting::duration, Setting::as_duration),
     plain!("object_request_timeout", request_timeout, Setting::duration, |value: &Setting| {
         let time = value.as_duration()?;
