@@ -15,7 +15,7 @@ use std::{
 };
 
 use wal_benches::{
-    compression,
+    compression, objects,
     plain::PlainLog,
     raw::RawFile,
     reading,
@@ -34,6 +34,9 @@ fn main() {
     let dir = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
     if std::env::args().any(|argument| argument == "--compression") {
         return compression::table(dir.path(), &std::env::current_dir().unwrap(), quick);
+    }
+    if std::env::args().any(|argument| argument == "--objects") {
+        return objects::table(quick);
     }
     let scale = if quick { 1 } else { 4 };
     let only = std::env::args().skip_while(|argument| argument != "--only").nth(1);

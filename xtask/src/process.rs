@@ -22,7 +22,18 @@ pub(crate) fn cargo_with(root: &Path, args: &[&str], env: &[(&str, &str)]) -> Re
 
 /// Runs a program and returns what it printed.
 pub(crate) fn output(root: &Path, program: &str, args: &[&str]) -> Result<String, String> {
+    output_with(root, program, args, &[])
+}
+
+/// Like [`output`], with environment variables on top.
+pub(crate) fn output_with(
+    root: &Path,
+    program: &str,
+    args: &[&str],
+    env: &[(&str, &str)],
+) -> Result<String, String> {
     let output = command(program, root, args)
+        .envs(env.iter().copied())
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("cannot run {program}: {error}"))?;

@@ -12,13 +12,15 @@ use std::{
 use crate::{
     ci::Done,
     metadata,
-    process::{cargo, cargo_with, output, succeeds},
+    process::{cargo, cargo_with, output, output_with, succeeds},
 };
 
 /// What the server takes: the whole bundle of it is many times as large.
 const PACKAGES: &[&str] = &["moto[s3]", "flask", "flask-cors"];
 const BUCKET: &str = "bucket";
 const URL: &str = "s3://bucket/log";
+/// Where it is copied to.
+const SECOND: &str = "s3://bucket/copies/second";
 /// So many entries the test leaves behind.
 const ENTRIES: usize = 61;
 /// The server needs about a second.
@@ -80,18 +82,50 @@ pub(crate) fn check(root: &Path) -> Result<Done, String> {
         return Err(format!("`wal dump` shows {} lines of the copied log", dump.lines().count()));
     }
     cargo(root, &[&cli[..], &["verify", copy.as_str()]].concat())?;
-    // The commands take the URL of the original, too.
+    commands(root, &endpoint, &target.join("s3-down"))?;
+    Ok(Done::Passed)
+}
+
+/// The commands on the URL of the log that the test has left behind.
+fn commands(root: &Path, endpoint: &str, down: &Path) -> Result<(), String> {
     let aws = [
-        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "key"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
     ];
-    for command in ["ls", "info", "verify"] {
-        let remote = ["run", "--quiet", "--package", "wal-cli", "--features", "s3", "--", command, URL];
-        cargo_with(root, &remote, &aws)?;
+    let wal = |args: &[&str]| {
+        let program = ["run", "--quiet", "--package", "wal-cli", "--features", "s3", "--"];
+        output_with(root, "cargo", &[&program[..], args].concat(), &aws)
+    };
+    let says = |args: &[&str], what: &str| match wal(args)? {
+        said if said.contains(what) => Ok(()),
+        said => Err(format!("`wal {}` does not say {what:?}: {said}", args.join(" "))),
+    };
+    for command in ["ls", "info", "verify", "stats"] {
+        wal(&[command, URL])?;
     }
-    Ok(Done::Passed)
+    says(&["verify", "--deep", URL], "intact")?;
+    says(&["get", URL, "110", "--format", "jsonl"], "\"lsn\":110")?;
+    let dumped = wal(&["dump", URL])?;
+    if dumped.lines().count() < ENTRIES || wal(&["tail", URL, "-n", "5"])?.lines().count() < 5 {
+        return Err("`wal dump` or `wal tail` shows too little of the log".to_owned());
+    }
+    // Down, up again under another name, and once more, which finds everything there.
+    if down.exists() {
+        std::fs::remove_dir_all(down).map_err(|error| format!("{}: {error}", down.display()))?;
+    }
+    let down = down.display().to_string();
+    for (from, to) in [(URL, down.as_str()), (down.as_str(), SECOND), (URL, SECOND)] {
+        says(&["copy", from, to], "verified")?;
+    }
+    says(&["copy", URL, SECOND], " 0 of them copied now")?;
+    if wal(&["dump", SECOND])? != dumped || wal(&["dump", &down])? != dumped {
+        return Err("what was copied is not the same".to_owned());
+    }
+    says(&["fence", SECOND], "is over")?;
+    says(&["prune", SECOND, "--before", "100"], "first entry 100")?;
+    says(&["verify", "--deep", SECOND], "intact")
 }
 
 fn parse(args: &[String]) -> Result<Option<(u64, u64)>, String> {

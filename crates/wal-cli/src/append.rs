@@ -19,9 +19,9 @@ use snafu::ResultExt;
 use wal::{CodecId, Config, SyncPolicy, Wal, human};
 
 use crate::{
-    config::ConfigArgs,
     error::{Failure, ProcessSnafu, UsageSnafu, tell},
     output::Output,
+    place::LogArgs,
 };
 use feeder::{Appended, Feeder};
 use records::Records;
@@ -50,12 +50,10 @@ const IN_FLIGHT_MAX: usize = 1024;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct AppendArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// Files to read records from, in this order; `-` is standard input [default: -]
     files: Vec<PathBuf>,
-    #[command(flatten)]
-    config: ConfigArgs,
     /// When a record counts as appended [default: always]
     #[arg(long, value_enum)]
     sync: Option<Sync>,
@@ -99,7 +97,7 @@ pub(crate) fn run(args: AppendArgs, out: &mut Output) -> Result<(), Failure> {
     let wait_for_durable = config.options.sync == SyncPolicy::Always;
     // Before the log is created: a wrong file name leaves nothing behind.
     let sources = records::open(&args.files)?;
-    let wal = Wal::builder(&args.dir).config(config).open()?;
+    let wal = Wal::builder(args.log.path()).config(config).open()?;
     if let Some(cut) = wal.recovery_report().cut {
         tell(&format!("note: a torn write at the end was cut off at {}, before entry {}", cut.at, cut.next));
     }
@@ -124,7 +122,7 @@ pub(crate) fn run(args: AppendArgs, out: &mut Output) -> Result<(), Failure> {
 
 /// The command line has the last word.
 fn config(args: &AppendArgs) -> Result<Config, Failure> {
-    let mut config = args.config.config()?;
+    let mut config = args.log.config.config()?;
     let options = &mut config.options;
     let interval = args.interval.or(options.sync.interval()).unwrap_or(Duration::from_millis(100));
     let sync = args.sync.unwrap_or(match options.sync {

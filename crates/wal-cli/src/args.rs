@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use wal::Lsn;
 
 use crate::{
-    append, backup, bench, checkpoint, completions, cursors, demo, dump, export, get, import, info, ls,
-    repair, replay, retain, stats, tail, top, truncate, verify,
+    append, backup, bench, checkpoint, completions, copy, cursors, demo, dump, export, fence, get, import,
+    info, ls, prune, repair, replay, retain, stats, tail, top, truncate, verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -22,10 +22,14 @@ Examples:
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
   wal backup ./log /backup/log               a copy of a log that is in use
+  wal copy ./log s3://bucket/log             the same log somewhere else, also from a bucket
   wal export ./log > log.jsonl               every entry, to be imported elsewhere
   wal completions bash                       a script that completes commands in your shell
   wal retain ./log --max-age 7d              what is old enough to go; changes nothing without --apply
   wal demo                                   kill a writer in mid-stream, and look at what is left
+
+LOG is a directory or a URL: s3://bucket/prefix, or file:///directory for a directory of objects. Who writes to a URL
+takes the log over: a program that writes to it is stopped.
 
 Everything that reads takes no lock and changes no byte: it works beside a live writer.
 
@@ -54,11 +58,14 @@ pub(crate) enum Verb {
     Repair(repair::RepairArgs),
     Backup(backup::BackupArgs),
     Clone(backup::CloneArgs),
+    Copy(copy::CopyArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
     Bench(bench::BenchArgs),
     Retain(retain::RetainArgs),
     Truncate(truncate::TruncateArgs),
+    Prune(prune::PruneArgs),
+    Fence(fence::FenceArgs),
     Checkpoint(checkpoint::CheckpointArgs),
     Cursors(cursors::CursorsArgs),
     Demo(demo::DemoArgs),

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use wal::Wal;
-
 use crate::{
     error::{Failure, UsageSnafu},
     output::Output,
+    place::LogArgs,
     size,
 };
 
@@ -34,8 +33,8 @@ backup.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = BACKUP_HELP)]
 pub(crate) struct BackupArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// The directory of the copy, which must be empty or missing
     dest: PathBuf,
 }
@@ -44,8 +43,8 @@ pub(crate) struct BackupArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = CLONE_HELP)]
 pub(crate) struct CloneArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// The directory of the new log, which must be empty or missing
     dest: PathBuf,
     /// Give it an identity of its own; without that use backup
@@ -54,7 +53,7 @@ pub(crate) struct CloneArgs {
 }
 
 pub(crate) fn backup(args: &BackupArgs, out: &mut Output) -> Result<(), Failure> {
-    let report = Wal::open_read_only(&args.dir)?.backup(&args.dest)?;
+    let report = args.log.read_only()?.backup(&args.dest)?;
     let (first, next, copied) = (report.first, report.next, size::human(report.copied_bytes));
     let (segments, linked) = (report.segments, report.linked);
     out.line(format_args!(
@@ -67,7 +66,7 @@ pub(crate) fn clone(args: &CloneArgs, out: &mut Output) -> Result<(), Failure> {
     if !args.new_id {
         return UsageSnafu { what: "a clone has an id of its own: say --new-id, or use `wal backup`" }.fail();
     }
-    let report = Wal::open_read_only(&args.dir)?.clone_to(&args.dest)?;
+    let report = args.log.read_only()?.clone_to(&args.dest)?;
     let (first, next, frames) = (report.first, report.next, report.frames);
     out.line(format_args!("{}: from LSN {first}, next {next}; {frames} frames", args.dest.display()))
 }

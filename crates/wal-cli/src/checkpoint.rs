@@ -1,9 +1,6 @@
 //! `wal checkpoint`: named places in a log.
 
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use wal::{Checkpoint, CheckpointOptions, Lsn, Wal};
@@ -12,8 +9,8 @@ use crate::{
     args::{self, Listing},
     error::Failure,
     output::Output,
+    place::{self, LogArgs},
     table::{Align, Table},
-    writing,
 };
 
 const AFTER_HELP: &str = "\
@@ -29,8 +26,8 @@ A protected checkpoint keeps the entries from there on, whatever `wal retain` is
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct CheckpointArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     #[command(subcommand)]
     verb: Verb,
     /// What the result is printed as
@@ -73,28 +70,27 @@ pub(crate) fn run(args: &CheckpointArgs, out: &mut Output) -> Result<(), Failure
     match &args.verb {
         Verb::Create { name, at, protect } => {
             let options = CheckpointOptions { lsn: *at, protect: *protect };
-            let made = changed(&args.dir, |wal| Ok(wal.checkpoint_with(name, options)?))?;
+            let made = changed(&args.log, |wal| Ok(wal.checkpoint_with(name, options)?))?;
             match args.format {
                 Listing::Json => out.json(&row(made)),
                 Listing::Table => out.line(format_args!("{} at entry {}", made.name, made.lsn)),
             }
         }
         Verb::List => {
-            let rows: Vec<Row> =
-                Wal::open_read_only(&args.dir)?.checkpoints()?.into_iter().map(row).collect();
+            let rows: Vec<Row> = args.log.read_only()?.checkpoints()?.into_iter().map(row).collect();
             match args.format {
                 Listing::Json => out.json(&rows),
                 Listing::Table => table(&rows).print(out),
             }
         }
-        Verb::Delete { name } => changed(&args.dir, |wal| Ok(wal.delete_checkpoint(name)?)),
+        Verb::Delete { name } => changed(&args.log, |wal| Ok(wal.delete_checkpoint(name)?)),
     }
 }
 
-fn changed<T>(dir: &Path, change: impl FnOnce(&Wal) -> Result<T, Failure>) -> Result<T, Failure> {
-    let wal = writing::existing(dir)?;
+fn changed<T>(log: &LogArgs, change: impl FnOnce(&Wal) -> Result<T, Failure>) -> Result<T, Failure> {
+    let wal = log.existing()?;
     let changed = change(&wal)?;
-    writing::close(&wal)?;
+    place::close(&wal)?;
     Ok(changed)
 }
 

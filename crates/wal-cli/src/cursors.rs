@@ -1,19 +1,16 @@
 //! `wal cursors`: durable positions of consumers.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
-use wal::{CursorInfo, Lsn, Wal};
+use wal::{CursorInfo, Lsn};
 
 use crate::{
     args::{self, Listing},
     error::{Failure, NoNameSnafu},
     output::Output,
+    place::{self, LogArgs},
     table::{Align, Table},
-    writing,
 };
 
 const AFTER_HELP: &str = "\
@@ -29,8 +26,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct CursorsArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     #[command(subcommand)]
     verb: Verb,
     /// What the result is printed as
@@ -76,17 +73,17 @@ struct Row {
 pub(crate) fn run(args: &CursorsArgs, out: &mut Output) -> Result<(), Failure> {
     let (wal, name) = match &args.verb {
         Verb::List => {
-            let rows: Vec<Row> = Wal::open_read_only(&args.dir)?.cursors()?.into_iter().map(row).collect();
+            let rows: Vec<Row> = args.log.read_only()?.cursors()?.into_iter().map(row).collect();
             return print(&rows, args.format, out);
         }
         Verb::Create { name, at } => {
-            let wal = writing::existing(&args.dir)?;
+            let wal = args.log.existing()?;
             let first = wal.first_lsn().unwrap_or_else(|| wal.next_lsn());
             wal.cursor_at(name, at.unwrap_or(first))?;
             (wal, name)
         }
         Verb::Ack { name, through } => {
-            let wal = writing::existing(&args.dir)?;
+            let wal = args.log.existing()?;
             // Only one that is there: nothing is made by a slip of the pen.
             if !wal.cursors()?.iter().any(|cursor| cursor.name == *name) {
                 return NoNameSnafu { what: "cursor", name }.fail();
@@ -95,13 +92,13 @@ pub(crate) fn run(args: &CursorsArgs, out: &mut Output) -> Result<(), Failure> {
             (wal, name)
         }
         Verb::Delete { name } => {
-            let wal = writing::existing(&args.dir)?;
+            let wal = args.log.existing()?;
             wal.delete_cursor(name)?;
-            return writing::close(&wal);
+            return place::close(&wal);
         }
     };
     let rows: Vec<Row> = wal.cursors()?.into_iter().filter(|cursor| cursor.name == *name).map(row).collect();
-    writing::close(&wal)?;
+    place::close(&wal)?;
     print(&rows, args.format, out)
 }
 

@@ -1,7 +1,5 @@
 //! `wal dump`: entries, in order or from the back.
 
-use std::path::PathBuf;
-
 use wal::{Iter, Lsn, Wal};
 
 use crate::{
@@ -9,6 +7,7 @@ use crate::{
     error::{Failure, UsageSnafu},
     format::Format,
     output::Output,
+    place::LogArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -26,8 +25,8 @@ began, also while a writer appends to it.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct DumpArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// The first entry to print [default: the first that is there]
     #[arg(long, value_name = "LSN", value_parser = args::lsn)]
     from: Option<Lsn>,
@@ -51,7 +50,7 @@ pub(crate) fn run(args: &DumpArgs, out: &mut Output) -> Result<(), Failure> {
     }
     let mut left =
         Left { from: args.from, to: args.to, limit: args.limit.unwrap_or(usize::MAX), begun: false };
-    left.print(&Wal::open_read_only(&args.dir)?, args, out)
+    left.print(&args.log.read_only()?, args, out)
 }
 
 /// What is still to be printed.

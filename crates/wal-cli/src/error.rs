@@ -38,6 +38,8 @@ pub(crate) enum Failure {
     Line { number: u64, path: PathBuf, why: String },
     #[snafu(display("{}: {places} damaged", dir.display()))]
     Damage { dir: PathBuf, places: String },
+    #[snafu(display("{} is a URL: {why}", url.display()))]
+    Url { url: PathBuf, why: &'static str },
     #[snafu(display("{} is not empty", dir.display()))]
     NotEmpty { dir: PathBuf },
     #[snafu(display("{} is left of an import that did not end: remove it", partial.display()))]
@@ -77,7 +79,7 @@ impl Failure {
             Self::Log { source } if source.kind() == ErrorKind::Corrupt => DAMAGED,
             Self::Log { source } if source.kind() == ErrorKind::Locked => LOCKED,
             Self::Damage { .. } => DAMAGED,
-            Self::Usage { .. } => USAGE,
+            Self::Usage { .. } | Self::Url { .. } => USAGE,
             _ => FAILED,
         }
     }

@@ -1,15 +1,14 @@
 //! `wal export`: a log as JSON Lines, for other programs and for `wal import --from jsonl`.
 
-use std::path::PathBuf;
-
 use snafu::ResultExt;
-use wal::{Lsn, Wal};
+use wal::Lsn;
 
 use crate::{
     args,
     error::{Failure, JsonSnafu, UsageSnafu},
     lines::{Line, VERSION},
     output::Output,
+    place::LogArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -34,8 +33,8 @@ payload_base64. With --from or --to only entries are printed, and a batch is cut
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ExportArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// The first entry [default: the first that is there]
     #[arg(long, value_name = "LSN", value_parser = args::lsn)]
     from: Option<Lsn>,
@@ -48,7 +47,7 @@ pub(crate) fn run(args: &ExportArgs, out: &mut Output) -> Result<(), Failure> {
     if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
         return UsageSnafu { what: "--from lies behind --to" }.fail();
     }
-    let wal = Wal::open_read_only(&args.dir)?;
+    let wal = args.log.read_only()?;
     // Cut to what is there.
     let end = wal.next_lsn();
     let first = wal.first_lsn().unwrap_or(end).max(args.from.unwrap_or(Lsn::FIRST)).min(end);

@@ -1,10 +1,8 @@
 //! `wal get`: one entry.
 
-use std::path::PathBuf;
+use wal::Lsn;
 
-use wal::{Lsn, Wal};
-
-use crate::{args, error::Failure, format::Format, output::Output};
+use crate::{args, error::Failure, format::Format, output::Output, place::LogArgs};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -15,8 +13,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct GetArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// The number of the entry
     #[arg(value_parser = args::lsn)]
     lsn: Lsn,
@@ -26,6 +24,6 @@ pub(crate) struct GetArgs {
 }
 
 pub(crate) fn run(args: &GetArgs, out: &mut Output) -> Result<(), Failure> {
-    let entry = Wal::open_read_only(&args.dir)?.get(args.lsn)?;
+    let entry = args.log.read_only()?.get(args.lsn)?;
     args.format.print(&entry, out)
 }

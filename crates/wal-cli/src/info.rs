@@ -1,7 +1,5 @@
 //! `wal info`: a log at a glance.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 use wal::{Lsn, Position, RecoveryReport, SegmentSummary, Wal};
 
@@ -9,6 +7,7 @@ use crate::{
     args::Listing,
     error::Failure,
     output::Output,
+    place::LogArgs,
     size,
     table::{Align, Table},
 };
@@ -23,8 +22,8 @@ crashed. `cut` is a torn write at the end, which the next writer removes. `dead`
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct InfoArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// What the result is printed as
     #[arg(long, value_enum, default_value_t = Listing::Table)]
     format: Listing,
@@ -65,7 +64,7 @@ struct CutPlace {
 }
 
 pub(crate) fn run(args: &InfoArgs, out: &mut Output) -> Result<(), Failure> {
-    let wal = Wal::open_read_only(&args.dir)?;
+    let wal = args.log.read_only()?;
     let info = info(args, &wal, &wal.segments()?);
     match args.format {
         Listing::Json => out.json(&info),
@@ -77,7 +76,7 @@ fn info(args: &InfoArgs, wal: &Wal, segments: &[SegmentSummary]) -> Info {
     let report = wal.recovery_report();
     let (first, next) = (wal.first_lsn(), wal.next_lsn());
     Info {
-        dir: args.dir.display().to_string(),
+        dir: args.log.path().display().to_string(),
         log_id: wal.id().map(|id| id.to_string()),
         first: first.map(Lsn::get),
         last: wal.last_lsn().map(Lsn::get),

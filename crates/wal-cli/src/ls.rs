@@ -1,17 +1,15 @@
 //! `wal ls`: the segments of a log.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
-use wal::{ChecksumKind, SegmentSummary, Wal};
+use wal::{ChecksumKind, SegmentSummary};
 
 use crate::{
     args::Listing,
     error::Failure,
     output::Output,
+    place::LogArgs,
     table::{Align, Table},
 };
 
@@ -27,8 +25,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct LsArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// What the result is printed as
     #[arg(long, value_enum, default_value_t = Listing::Table)]
     format: Listing,
@@ -49,7 +47,7 @@ struct Row {
 }
 
 pub(crate) fn run(args: &LsArgs, out: &mut Output) -> Result<(), Failure> {
-    let segments = Wal::open_read_only(&args.dir)?.segments()?;
+    let segments = args.log.read_only()?.segments()?;
     let rows: Vec<Row> = segments.into_iter().map(row).collect();
     match args.format {
         Listing::Json => out.json(&rows),

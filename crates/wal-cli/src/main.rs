@@ -14,11 +14,13 @@ mod bench;
 mod checkpoint;
 mod completions;
 mod config;
+mod copy;
 mod cursors;
 mod demo;
 mod dump;
 mod error;
 mod export;
+mod fence;
 mod format;
 mod get;
 mod import;
@@ -26,7 +28,9 @@ mod info;
 mod lines;
 mod ls;
 mod output;
+mod place;
 mod progress;
+mod prune;
 mod repair;
 mod replay;
 mod retain;
@@ -37,7 +41,6 @@ mod tail;
 mod top;
 mod truncate;
 mod verify;
-mod writing;
 
 use std::process::ExitCode;
 
@@ -78,11 +81,14 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Repair(args) => repair::run(&args, &mut out),
         Verb::Backup(args) => backup::backup(&args, &mut out),
         Verb::Clone(args) => backup::clone(&args, &mut out),
+        Verb::Copy(args) => copy::run(&args, &mut out),
         Verb::Export(args) => export::run(&args, &mut out),
         Verb::Import(args) => import::run(&args, &mut out),
         Verb::Completions(args) => completions::run(&args, &mut out),
         Verb::Retain(args) => retain::run(&args, &mut out),
         Verb::Truncate(args) => truncate::run(&args, &mut out),
+        Verb::Prune(args) => prune::run(&args, &mut out),
+        Verb::Fence(args) => fence::run(&args, &mut out),
         Verb::Checkpoint(args) => checkpoint::run(&args, &mut out),
         Verb::Cursors(args) => cursors::run(&args, &mut out),
         Verb::Demo(args) => demo::run(&args, &mut out),

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use wal::{ReadMode, RepairOptions, RepairReport, Wal};
+use wal::{ReadMode, RepairOptions, RepairReport};
 
 use crate::{
     error::{DamageSnafu, Failure, tell},
     output::Output,
+    place::LogArgs,
     progress::Progress,
     verify::deep::describe,
 };
@@ -29,8 +30,8 @@ Exit codes: 0 done or nothing to do, 3 damage is (still) there, 4 another writer
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct RepairArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// Do it
     #[arg(long)]
     apply: bool,
@@ -44,17 +45,17 @@ pub(crate) struct RepairArgs {
 
 pub(crate) fn run(args: &RepairArgs, out: &mut Output) -> Result<(), Failure> {
     if let Some(to) = &args.salvage_to {
-        return salvage(&args.dir, to, out);
+        return salvage(&args.log, to, out);
     }
     let mut how = RepairOptions { cut_at_damage: args.cut_at_damage, quarantine: None };
     let repair = |how: &RepairOptions| {
         let _progress = Progress::unknown("reading every file");
-        Wal::builder(&args.dir).read_mode(ReadMode::Pread).repair(how)
+        Ok::<_, Failure>(args.log.builder()?.read_mode(ReadMode::Pread).repair(how)?)
     };
     let mut report = repair(&how)?;
     report.damage.iter().for_each(|finding| tell(&format!("damage: {}", describe(finding))));
     if args.apply && !report.is_empty() {
-        let quarantine = quarantine(&args.dir);
+        let quarantine = quarantine(args.log.path());
         how.quarantine = Some(quarantine.clone());
         report = repair(&how)?;
         print(&report, ["cut", "removed", "wrote"], out)?;
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &RepairArgs, out: &mut Output) -> Result<(), Failure> {
     if report.damage.is_empty() || (args.apply && report.cut.is_some()) {
         return Ok(());
     }
-    damaged(&args.dir, report.damage.len())
+    damaged(args.log.path(), report.damage.len())
 }
 
 fn print(report: &RepairReport, [cut, remove, write]: [&str; 3], out: &mut Output) -> Result<(), Failure> {
@@ -91,9 +92,9 @@ fn quarantine(dir: &Path) -> PathBuf {
     }
 }
 
-fn salvage(from: &Path, to: &Path, out: &mut Output) -> Result<(), Failure> {
+fn salvage(from: &LogArgs, to: &Path, out: &mut Output) -> Result<(), Failure> {
     let progress = Progress::unknown("salvaging");
-    let salvaged = wal::salvage(from, to)?;
+    let salvaged = from.builder()?.salvage_to(to)?;
     drop(progress);
     let damage = &salvaged.report.damage;
     damage.iter().for_each(|finding| tell(&format!("damage: {}", describe(finding))));
@@ -102,7 +103,7 @@ fn salvage(from: &Path, to: &Path, out: &mut Output) -> Result<(), Failure> {
         out.line(format_args!("{}: entries {first} to {last}", run.dir.display()))?;
     }
     out.line(format_args!("{} entries salvaged", salvaged.report.entries))?;
-    if damage.is_empty() { Ok(()) } else { damaged(from, damage.len()) }
+    if damage.is_empty() { Ok(()) } else { damaged(from.path(), damage.len()) }
 }
 
 fn damaged(dir: &Path, places: usize) -> Result<(), Failure> {

@@ -1,14 +1,15 @@
 //! `wal replay`: the entries of a range of numbers, times or checkpoints, printed and, if asked, removed.
 
-use std::{ops::Bound, path::PathBuf, time::SystemTime};
+use std::{ops::Bound, time::SystemTime};
 
-use wal::{BatchLimit, Direction, Lsn, ReplayError, ReplayOptions, ReplayPoint, Wal};
+use wal::{BatchLimit, Direction, Lsn, ReplayError, ReplayOptions, ReplayPoint};
 
 use crate::{
     args,
     error::{Failure, UsageSnafu, tell},
     format::Format,
     output::Output,
+    place::LogArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -29,8 +30,8 @@ A number or a checkpoint to begin at whose entries were removed is an error; a t
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ReplayArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// The first entry
     #[arg(long, value_name = "LSN", value_parser = args::lsn, group = "begin")]
     from: Option<Lsn>,
@@ -68,8 +69,8 @@ pub(crate) fn run(args: &ReplayArgs, out: &mut Output) -> Result<(), Failure> {
         return UsageSnafu { what: "--batch must be at least 1" }.fail();
     }
     // Where there is no log, none is created.
-    let reader = Wal::open_read_only(&args.dir)?;
-    let wal = if args.drain { Wal::open(&args.dir)? } else { reader };
+    let reader = args.log.read_only()?;
+    let wal = if args.drain { args.log.existing()? } else { reader };
     let options = ReplayOptions {
         from: args.begin(),
         to: args.end(),

@@ -1,15 +1,15 @@
 //! `wal retain`: what may go from the front of a log.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use serde::Serialize;
-use wal::{Lsn, Pin, PinKind, Retained, Retention, RetentionPlan, RetentionReason, Wal};
+use wal::{Lsn, Pin, PinKind, Retained, Retention, RetentionPlan, RetentionReason};
 
 use crate::{
     args::{self, Listing},
     error::{Failure, UsageSnafu},
     output::Output,
-    writing,
+    place::{self, LogArgs},
 };
 
 const AFTER_HELP: &str = "\
@@ -28,8 +28,8 @@ Exit codes: 0 done or nothing to do, 4 another writer has the log, 1 failed.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct RetainArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// Remove segments whose last entry is older than this, such as 7d or 12h
     #[arg(long, value_name = "AGE", value_parser = wal::human::parse_duration)]
     max_age: Option<Duration>,
@@ -114,15 +114,15 @@ pub(crate) fn run(args: &RetainArgs, out: &mut Output) -> Result<(), Failure> {
             .fail();
     }
     if args.apply {
-        let wal = writing::existing(&args.dir)?;
+        let wal = args.log.existing()?;
         let done = wal.retain_with(&policy)?;
-        writing::close(&wal)?;
+        place::close(&wal)?;
         return match args.format {
             Listing::Json => out.json(&in_json(done)),
             Listing::Table => print(&done, out),
         };
     }
-    let plan = Wal::open_read_only(&args.dir)?.retention_plan_with(&policy)?;
+    let plan = args.log.read_only()?.retention_plan_with(&policy)?;
     match args.format {
         Listing::Json => out.json(&plan_in_json(plan)),
         Listing::Table => out.line(plan),

@@ -1,12 +1,13 @@
 //! `wal stats`: what the files of a log tell about it, in numbers.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{thread, time::Duration};
 
-use wal::{MetricValue, Stats, Wal};
+use wal::{MetricValue, Stats};
 
 use crate::{
     error::Failure,
     output::Output,
+    place::LogArgs,
     table::{Align, Table},
 };
 
@@ -23,8 +24,8 @@ series is explained in docs/OBSERVABILITY.md.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct StatsArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// Print them again and again, until interrupted
     #[arg(short, long)]
     watch: bool,
@@ -46,7 +47,7 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(args: &StatsArgs, out: &mut Output) -> Result<(), Failure> {
-    let wal = Wal::open_read_only(&args.dir)?;
+    let wal = args.log.read_only()?;
     loop {
         print(args, &wal.stats(), out)?;
         if !args.watch {

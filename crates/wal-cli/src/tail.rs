@@ -1,10 +1,8 @@
 //! `wal tail`: the last entries, and those that come.
 
-use std::path::PathBuf;
+use wal::{Lsn, TailFrom, TailOptions, Visibility};
 
-use wal::{Lsn, TailFrom, TailOptions, Visibility, Wal};
-
-use crate::{error::Failure, format::Format, output::Output};
+use crate::{error::Failure, format::Format, output::Output, place::LogArgs};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -20,8 +18,8 @@ log is cut or trimmed beneath it, the command fails and says so.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct TailArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// How many of the entries that are there
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     count: u64,
@@ -37,7 +35,7 @@ pub(crate) struct TailArgs {
 }
 
 pub(crate) fn run(args: &TailArgs, out: &mut Output) -> Result<(), Failure> {
-    let wal = Wal::open_read_only(&args.dir)?;
+    let wal = args.log.read_only()?;
     let last = if args.durable { wal.durable_lsn() } else { wal.last_lsn() };
     let next = last.map_or(wal.next_lsn(), Lsn::next);
     let first = wal.first_lsn().unwrap_or(next);

@@ -5,14 +5,13 @@ mod screen;
 use std::{
     collections::BTreeMap,
     io::{self, IsTerminal},
-    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
 use wal::{SegmentSummary, Wal};
 
-use crate::{error::Failure, output::Output, stats::interval};
+use crate::{error::Failure, output::Output, place::LogArgs, stats::interval};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -26,8 +25,8 @@ do not prove durable. A writer proves its last sync with its next write, so most
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct TopArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// How often to look
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     interval: Duration,
@@ -61,7 +60,7 @@ struct Rates {
 }
 
 pub(crate) fn run(args: &TopArgs, out: &mut Output) -> Result<(), Failure> {
-    let wal = Wal::open_read_only(&args.dir)?;
+    let wal = args.log.read_only()?;
     let started = Instant::now();
     let is_terminal = io::stdout().is_terminal();
     let mut before = look(&wal, started.elapsed())?;
@@ -74,7 +73,7 @@ pub(crate) fn run(args: &TopArgs, out: &mut Output) -> Result<(), Failure> {
         let rates = Rates::between(&before, &now);
         history.push(rates.entries);
         let text = if is_terminal {
-            screen::page(&args.dir, &before, &now, &rates, &history)
+            screen::page(args.log.path(), &before, &now, &rates, &history)
         } else {
             screen::line(&now, &rates)
         };

@@ -1,7 +1,5 @@
 //! `wal truncate`: taking entries away from one end.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 use wal::Lsn;
 
@@ -9,7 +7,7 @@ use crate::{
     args::{self, Listing},
     error::Failure,
     output::Output,
-    writing,
+    place::{self, LogArgs},
 };
 
 const AFTER_HELP: &str = "\
@@ -23,8 +21,8 @@ Both are durable when the command ends. Cursors hold nothing back here; `wal ret
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct TruncateArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     #[command(flatten)]
     place: Place,
     /// What the result is printed as
@@ -53,14 +51,14 @@ struct Done {
 }
 
 pub(crate) fn run(args: &TruncateArgs, out: &mut Output) -> Result<(), Failure> {
-    let wal = writing::existing(&args.dir)?;
+    let wal = args.log.existing()?;
     let removed = match (args.place.before, args.place.after) {
         (Some(first), _) => wal.truncate_before(first)?,
         (None, Some(last)) => wal.truncate_after(last)?,
         // One of the two is required.
         (None, None) => return Ok(()),
     };
-    writing::close(&wal)?;
+    place::close(&wal)?;
     let wal::Truncation { entries, segments, bytes, checkpoints, cursors, .. } = removed;
     if args.format == Listing::Json {
         return out.json(&Done { entries, segments, bytes, checkpoints, cursors });

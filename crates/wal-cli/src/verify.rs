@@ -2,16 +2,14 @@
 
 pub(crate) mod deep;
 
-use std::{
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-};
+use std::{ops::RangeInclusive, path::Path};
 
 use wal::{Cut, ErrorKind, Lsn, ReadMode, SegmentSummary, Wal};
 
 use crate::{
     error::{DamageSnafu, Failure, chain, tell},
     output::Output,
+    place::LogArgs,
     progress::Progress,
     size,
 };
@@ -34,8 +32,8 @@ const UNREADABLE_MAX: u32 = 20_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct VerifyArgs {
-    /// The directory of the log
-    dir: PathBuf,
+    #[command(flatten)]
+    log: LogArgs,
     /// Check what only recovery and repair look at, too, and go on where the log cannot be opened
     #[arg(long)]
     deep: bool,
@@ -43,9 +41,9 @@ pub(crate) struct VerifyArgs {
 
 pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
     if args.deep {
-        return deep::run(&args.dir, out);
+        return deep::run(&args.log, out);
     }
-    let log = Wal::builder(&args.dir).read_mode(ReadMode::Pread);
+    let log = args.log.builder()?.read_mode(ReadMode::Pread);
     let survey = Survey::of(&log.open_read_only()?)?;
     if let Some(cut) = survey.cut {
         tell(&format!("note: a torn write at the end, at {}, is not part of the log", cut.at));
@@ -53,7 +51,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut Output) -> Result<(), Failure> {
     survey.places.iter().for_each(|place| tell(&place.describe()));
     let (entries, bytes) = (survey.entries, size::human(survey.payload_bytes));
     out.line(format_args!("{} segments, {entries} entries, {bytes} of payload read", survey.segments))?;
-    verdict(&args.dir, survey.places.len(), out)
+    verdict(args.log.path(), survey.places.len(), out)
 }
 
 fn verdict(dir: &Path, places: usize, out: &mut Output) -> Result<(), Failure> {

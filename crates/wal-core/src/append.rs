@@ -300,6 +300,12 @@ impl Engine {
         now: u64,
     ) -> Result<Option<MutexGuard<'a, Appender>>, LogError> {
         if self.objects {
+            // Compressed they need less, and an object is left behind only without packs.
+            if !appender.packs.is_empty() && appender.room(body_len, count, reserve) != Room::Here {
+                drop(appender);
+                drop(self.lock_settled(patience)?);
+                return Ok(None);
+            }
             return self.room_in_object(appender, (body_len, count), reserve, now).map(Some);
         }
         let errand = Errand::Room { body_len, count };

@@ -208,6 +208,7 @@ impl Appender {
 
     /// Finishes the active segment: it will be published as it is, and not written to again.
     pub(crate) fn end(&mut self) {
+        debug_assert!(self.packs.is_empty(), "what is in packs has its place in the segment that ends");
         if let Some(tail) = self.tail.take() {
             self.ended = Some(tail.predecessor());
         }

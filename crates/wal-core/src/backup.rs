@@ -36,12 +36,19 @@ pub struct BackupReport {
 }
 
 /// A log as it was at one moment.
-struct Moment {
+pub(crate) struct Moment {
     view: Arc<View>,
     /// Index of the newest segment in the view.
     newest: usize,
     /// How far that one goes.
-    end: u64,
+    pub(crate) end: u64,
+}
+
+impl Moment {
+    /// The segments, oldest first.
+    pub(crate) fn segments(&self) -> &[Arc<Segment>] {
+        self.view.segments.get(..=self.newest).unwrap_or(&[])
+    }
 }
 
 impl Log {
@@ -106,7 +113,7 @@ fn failed(source: SegmentError) -> LogError {
 
 impl Engine {
     /// The log as far as it is durable; as far as it is written, where somebody else writes it.
-    fn moment(&self) -> Result<Moment, LogError> {
+    pub(crate) fn moment(&self) -> Result<Moment, LogError> {
         // Nothing is cut or trimmed while it is looked at.
         let _admin = self.admin.lock();
         let is_mine = {
@@ -148,7 +155,7 @@ struct Backup<'a> {
 
 impl Backup<'_> {
     fn run(&mut self, moment: &Moment) -> Result<BackupReport, LogError> {
-        let segments = moment.view.segments.get(..=moment.newest).unwrap_or(&[]);
+        let segments = moment.segments();
         let Some((newest, older)) = segments.split_last() else {
             return MissingLogSnafu { location: self.engine.directory.storage().location() }.fail();
         };

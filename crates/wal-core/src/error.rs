@@ -208,6 +208,12 @@ pub enum LogError {
         /// Where.
         location: String,
     },
+    /// Something else is where a segment is to be copied to. Nothing was changed.
+    #[snafu(display("{path} is not the segment that would be copied there"))]
+    Differs {
+        /// Which file.
+        path: String,
+    },
     /// A setting is out of range.
     #[snafu(display("option `{option}` is invalid: {why}"))]
     InvalidOption {

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::MutexGuard;
-use wal_format::{FENCE_GAP, Lsn};
+use wal_format::Lsn;
 use wal_segment::{Segment, SegmentError};
 
 use crate::{
@@ -13,12 +13,9 @@ use crate::{
     engine::Engine,
     events::{self, Span, Start},
     marks::Tick,
+    patience::Patience,
     stats::add,
 };
-
-/// So many objects are on their way at once, and one more that a sync waits for.
-pub(crate) const UPLOADS: usize = 4;
-const _: () = assert!((UPLOADS as u64) < FENCE_GAP - 1);
 
 /// How far the files are written. Guarded by the lock that serialises writing.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +118,11 @@ impl Engine {
             return Err(error);
         }
         let chunks = {
-            let mut appender = self.appender.lock();
+            // An object ends with its sync, and packs are frames of the object that they were counted for.
+            let mut appender = match for_sync && self.objects {
+                true => self.lock_settled(Patience::Endless)?,
+                false => self.appender.lock(),
+            };
             if for_sync {
                 appender.syncing_since = appender.oldest_unsynced();
                 // Entries in packs are left for the next sync.
@@ -217,7 +218,7 @@ impl Engine {
     /// Sends an object on its way, and waits for the oldest one if there are too many.
     fn upload(&self, writer: &mut Writer, object: Progress) -> Result<(), LogError> {
         writer.uploads.retain(|upload| upload.tick > self.marks.durable());
-        if writer.uploads.len() >= UPLOADS
+        if writer.uploads.len() >= self.options.uploads
             && let Some(oldest) = writer.uploads.front()
         {
             self.sync_progress(oldest)?;

@@ -14,6 +14,7 @@ mod chunk;
 mod clock;
 mod closing;
 mod commit;
+mod copy;
 mod cursor;
 mod cuts;
 mod dictionary;
@@ -67,6 +68,7 @@ mod view;
 pub use backup::BackupReport;
 pub use checkpoint::{Checkpoint, CheckpointOptions};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use copy::CopyReport;
 pub use cursor::CursorInfo;
 pub use dictionary::{Dictionary, DictionaryOptions};
 pub use duplicate::CloneReport;
@@ -88,8 +90,8 @@ pub use report::{Cut, Finding, RecoveryReport};
 pub use retention::{Pin, PinKind, PlannedRemoval, Retained, Retention, RetentionPlan, RetentionReason};
 pub use salvage::{SalvageReport, salvage};
 pub use stats::{
-    CursorLag, Deleted, DeletionReason, Family, Histogram, MetricKind, MetricValue, RecoveryStats, Sample,
-    Stats,
+    CursorLag, Deleted, DeletionReason, Family, Histogram, MetricKind, MetricValue, RecoveryStats,
+    RequestStats, Sample, Stats,
 };
 pub use tail::{Tail, TailFrom, TailOptions, Visibility};
 pub use ticket::Ticket;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wal_compress::Compression;
-use wal_format::{BODY_LEN_MAX, ChecksumKind, Lsn, METADATA_LEN_MAX, SEGMENT_LEN_MAX};
+use wal_format::{BODY_LEN_MAX, ChecksumKind, FENCE_GAP, Lsn, METADATA_LEN_MAX, SEGMENT_LEN_MAX};
 
 use crate::{
     Retention,
@@ -128,6 +128,10 @@ pub struct Options {
     /// Entries that may wait in memory for the operating system, at least 1, counted like `buffer_len`. Bounds what the
     /// end of the process costs under [`SyncPolicy::Background`], whatever the entries' size. Default: 1,000,000.
     pub buffer_entries: usize,
+    /// Objects that may be on their way to object storage at once, 1 to 62, and one more that a sync waits for: so many
+    /// times `segment_len` may be in memory besides the buffer. An append that needs one more finds the buffer full.
+    /// Without effect on files. Default: 4.
+    pub uploads: usize,
     /// What an append does that finds the buffer full. Default: [`WhenFull::Block`].
     pub when_full: WhenFull,
     /// Whoever syncs on behalf of several waits so long first, up to 10 s, so that more appends share the sync. Every
@@ -170,6 +174,7 @@ impl Default for Options {
             entry_len_max: 64 << 20,
             buffer_len: 4 << 20,
             buffer_entries: 1_000_000,
+            uploads: 4,
             when_full: WhenFull::default(),
             group_window: Duration::ZERO,
             unsynced_age_max: Duration::from_secs(5),
@@ -189,6 +194,9 @@ impl Default for Options {
 
 /// Longest time that a leader may wait for company.
 const GROUP_WINDOW_MAX: Duration = Duration::from_secs(10);
+/// With one more that a sync waits for they fit between a fence and the writer that follows it.
+const UPLOADS_MAX: usize = 62;
+const _: () = assert!((UPLOADS_MAX as u64) < FENCE_GAP - 1);
 /// Smallest permitted length of a segment.
 pub(crate) const SEGMENT_LEN_MIN: u64 = 64 << 10;
 
@@ -213,6 +221,7 @@ impl Options {
         )?;
         check(self.buffer_len > 0, "buffer_len", "it must not be zero")?;
         check(self.buffer_entries > 0, "buffer_entries", "it must not be zero")?;
+        check((1..=UPLOADS_MAX).contains(&self.uploads), "uploads", "it must be between 1 and 62")?;
         check(self.group_window <= GROUP_WINDOW_MAX, "group_window", "it must be at most 10 s")?;
         check(self.checksum.is_available(), "checksum", "this build lacks the feature `crc32c`")?;
         let intervals = self.sync.interval().is_none_or(|interval| !interval.is_zero());
@@ -261,6 +270,7 @@ mod tests {
         assert_eq!(name(Options { entry_len_max: u32::MAX, ..good() }), "entry_len_max");
         assert_eq!(name(Options { buffer_len: 0, ..good() }), "buffer_len");
         assert_eq!(name(Options { buffer_entries: 0, ..good() }), "buffer_entries");
+        assert_eq!(name(Options { uploads: 63, ..good() }), "uploads");
         assert_eq!(name(Options { group_window: Duration::from_secs(11), ..good() }), "group_window");
         assert_eq!(name(Options { metadata_len_max: 2 << 20, ..good() }), "metadata_len_max");
         assert_eq!(name(Options { prefix: "a/b".into(), ..good() }), "prefix");

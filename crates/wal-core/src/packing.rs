@@ -49,8 +49,7 @@ enum How {
 impl Engine {
     /// Whether an entry is packed with others instead of being a frame of its own.
     pub(crate) fn packs(&self, payload_len: usize) -> bool {
-        // An object ends with every sync, and entries in packs must not outlive the segment that they were counted for.
-        !self.objects && self.payloads.packs() && payload_len < self.payloads.pack_len()
+        self.payloads.packs() && payload_len < self.payloads.pack_len()
     }
 
     /// Appends one entry to the pack that is open, or begins another, and returns when it is as durable as asked.

@@ -129,7 +129,7 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
 }
 
 /// So many headers are asked for ahead.
-const AHEAD: usize = 256;
+const AHEAD: usize = 4096;
 
 fn inspect_all(directory: &Directory, listing: &Listing) -> Result<Vec<Inspected>, SegmentError> {
     let mut inspected = Vec::with_capacity(listing.segments.len());

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     ops::RangeInclusive,
     sync::Arc,
 };
@@ -57,7 +58,8 @@ impl RepairReport {
 ///
 /// # Errors
 ///
-/// [`LogError::Locked`] when a writer has the log; [`LogError::InvalidArgument`] when the log cannot be cut because
+/// An error of the kind `Unsupported` for a log on object storage; [`LogError::Locked`] when a writer has the log;
+/// [`LogError::InvalidArgument`] when the log cannot be cut because
 /// nothing before the damaged place can be relied on; those of [`salvage`](crate::salvage); errors of the storage.
 pub fn repair(
     environment: Environment,
@@ -65,6 +67,7 @@ pub fn repair(
     how: &RepairOptions,
 ) -> Result<RepairReport, LogError> {
     options.validate_for_writing()?;
+    check_is_files(&*environment.storage)?;
     let directory = Arc::new(Directory::new(Arc::clone(&environment.storage), &options.prefix));
     let lock = match how.quarantine {
         Some(_) => Some(open::lock(&environment.storage)?),
@@ -121,6 +124,20 @@ pub fn repair(
         directory.sync_names().map_err(failed)?;
     }
     Ok(report)
+}
+
+/// Objects are never edited, and what is dead among them goes when the log is opened for writing.
+fn check_is_files(storage: &dyn Storage) -> Result<(), LogError> {
+    if storage.capabilities().append_after_sync {
+        return Ok(());
+    }
+    let why =
+        "objects are not repaired in place: salvage what can be read into a directory, and copy that back";
+    let source = io::Error::new(io::ErrorKind::Unsupported, why);
+    Err(LogError::segment(
+        "repair the log",
+        SegmentError::Io { operation: "repair", path: storage.location(), source },
+    ))
 }
 
 /// The first damaged place, with everything that is given up by cutting there.

@@ -7,13 +7,15 @@
 mod counters;
 mod histogram;
 mod openmetrics;
+mod requests;
 mod series;
 
 pub(crate) use counters::{Counters, add};
 pub use histogram::Histogram;
+pub use requests::RequestStats;
 pub use series::{Family, MetricKind, MetricValue, Sample};
 
-use crate::{Log, cursor, engine::Engine};
+use crate::{Log, LogError, cursor, engine::Engine};
 
 /// What a log has done since it was opened, and how it stands.
 ///
@@ -112,6 +114,10 @@ pub struct Stats {
     pub disk_bytes: u64,
     /// Whether a failed write or sync has ended the log.
     pub poisoned: bool,
+    /// Whether another writer has taken the log over.
+    pub fenced: bool,
+    /// What was asked of the store, where the log is on object storage.
+    pub requests: Option<RequestStats>,
     /// What consumers have not acknowledged, by the name of their cursor.
     pub cursors: Vec<CursorLag>,
     /// What opening the log took and found.
@@ -225,7 +231,10 @@ impl Engine {
         let mut stats = self.stats.snapshot();
         let view = self.view();
         stats.read_only = self.preparer.is_none();
-        stats.poisoned = self.poisoned().is_some();
+        let poison = self.poisoned();
+        stats.poisoned = poison.is_some();
+        stats.fenced = matches!(poison, Some(LogError::Fenced { .. }));
+        stats.requests = self.directory.storage().requests().map(RequestStats::from);
         stats.segments = view.segments.len() as u64;
         stats.segment_index = view.segments.last().map_or(0, |newest| newest.id().0);
         stats.disk_bytes = view.segments.iter().map(|segment| segment.written()).sum();

@@ -18,6 +18,8 @@ use crate::{
 /// How often a log of another process is looked at while nothing comes: soon at first, then ever less often.
 const POLL_MIN: Duration = Duration::from_millis(1);
 const POLL_MAX: Duration = Duration::from_millis(100);
+/// Where each look is a request that costs.
+const POLL_OBJECTS: Duration = Duration::from_secs(1);
 
 /// Which entries a tail shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -215,7 +217,7 @@ impl Tail {
                 let look = now().saturating_add(pause);
                 let until = deadline.map_or(look, |deadline| deadline.min(look));
                 engine.watch.wait(|| engine.failure().is_some(), Some(until), now);
-                pause = (pause * 2).min(POLL_MAX);
+                pause = (pause * 2).min(if engine.objects { POLL_OBJECTS } else { POLL_MAX });
             }
         }
     }

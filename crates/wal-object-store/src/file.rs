@@ -37,7 +37,7 @@ enum Content {
 
 enum Upload {
     None,
-    Running(Pending<io::Result<()>>),
+    Running(Pending<io::Result<Option<String>>>),
     Done,
     /// Nothing that is said later can make it durable.
     Failed(io::ErrorKind, String, Option<TakenOver>),
@@ -97,16 +97,20 @@ impl ObjectFile {
         Upload::Running(self.inner.io.start(async move { publish(&shared, &name, &path, &content).await }))
     }
 
-    fn finish(&self, outcome: io::Result<()>) -> Upload {
-        if let Err(error) = outcome {
-            self.inner.refused(&self.name.lock());
-            let taken = error.get_ref().and_then(|inner| inner.downcast_ref::<TakenOver>()).cloned();
-            return Upload::Failed(error.kind(), error.to_string(), taken);
-        }
+    fn finish(&self, outcome: io::Result<Option<String>>) -> Upload {
+        let e_tag = match outcome {
+            Ok(e_tag) => e_tag,
+            Err(error) => {
+                self.inner.refused(&self.name.lock());
+                let taken = error.get_ref().and_then(|inner| inner.downcast_ref::<TakenOver>()).cloned();
+                return Upload::Failed(error.kind(), error.to_string(), taken);
+            }
+        };
         let mut content = self.content.write();
         if let Content::Sent(bytes) = &*content {
-            let remote = Arc::new(self.inner.shared.remote(self.path(), bytes.len() as u64, None));
+            let remote = Arc::new(self.inner.shared.remote(self.path(), bytes.len() as u64, e_tag));
             self.inner.shared.cache.lock().put(remote.serial, 0, bytes);
+            self.inner.head_published(&self.name.lock(), &remote, bytes);
             self.inner.published(&self.name.lock(), Arc::clone(&remote));
             *content = Content::Object(remote);
         }
@@ -115,9 +119,6 @@ impl ObjectFile {
 
     fn read(&self, remote: &Arc<Remote>, range: Range<u64>) -> io::Result<Bytes> {
         let shared = Arc::clone(&self.inner.shared);
-        if let Some(bytes) = shared.take_head(remote, &range) {
-            return Ok(bytes);
-        }
         let remote = Arc::clone(remote);
         self.inner.io.run(async move { shared.blocks(&remote, range).await })
     }

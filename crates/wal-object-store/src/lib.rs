@@ -28,17 +28,26 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+#[cfg(feature = "fs")]
+mod directory;
 mod error;
 mod file;
+mod heads;
 mod io_thread;
+mod meter;
 mod options;
+mod pages;
 mod probe;
+#[cfg(feature = "aws")]
+mod profile;
 mod publish;
 mod remote;
 #[cfg(feature = "aws")]
 mod s3;
 mod storage;
 
+#[cfg(feature = "fs")]
+pub use directory::in_directory;
 pub use object_store::ObjectStore;
 pub use options::ObjectOptions;
 #[cfg(feature = "aws")]

@@ -17,10 +17,19 @@ pub struct ObjectOptions {
     pub pause: Duration,
     /// How long one request may take before it counts as failed. Default: 30 s.
     pub request_timeout: Duration,
+    /// How long all attempts at one thing may take together, pauses included. Default: 2 min.
+    pub give_up_after: Duration,
+    /// Requests a second, of all kinds together: a second's worth may come at once, and what comes faster waits. Zero
+    /// sets no limit. Default: 0.
+    pub requests_per_second: u32,
     /// Bytes of objects that are kept in memory after they were read or published. Default: 16 MiB.
     pub cache_len: usize,
     /// Requests at once when the beginnings of many objects are read. Default: 32.
     pub parallel_reads: usize,
+    /// Objects whose beginnings are kept together in one more object, a page, which opening a long log reads in their
+    /// place: one more request for so many that are published. Pages are hints, and deleting them costs only time. Zero
+    /// writes none. Default: 256.
+    pub heads_per_page: usize,
     /// Longest object in bytes: writing more fails for want of space. Default: 1 GiB.
     pub object_len_max: u64,
     /// Whether the store is taken at its word, and not asked to refuse a second creation and to serve a range before
@@ -38,8 +47,11 @@ impl Default for ObjectOptions {
             attempts: 10,
             pause: Duration::from_millis(50),
             request_timeout: Duration::from_secs(30),
+            give_up_after: Duration::from_secs(120),
+            requests_per_second: 0,
             cache_len: 16 << 20,
             parallel_reads: 32,
+            heads_per_page: 256,
             object_len_max: 1 << 30,
             assume_conditional_writes: false,
             runtime: None,
@@ -54,8 +66,11 @@ impl fmt::Debug for ObjectOptions {
             .field("attempts", &self.attempts)
             .field("pause", &self.pause)
             .field("request_timeout", &self.request_timeout)
+            .field("give_up_after", &self.give_up_after)
+            .field("requests_per_second", &self.requests_per_second)
             .field("cache_len", &self.cache_len)
             .field("parallel_reads", &self.parallel_reads)
+            .field("heads_per_page", &self.heads_per_page)
             .field("object_len_max", &self.object_len_max)
             .field("assume_conditional_writes", &self.assume_conditional_writes)
             .finish_non_exhaustive()

@@ -8,11 +8,7 @@ use std::{
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, path::Path};
 
-use crate::{
-    error::from_store,
-    publish::{pause, publish},
-    remote::Shared,
-};
+use crate::{error::from_store, meter::Kind, publish::publish, remote::Shared};
 
 /// Objects whose names begin like this belong to no log and may be deleted.
 pub(crate) const PROBE: &str = "probe-";
@@ -26,17 +22,15 @@ pub(crate) async fn probe(shared: &Shared, prefix: &Path) -> io::Result<()> {
     publish(shared, &name, &path, &content).await?;
     let answers = ask(shared, &path, &content).await;
     // One that stays is a few bytes that nobody lists.
-    let _ = shared.timely(shared.store.delete(&path)).await;
+    let _ = shared.meter.ask(Kind::Delete, &shared.options, shared.store.delete(&path)).await;
     answers
 }
 
 async fn ask(shared: &Shared, path: &Path, content: &Bytes) -> io::Result<()> {
     refuses_again(shared, path).await?;
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
-    for failed in 0..shared.options.attempts.max(1) {
-        if failed > 0 {
-            pause(shared.options.pause_after(failed - 1)).await;
-        }
+    let mut attempts = shared.attempts();
+    while attempts.next().await {
         match shared.get_once(path, 2..7, None).await {
             Ok((_, middle)) if middle == content.slice(2..7) => return Ok(()),
             Ok(_) => return Err(unfit("it does not serve the range of an object that was asked for")),
@@ -49,21 +43,19 @@ async fn ask(shared: &Shared, path: &Path, content: &Bytes) -> io::Result<()> {
 async fn refuses_again(shared: &Shared, path: &Path) -> io::Result<()> {
     use object_store::Error::{AlreadyExists, NotImplemented, Precondition};
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
-    for failed in 0..shared.options.attempts.max(1) {
-        if failed > 0 {
-            pause(shared.options.pause_after(failed - 1)).await;
-        }
+    let mut attempts = shared.attempts();
+    while attempts.next().await {
         let put = shared.store.put_opts(path, "another".into(), PutOptions::from(PutMode::Create));
-        match shared.timely(put).await {
-            Ok(Err(AlreadyExists { .. } | Precondition { .. })) => return Ok(()),
+        match shared.meter.request(Kind::Put, &shared.options, put).await {
+            Err(AlreadyExists { .. } | Precondition { .. }) => return Ok(()),
             Ok(Ok(_)) => {
                 return Err(unfit(
                     "it creates an object although there is one, so two writers could overwrite each other",
                 ));
             }
-            Ok(Err(error @ NotImplemented { .. })) => return Err(from_store(&error)),
-            Ok(Err(error)) => last = from_store(&error),
-            Err(error) => last = error,
+            Err(error @ NotImplemented { .. }) => return Err(from_store(&error)),
+            Err(error) => last = from_store(&error),
+            Ok(Err(error)) => last = error,
         }
     }
     Err(last)

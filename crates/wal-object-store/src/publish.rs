@@ -1,12 +1,12 @@
 //! Creating an object exactly once, whatever becomes of the answers.
 
-use std::{io, time::Duration};
+use std::{io, sync::atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
 use object_store::{Error, PutMode, PutOptions, path::Path};
 use wal_segment::TakenOver;
 
-use crate::{error::from_store, remote::Shared};
+use crate::{error::from_store, meter::Kind, remote::Shared};
 
 /// So much of an object says whose it is: the header of a segment, with the id of the log, the epoch and the salt.
 const HEADER_LEN: usize = 512;
@@ -16,22 +16,35 @@ const HEADER_LEN: usize = 512;
 /// An error says nothing about what happened: a request may have been carried out although nobody answered, and the
 /// store may call our own object a conflict. So it is read back. If it is ours, all is well; if there is none, the same
 /// bytes are sent again, which can do no harm; anything else belongs to another writer, for good.
-pub(crate) async fn publish(shared: &Shared, name: &str, path: &Path, content: &Bytes) -> io::Result<()> {
+///
+/// Returns the tag that the store gave to the object, if it said so.
+pub(crate) async fn publish(
+    shared: &Shared,
+    name: &str,
+    path: &Path,
+    content: &Bytes,
+) -> io::Result<Option<String>> {
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
-    for failed in 0..shared.options.attempts.max(1) {
-        if failed > 0 {
-            pause(shared.options.pause_after(failed - 1)).await;
-        }
+    let mut attempts = shared.attempts();
+    while attempts.next().await {
         let mode = PutOptions::from(PutMode::Create);
         let put = shared.store.put_opts(path, content.clone().into(), mode);
-        match shared.timely(put).await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) if is_final(&error) => return Err(from_store(&error)),
-            Ok(Err(error)) => last = from_store(&error),
-            Err(error) => last = error,
+        shared.meter.sent_bytes.fetch_add(content.len() as u64, Relaxed);
+        match shared.meter.request(Kind::Put, &shared.options, put).await {
+            Ok(Ok(put)) => {
+                shared.meter.published(attempts.elapsed());
+                return Ok(put.e_tag);
+            }
+            Err(error) if is_final(&error) => return Err(from_store(&error)),
+            Err(error) => last = from_store(&error),
+            Ok(Err(error)) => last = error,
         }
         match whose(shared, path, content).await {
-            Ok(Whose::Ours) => return Ok(()),
+            Ok(Whose::Ours) => {
+                shared.meter.settled.fetch_add(1, Relaxed);
+                shared.meter.published(attempts.elapsed());
+                return Ok(None);
+            }
             Ok(Whose::Nobodys) => {}
             Ok(Whose::Anothers) => {
                 let taken = TakenOver { name: name.to_owned() };
@@ -41,13 +54,6 @@ pub(crate) async fn publish(shared: &Shared, name: &str, path: &Path, content: &
         }
     }
     Err(last)
-}
-
-/// Waits, unless there is nothing to wait for.
-pub(crate) async fn pause(time: Duration) {
-    if !time.is_zero() {
-        tokio::time::sleep(time).await;
-    }
 }
 
 /// Sending it once more, or looking, would not change it, and it was surely not carried out.
@@ -71,10 +77,8 @@ async fn whose(shared: &Shared, path: &Path, content: &Bytes) -> io::Result<Whos
     let ours = content.get(..HEADER_LEN).unwrap_or(content);
     let range = 0..ours.len().max(1) as u64;
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
-    for failed in 0..shared.options.attempts.max(1) {
-        if failed > 0 {
-            pause(shared.options.pause_after(failed - 1)).await;
-        }
+    let mut attempts = shared.attempts();
+    while attempts.next().await {
         match shared.get_once(path, range.clone(), None).await {
             Ok((size, found)) if size == content.len() as u64 && found.as_ref() == ours => {
                 return Ok(Whose::Ours);

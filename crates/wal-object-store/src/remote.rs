@@ -1,7 +1,6 @@
 //! Objects that are there, and reading them.
 
 use std::{
-    collections::HashMap,
     future::Future,
     io,
     ops::Range,
@@ -12,29 +11,26 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::TryStreamExt;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
 use parking_lot::Mutex;
 
 use crate::{
     ObjectOptions,
     cache::{BLOCK_LEN, Cache},
-    error::{from_store, may_pass},
-    publish::pause,
+    error::may_pass,
+    meter::{Attempts, Kind, Meter},
 };
 
 /// Who reads on where the last read ended gets so many blocks at once.
 const READ_AHEAD: u64 = 4;
-/// The beginning of an object, as it is read ahead.
-const HEAD_LEN: u64 = 4096;
 
 /// What requests need.
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) options: ObjectOptions,
+    pub(crate) meter: Meter,
     pub(crate) cache: Mutex<Cache>,
-    /// Beginnings that were read ahead, until they are asked for.
-    heads: Mutex<HashMap<u64, Bytes>>,
     serials: AtomicU64,
 }
 
@@ -53,7 +49,7 @@ pub(crate) struct Remote {
 impl Shared {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, options: ObjectOptions) -> Self {
         let cache = Mutex::new(Cache::new(options.cache_len));
-        Self { store, options, cache, heads: Mutex::default(), serials: AtomicU64::new(0) }
+        Self { store, options, meter: Meter::default(), cache, serials: AtomicU64::new(0) }
     }
 
     pub(crate) fn remote(&self, path: Path, size: u64, e_tag: Option<String>) -> Remote {
@@ -61,10 +57,8 @@ impl Shared {
         Remote { path, size, e_tag, serial, read_to: AtomicU64::new(u64::MAX) }
     }
 
-    /// The outcome of a request, unless it takes too long.
-    pub(crate) async fn timely<T>(&self, request: impl Future<Output = T>) -> io::Result<T> {
-        let limit = self.options.request_timeout;
-        tokio::time::timeout(limit, request).await.map_err(|_| io::ErrorKind::TimedOut.into())
+    pub(crate) fn attempts(&self) -> Attempts<'_> {
+        Attempts::new(&self.meter, &self.options)
     }
 
     /// One read of a range that begins inside the object: its whole size, and the bytes up to its end.
@@ -83,7 +77,8 @@ impl Shared {
             let (size, got) = (found.meta.size, found.range.clone());
             Ok((size, got, found.bytes().await?))
         };
-        let (size, got, bytes) = self.timely(request).await?.map_err(|error| from_store(&error))?;
+        let (size, got, bytes) = self.meter.ask(Kind::Get, &self.options, request).await?;
+        self.meter.received_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let due = end.min(size).saturating_sub(start);
         if got.start != start || bytes.len() as u64 != due {
             let why =
@@ -95,88 +90,42 @@ impl Shared {
 
     /// The same, as often as it takes.
     pub(crate) async fn get(&self, remote: &Remote, range: Range<u64>) -> io::Result<Bytes> {
-        let mut failed = 0;
-        loop {
-            match self.get_once(&remote.path, range.clone(), remote.e_tag.clone()).await {
-                Ok((size, _)) if size != remote.size => return Err(io::ErrorKind::NotFound.into()),
-                Ok((_, bytes)) => return Ok(bytes),
-                Err(error) if !may_pass(&error) => return Err(error),
-                Err(error) => {
-                    failed += 1;
-                    if failed >= self.options.attempts.max(1) {
-                        return Err(error);
-                    }
-                }
-            }
-            pause(self.options.pause_after(failed - 1)).await;
+        let once = || self.get_once(&remote.path, range.clone(), remote.e_tag.clone());
+        match self.insist(once).await? {
+            (size, _) if size != remote.size => Err(io::ErrorKind::NotFound.into()),
+            (_, bytes) => Ok(bytes),
         }
     }
 
     /// What is there under a name.
     pub(crate) async fn head(&self, path: &Path) -> io::Result<Remote> {
-        let mut failed = 0;
-        loop {
-            let found = self.timely(self.store.head(path)).await;
-            match found.and_then(|found| found.map_err(|error| from_store(&error))) {
-                Ok(meta) => return Ok(self.remote(path.clone(), meta.size, meta.e_tag)),
-                Err(error) if !may_pass(&error) => return Err(error),
-                Err(error) => {
-                    failed += 1;
-                    if failed >= self.options.attempts.max(1) {
-                        return Err(error);
-                    }
-                }
-            }
-            pause(self.options.pause_after(failed - 1)).await;
-        }
+        let once = || self.meter.ask(Kind::Get, &self.options, self.store.head(path));
+        let meta = self.insist(once).await?;
+        Ok(self.remote(path.clone(), meta.size, meta.e_tag))
     }
 
     /// Everything below a path.
     pub(crate) async fn list(&self, prefix: &Path) -> io::Result<Vec<Remote>> {
-        let mut failed = 0;
-        loop {
-            let listed = self.timely(self.store.list(Some(prefix)).try_collect::<Vec<_>>()).await;
-            match listed.and_then(|listed| listed.map_err(|error| from_store(&error))) {
-                Ok(found) => {
-                    return Ok(found.into_iter().map(|o| self.remote(o.location, o.size, o.e_tag)).collect());
-                }
-                Err(error) if !may_pass(&error) => return Err(error),
-                Err(error) => {
-                    failed += 1;
-                    if failed >= self.options.attempts.max(1) {
-                        return Err(error);
-                    }
-                }
-            }
-            pause(self.options.pause_after(failed - 1)).await;
-        }
+        let once = || {
+            let all = self.store.list(Some(prefix)).try_collect::<Vec<_>>();
+            self.meter.ask(Kind::List, &self.options, all)
+        };
+        let found = self.insist(once).await?;
+        self.meter.listed(found.len(), &self.options).await;
+        Ok(found.into_iter().map(|object| self.remote(object.location, object.size, object.e_tag)).collect())
     }
 
-    /// Reads the beginnings of objects, several at once. What fails will fail again when it is read.
-    pub(crate) async fn prefetch(&self, remotes: Vec<Arc<Remote>>) {
-        let mut reads = stream::iter(remotes)
-            .map(|remote| async move {
-                let head = self.get(&remote, 0..HEAD_LEN.min(remote.size)).await;
-                (remote.serial, head)
-            })
-            .buffer_unordered(self.options.parallel_reads.max(1));
-        while let Some((serial, head)) = reads.next().await {
-            if let Ok(head) = head {
-                self.heads.lock().insert(serial, head);
+    /// Asks until there is an answer, or no hope for one.
+    async fn insist<T, F: Future<Output = io::Result<T>>>(&self, once: impl Fn() -> F) -> io::Result<T> {
+        let mut last = io::Error::from(io::ErrorKind::TimedOut);
+        let mut attempts = self.attempts();
+        while attempts.next().await {
+            match once().await {
+                Err(error) if may_pass(&error) => last = error,
+                outcome => return outcome,
             }
         }
-    }
-
-    /// A beginning that was read ahead, once.
-    pub(crate) fn take_head(&self, remote: &Remote, range: &Range<u64>) -> Option<Bytes> {
-        let mut heads = self.heads.lock();
-        let head = heads.get(&remote.serial)?;
-        if range.end > head.len() as u64 {
-            return None;
-        }
-        let bytes = head.slice(range.start as usize..range.end as usize);
-        heads.remove(&remote.serial);
-        Some(bytes)
+        Err(last)
     }
 
     /// Whole blocks of an object that hold `range`, from the cache or with one request from the first that is missing.

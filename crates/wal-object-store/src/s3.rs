@@ -2,9 +2,16 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use object_store::{ClientOptions, RetryConfig, aws::AmazonS3Builder};
+use object_store::{
+    ClientOptions, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+};
 
-use crate::{ObjectOptions, ObjectStorage, error::from_store};
+use crate::{
+    ObjectOptions, ObjectStorage,
+    error::from_store,
+    profile::{Profile, Vars},
+};
 
 /// Where a log is in S3, and how to get there.
 ///
@@ -29,7 +36,8 @@ pub struct S3Config {
 impl S3Config {
     /// The log at `s3://bucket/prefix`. Everything else comes from the environment, from variables with the names that
     /// the tools of AWS use (`AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` and so on), until it is set here.
-    /// Without keys, credentials come from a web identity, from the container or from the instance.
+    /// Without keys, credentials come from a [profile](Self::profile), from a web identity, from the container or from
+    /// the instance.
     ///
     /// # Errors
     ///
@@ -47,7 +55,51 @@ impl S3Config {
         }
         let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
         let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
-        Ok(Self { builder, bucket, prefix, timeout: Duration::from_secs(30), attempts: 3 })
+        Ok(Self { builder, bucket, prefix, timeout: Duration::from_secs(30), attempts: 0 })
+    }
+
+    /// Takes what the environment does not say from a profile of the shared files of AWS, `~/.aws/credentials` and
+    /// `~/.aws/config`, or where `AWS_SHARED_CREDENTIALS_FILE` and `AWS_CONFIG_FILE` point: keys, the token of a
+    /// session, a web identity, region, endpoint. Without a name it is the one that `AWS_PROFILE` names, or `default`
+    /// if there is one. Keys of a profile that is named, here or there, replace those of the environment.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is no profile of the name; `Unsupported` when its keys are not in the files; errors of
+    /// reading them.
+    pub fn profile(self, name: Option<&str>) -> io::Result<Self> {
+        self.profile_from(name, &|name| std::env::var(name))
+    }
+
+    fn profile_from(mut self, name: Option<&str>, var: Vars<'_>) -> io::Result<Self> {
+        use AmazonS3ConfigKey::{
+            AccessKeyId, Endpoint, Region, RoleArn, SecretAccessKey, Token, WebIdentityTokenFile,
+        };
+        let is_named = name.is_some() || var("AWS_PROFILE").is_ok_and(|name| !name.is_empty());
+        let Some(profile) = Profile::find(name, var)? else { return Ok(self) };
+        let has_keys = [AccessKeyId, WebIdentityTokenFile]
+            .iter()
+            .any(|key| self.builder.get_config_value(key).is_some());
+        if is_named || !has_keys {
+            profile.check()?;
+            for (key, name) in [
+                (AccessKeyId, "aws_access_key_id"),
+                (SecretAccessKey, "aws_secret_access_key"),
+                (Token, "aws_session_token"),
+                (WebIdentityTokenFile, "web_identity_token_file"),
+                (RoleArn, "role_arn"),
+            ] {
+                if let Some(value) = profile.get(name) {
+                    self.builder = self.builder.with_config(key, value);
+                }
+            }
+        }
+        for (key, name) in [(Region, "region"), (Endpoint, "endpoint_url")] {
+            if let (None, Some(value)) = (self.builder.get_config_value(&key), profile.get(name)) {
+                self.builder = self.builder.with_config(key, value);
+            }
+        }
+        Ok(self)
     }
 
     /// The region of the bucket.
@@ -81,7 +133,8 @@ impl S3Config {
         self
     }
 
-    /// How long one attempt of a request may take, and how often the client makes it again by itself. Default: 30 s, 3.
+    /// How long one attempt of a request may take, and how often the client makes it again by itself. Default: 30 s, 0:
+    /// [`ObjectOptions::attempts`] are counted, and keep to the limit of requests.
     #[must_use]
     pub const fn limits(mut self, timeout: Duration, attempts: usize) -> Self {
         self.timeout = timeout;
@@ -106,7 +159,7 @@ impl S3Config {
         let retry = RetryConfig { max_retries: self.attempts, retry_timeout, ..RetryConfig::default() };
         let client = ClientOptions::new().with_timeout(self.timeout);
         // The options of a client replace those that are there, and with them what was said about encryption.
-        let encrypted = self.builder.get_config_value(&object_store::aws::AmazonS3ConfigKey::Endpoint);
+        let encrypted = self.builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
         let plain = encrypted.is_some_and(|endpoint| endpoint.starts_with("http://"));
         let client = client.with_allow_http(plain);
         let store = self.builder.with_retry(retry).with_client_options(client).build();
@@ -136,6 +189,38 @@ mod tests {
             assert!(!error.to_string().contains("SECRET"));
         }
         assert_eq!(S3Config::from_url("s3://b/a/c/").unwrap().location(), "s3://b/a/c");
+    }
+
+    #[test]
+    fn a_profile_gives_what_nothing_else_said() {
+        let dir = std::env::temp_dir().join(format!("wal-s3-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("credentials");
+        let text = "[default]\naws_access_key_id = ID\naws_secret_access_key = SECRET\nregion = r1\n\
+            [other]\naws_access_key_id = OTHER\naws_secret_access_key = SECRET\nregion = r2\n";
+        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        std::fs::write(&file, text).unwrap();
+        let var = |name: &str| match name {
+            "AWS_SHARED_CREDENTIALS_FILE" => Ok(file.to_str().unwrap().to_owned()),
+            _ => Err(std::env::VarError::NotPresent),
+        };
+        let bare = || S3Config {
+            builder: AmazonS3Builder::new().with_bucket_name("b"),
+            ..S3Config::from_url("s3://b/p").unwrap()
+        };
+        let said = |config: &S3Config, key| config.builder.get_config_value(&key);
+        let config = bare().profile_from(None, &var).unwrap();
+        assert_eq!(said(&config, AmazonS3ConfigKey::AccessKeyId).as_deref(), Some("ID"));
+        assert_eq!(said(&config, AmazonS3ConfigKey::Region).as_deref(), Some("r1"));
+        let config = bare().region("r9").keys("MINE", "SECRET", None).profile_from(None, &var).unwrap();
+        assert_eq!(said(&config, AmazonS3ConfigKey::AccessKeyId).as_deref(), Some("MINE"));
+        let config =
+            bare().region("r9").keys("MINE", "SECRET", None).profile_from(Some("other"), &var).unwrap();
+        assert_eq!(said(&config, AmazonS3ConfigKey::AccessKeyId).as_deref(), Some("OTHER"));
+        assert_eq!(said(&config, AmazonS3ConfigKey::Region).as_deref(), Some("r9"));
+        assert!(!format!("{config:?}").contains("SECRET"));
+        assert!(bare().profile_from(Some("none"), &var).is_err());
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

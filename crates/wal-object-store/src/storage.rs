@@ -10,15 +10,19 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use parking_lot::Mutex;
-use wal_segment::{Capabilities, Storage, StorageFile, WriterLock};
+use wal_segment::{Capabilities, Requests, Storage, StorageFile, WriterLock};
 
 use crate::{
     ObjectOptions,
-    error::{from_store, without_queries},
+    error::without_queries,
     file::ObjectFile,
+    heads::Heads,
     io_thread::IoThread,
+    meter::Kind,
+    pages::ENDING,
     probe::{PROBE, probe},
     remote::{Remote, Shared},
 };
@@ -49,6 +53,7 @@ pub(crate) struct Inner {
     location: String,
     locked: Arc<AtomicBool>,
     names: Mutex<Names>,
+    pub(crate) heads: Mutex<Heads>,
 }
 
 #[derive(Default)]
@@ -72,12 +77,21 @@ impl ObjectStorage {
         let location = options.location.as_deref().map_or_else(|| prefix.to_string(), without_queries);
         let io = IoThread::new(options.runtime.clone())?;
         let shared = Arc::new(Shared::new(store, options));
-        let (locked, names) = (Arc::default(), Mutex::default());
-        Ok(Self { inner: Arc::new(Inner { shared, io, prefix, location, locked, names }) })
+        let (locked, names, heads) = (Arc::default(), Mutex::default(), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { shared, io, prefix, location, locked, names, heads }) })
     }
 }
 
 impl Inner {
+    pub(crate) const fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
+    /// Whether this storage has the writer.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.locked.load(Ordering::Acquire)
+    }
+
     pub(crate) fn path(&self, name: &str) -> Path {
         self.prefix.clone().join(name)
     }
@@ -140,27 +154,57 @@ impl Storage for ObjectStorage {
         let (shared, prefix) = (Arc::clone(&self.inner.shared), self.inner.prefix.clone());
         let found = self.inner.io.run(async move { shared.list(&prefix).await })?;
         let mut names = self.inner.names.lock();
-        let mut objects = BTreeMap::new();
+        let (mut objects, mut pages) = (BTreeMap::new(), BTreeMap::new());
         for remote in found {
             let Some(name) = plain_name(&self.inner.prefix, &remote.path) else { continue };
+            if name.ends_with(ENDING) {
+                pages.insert(name, Arc::new(remote));
+                continue;
+            }
             let same = |old: &Arc<Remote>| {
                 old.size == remote.size && (old.e_tag.is_none() || old.e_tag == remote.e_tag)
             };
             let kept = names.objects.remove(&name).filter(same);
             objects.insert(name, kept.unwrap_or_else(|| Arc::new(remote)));
         }
+        self.inner.pages_listed(pages, &objects);
         names.objects = objects;
         Ok(names.objects.keys().cloned().collect())
     }
 
     fn prefetch(&self, names: &[String]) {
-        let known = self.inner.names.lock();
-        let remotes: Vec<_> = names.iter().filter_map(|name| known.objects.get(name).cloned()).collect();
-        drop(known);
-        if remotes.len() > 1 {
-            let shared = Arc::clone(&self.inner.shared);
-            let _ = self.inner.io.start(async move { shared.prefetch(remotes).await }).wait();
+        if names.len() < 2 {
+            return;
         }
+        let (inner, shared) = (&self.inner, || Arc::clone(&self.inner.shared));
+        let (pages, reader) = (inner.pages_for(names), shared());
+        if !pages.is_empty() {
+            let read = inner.io.start(async move { reader.read_pages(pages).await }).wait();
+            let names = inner.names.lock();
+            for (page, content) in read.unwrap_or_default() {
+                inner.page_read(page, &content, &names.objects);
+            }
+        }
+        let missing: Vec<_> = {
+            let known = inner.names.lock();
+            let missing = names.iter().filter(|name| !inner.is_ahead(name));
+            missing.filter_map(|name| Some((name.clone(), Arc::clone(known.objects.get(name)?)))).collect()
+        };
+        if !missing.is_empty() {
+            let reader = shared();
+            let read = inner.io.start(async move { reader.read_heads(missing).await }).wait();
+            for (name, remote, head) in read.unwrap_or_default() {
+                inner.head_read(&name, &remote, head);
+            }
+        }
+    }
+
+    fn head(&self, name: &str) -> Option<Bytes> {
+        self.inner.take_ahead(name)
+    }
+
+    fn requests(&self) -> Option<Requests> {
+        Some(self.inner.shared.meter.snapshot())
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
@@ -222,7 +266,7 @@ impl Storage for ObjectStorage {
         }
         let (shared, path) = (Arc::clone(&self.inner.shared), self.inner.path(name));
         self.inner.io.run(async move {
-            shared.timely(shared.store.delete(&path)).await?.map_err(|error| from_store(&error))
+            shared.meter.ask(Kind::Delete, &shared.options, shared.store.delete(&path)).await
         })?;
         self.inner.names.lock().objects.remove(name);
         Ok(())

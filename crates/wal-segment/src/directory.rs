@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::{FileName, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, SegmentIndex};
@@ -177,6 +178,11 @@ impl Directory {
     /// [`SegmentError::Io`].
     pub fn open(&self, name: FileName) -> Result<Arc<dyn StorageFile>, SegmentError> {
         self.open_file(name).with_context(|_| IoSnafu { operation: "open", path: self.path(name) })
+    }
+
+    /// The beginning of a file, if it was read ahead.
+    pub(crate) fn head(&self, name: FileName) -> Option<Bytes> {
+        self.storage.head(&name.with_prefix(&self.prefix))
     }
 
     pub(crate) fn open_file(&self, name: FileName) -> io::Result<Arc<dyn StorageFile>> {

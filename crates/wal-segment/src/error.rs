@@ -177,7 +177,8 @@ impl SegmentError {
     }
 
     /// A decode error of a header or body: damage, or a file for another build.
-    pub(crate) fn header(path: &str, source: DecodeError) -> Self {
+    #[must_use]
+    pub fn header(path: &str, source: DecodeError) -> Self {
         use DecodeError::{UnsupportedChecksum, UnsupportedFlags, UnsupportedKind, UnsupportedVersion};
         let path = path.to_owned();
         match source {

@@ -44,8 +44,12 @@ pub fn inspect(directory: &Directory, id: SegmentId) -> Result<Inspected, Segmen
         return Ok(known);
     }
     let name = FileName::Segment(id);
-    let file = directory.open(name)?;
     let path = directory.path(name);
+    if let Some(inspected) = directory.head(name).and_then(|head| from_head(&head, id, &path)) {
+        directory.remember(&inspected);
+        return Ok(inspected);
+    }
+    let file = directory.open(name)?;
     let start =
         read(&*file, 0, INSPECT_LEN).with_context(|_| IoSnafu { operation: "read", path: path.clone() })?;
     let header = SegmentHeader::decode(&start).map_err(|source| SegmentError::header(&path, source))?;
@@ -59,6 +63,17 @@ pub fn inspect(directory: &Directory, id: SegmentId) -> Result<Inspected, Segmen
     let inspected = Inspected { header, opening, opening_len, path };
     directory.remember(&inspected);
     Ok(inspected)
+}
+
+/// What a beginning that was read ahead says; `None` where it is not enough or not right, and the file has to be read.
+fn from_head(head: &[u8], id: SegmentId, path: &str) -> Option<Inspected> {
+    let header = SegmentHeader::decode(head).ok().filter(|header| header.segment == id)?;
+    let Parsed::Frame(frame, body) = parse_frame(head.get(SEGMENT_HEADER_LEN..)?, header.key(), FIRST_FRAME)
+    else {
+        return None;
+    };
+    let opening = Opening::decode(body).ok()?;
+    Some(Inspected { header, opening: Some(opening), opening_len: frame.frame_len(), path: path.to_owned() })
 }
 
 fn opening(

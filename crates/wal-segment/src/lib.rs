@@ -21,4 +21,4 @@ pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory};
 pub use memory::MemoryStorage;
 pub use segment::{Aim, FrameReader, LoadedFrame, PlainEntry, Segment};
 pub use sparse::{INDEX_STRIDE, SparseIndex, point};
-pub use storage::{Capabilities, Storage, StorageFile, TakenOver, WriterLock};
+pub use storage::{Capabilities, Requests, Storage, StorageFile, TakenOver, WriterLock};

@@ -56,6 +56,40 @@ impl fmt::Display for TakenOver {
 
 impl std::error::Error for TakenOver {}
 
+/// What a storage has asked of a store elsewhere, since it was made. Attempts count, each by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Creations of objects.
+    pub puts: u64,
+    /// Reads of objects and of what is known about them.
+    pub gets: u64,
+    /// Pages of listings.
+    pub lists: u64,
+    /// Removals.
+    pub deletes: u64,
+    /// Bytes of the objects that were sent, each as often as it was.
+    pub sent_bytes: u64,
+    /// Bytes of objects that were received.
+    pub received_bytes: u64,
+    /// Requests that failed for another reason than that there is nothing, or something already.
+    pub failed: u64,
+    /// Requests that were made again because one before had failed.
+    pub retries: u64,
+    /// Publications whose outcome was unknown after an error, and that turned out to be done.
+    pub settled: u64,
+    /// Requests that had to wait for their turn because of a limit.
+    pub throttled: u64,
+    /// Requests under way now.
+    pub in_flight: u64,
+    /// Nanoseconds that publishing an object took, with all attempts: how many took no longer than each of the bounds
+    /// and longer than the one before, and at the end how many took longer than all of them.
+    pub publish_counts: Vec<u64>,
+    /// The greatest time of each of these counts but the last, in nanoseconds.
+    pub publish_bounds: &'static [u64],
+    /// The sum of these times.
+    pub publish_sum: u64,
+}
+
 /// A flat namespace of files that are created, appended to by the process that created them, and removed whole.
 ///
 /// It never interprets a byte. Whoever implements it (a local directory, a simulated disk, an object store) promises
@@ -101,6 +135,18 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// Says that the beginnings of these files will be read soon, one after the other. A hint: errors wait for the
     /// reads.
     fn prefetch(&self, _names: &[String]) {}
+
+    /// The beginning of a file that was [read ahead](Self::prefetch), as far as it is known: what is missing is read
+    /// from the file. Handed out once. `None` is what an implementation says that keeps none.
+    fn head(&self, name: &str) -> Option<Bytes> {
+        let _ = name;
+        None
+    }
+
+    /// What was asked of a store elsewhere so far; `None` where nothing is.
+    fn requests(&self) -> Option<Requests> {
+        None
+    }
 
     /// Creates an empty file for writing and reading. Neither name nor content is durable yet.
     ///

@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc};
 use wal_core::{BackupReport, CloneReport, Log, LogError, SystemEntropy};
 use wal_segment::{LocalOptions, SegmentError, Storage, WholeDirectory};
 
-use crate::{Error, Wal};
+use crate::{Error, Wal, builder::url};
 
 /// Copies: the same log elsewhere, and a new log with the same entries.
 impl Wal {
@@ -93,6 +93,9 @@ fn whole<T>(dir: &Path, fill: impl FnOnce(&Arc<dyn Storage>) -> Result<T, LogErr
             },
         }
     };
+    if url(dir).is_some() {
+        return Err(LogError::InvalidArgument { why: "this makes a directory: `copy` takes a URL" });
+    }
     let options = LocalOptions::default();
     let directory = WholeDirectory::begin(dir, &options).map_err(failed("create"))?;
     let opened = directory.storage(options).map_err(failed("open"));

@@ -14,7 +14,7 @@ use wal_core::{
 };
 use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
 
-use crate::{Config, Error, RepairOptions, Wal};
+use crate::{Config, Error, ObjectSettings, RepairOptions, Wal};
 
 /// Opens a log with settings, or with another storage, clock or codec than the usual one. Made by [`Wal::builder`].
 ///
@@ -37,6 +37,7 @@ pub struct WalBuilder {
     dir: PathBuf,
     options: Options,
     local: LocalOptions,
+    objects: ObjectSettings,
     create: bool,
     storage: Option<Arc<dyn Storage>>,
     clock: Arc<dyn Clock>,
@@ -51,6 +52,7 @@ impl WalBuilder {
             dir: dir.to_owned(),
             options: Options::default(),
             local: LocalOptions::default(),
+            objects: ObjectSettings::default(),
             create: true,
             storage: None,
             clock: Arc::new(SystemClock),
@@ -67,9 +69,9 @@ impl WalBuilder {
     }
 
     /// All settings at once: in the place of [`options`](Self::options), [`read_mode`](Self::read_mode),
-    /// [`file_mode`](Self::file_mode) and [`dir_mode`](Self::dir_mode).
+    /// [`file_mode`](Self::file_mode), [`dir_mode`](Self::dir_mode) and [`object_settings`](Self::object_settings).
     pub fn config(mut self, config: Config) -> Self {
-        (self.options, self.local) = config.into_parts();
+        (self.options, self.local, self.objects) = config.into_parts();
         self
     }
 
@@ -90,6 +92,13 @@ impl WalBuilder {
     /// Unix, and on another [`storage`](Self::storage).
     pub const fn dir_mode(mut self, mode: u32) -> Self {
         self.local.dir_mode = mode;
+        self
+    }
+
+    /// How the object storage is reached where the log is opened by a URL: `s3://bucket/prefix` with the feature `s3`,
+    /// and with `object-store` `file:///directory`, whose files are the objects. No effect on a directory.
+    pub fn object_settings(mut self, settings: ObjectSettings) -> Self {
+        self.objects = settings;
         self
     }
 
@@ -271,6 +280,16 @@ impl WalBuilder {
         salvage(environment.storage, environment.codecs, &options, each).map_err(Error::new)
     }
 
+    /// Copies every entry that still verifies into new logs below a directory: [`salvage`](crate::salvage()), with
+    /// settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`salvage`](crate::salvage()).
+    pub fn salvage_to(self, to: impl AsRef<Path>) -> Result<crate::Salvaged, Error> {
+        crate::salvage::salvage_to(self, to.as_ref())
+    }
+
     /// Removes files that are no longer part of the log, writes index files that are missing or wrong anew, and cuts a
     /// damaged log if it may. Changes nothing unless there is a [quarantine](RepairOptions::quarantine), and says what
     /// it did or would do. Nothing is edited in place.
@@ -293,10 +312,7 @@ impl WalBuilder {
         let codecs = codecs(&self.options, self.codecs)?;
         let storage = match self.storage {
             Some(storage) => storage,
-            None => match self.dir.to_str().filter(|dir| dir.starts_with("s3://")) {
-                Some(url) => at_url(url)?,
-                None => local(&self.dir, self.local, create)?,
-            },
+            None => storage_at(&self.dir, self.local, &self.objects, create)?,
         };
         let Self { clock, entropy, hooks, mut options, .. } = self;
         if !storage.capabilities().append_after_sync {
@@ -311,15 +327,15 @@ fn object_len(options: &Options) -> u64 {
     if options.segment_len == Options::default().segment_len { 8 << 20 } else { options.segment_len }
 }
 
-/// A storage by its URL.
-fn at_url(url: &str) -> Result<Arc<dyn Storage>, LogError> {
-    #[cfg(feature = "s3")]
-    let opened = wal_object_store::S3Config::from_url(url)
-        .and_then(|config| config.open(wal_object_store::ObjectOptions::default()))
-        .map(|storage| Arc::new(storage) as Arc<dyn Storage>);
-    #[cfg(not(feature = "s3"))]
-    let opened = Err(io::Error::new(io::ErrorKind::Unsupported, "logs in S3 take the feature `s3`"));
-    opened.map_err(|source| {
+/// A storage by the path of its directory, or by its URL.
+pub(crate) fn storage_at(
+    place: &Path,
+    files: LocalOptions,
+    objects: &ObjectSettings,
+    create: bool,
+) -> Result<Arc<dyn Storage>, LogError> {
+    let Some(url) = url(place) else { return local(place, files, create) };
+    at_url(url, objects).map_err(|source| {
         // Whoever put a key into it does not want to read it here.
         let path = url.rsplit_once('@').map_or(url, |(_, place)| place).to_owned();
         LogError::Segment {
@@ -327,6 +343,54 @@ fn at_url(url: &str) -> Result<Arc<dyn Storage>, LogError> {
             source: SegmentError::Io { operation: "open", path, source },
         }
     })
+}
+
+/// The text, if it is a URL and no path.
+pub(crate) fn url(place: &Path) -> Option<&str> {
+    let text = place.to_str()?;
+    let (scheme, _) = text.split_once("://")?;
+    let is_scheme =
+        |scheme: &str| scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_scheme(scheme).then_some(text)
+}
+
+fn at_url(url: &str, settings: &ObjectSettings) -> io::Result<Arc<dyn Storage>> {
+    let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
+    let unsupported = |why| Err(io::Error::new(io::ErrorKind::Unsupported, why));
+    match scheme {
+        "s3" => in_s3(url, settings),
+        "file" if rest.starts_with('/') => in_files(Path::new(rest), settings),
+        "file" => unsupported("the URL of a directory is file:///directory, from the root on"),
+        _ => unsupported("only s3:// and file:// are opened by URL; give others to WalBuilder::object_store"),
+    }
+}
+
+#[cfg(feature = "s3")]
+fn in_s3(url: &str, settings: &ObjectSettings) -> io::Result<Arc<dyn Storage>> {
+    let mut config = wal_object_store::S3Config::from_url(url)?.path_style(settings.s3_path_style);
+    if let Some(region) = &settings.s3_region {
+        config = config.region(region);
+    }
+    if let Some(endpoint) = &settings.s3_endpoint {
+        config = config.endpoint(endpoint);
+    }
+    let config = config.profile(settings.s3_profile.as_deref())?.limits(settings.request_timeout, 0);
+    Ok(Arc::new(config.open(settings.into())?))
+}
+
+#[cfg(not(feature = "s3"))]
+fn in_s3(_: &str, _: &ObjectSettings) -> io::Result<Arc<dyn Storage>> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "logs in S3 take the feature `s3`"))
+}
+
+#[cfg(feature = "object-store")]
+fn in_files(dir: &Path, settings: &ObjectSettings) -> io::Result<Arc<dyn Storage>> {
+    Ok(Arc::new(wal_object_store::in_directory(dir, settings.into())?))
+}
+
+#[cfg(not(feature = "object-store"))]
+fn in_files(_: &Path, _: &ObjectSettings) -> io::Result<Arc<dyn Storage>> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "logs by URL take the feature `object-store`"))
 }
 
 fn codecs(options: &Options, own: Vec<Arc<dyn Codec>>) -> Result<Codecs, LogError> {

@@ -8,16 +8,20 @@ mod error;
 mod file;
 #[cfg(feature = "serde")]
 mod named;
+mod objects;
+#[cfg(feature = "serde")]
+mod objects_named;
 
 #[cfg(feature = "serde")]
 pub use error::ConfigError;
+pub use objects::ObjectSettings;
 #[cfg(feature = "serde")]
 pub use wal_core::settings::SettingError;
 
 use wal_core::Options;
 use wal_segment::{LocalOptions, ReadMode};
 
-/// All settings of a log in a directory: the [`Options`] of any log, and how its files are kept.
+/// All settings of a log: the [`Options`] of any log, how its files are kept, and how object storage is reached.
 ///
 /// Plain data, given to [`WalBuilder::config`](crate::WalBuilder::config). With the feature `serde` it is read from and
 /// written to whatever serde can, alone or as a part of a program's own configuration; with `toml`, `yaml` and `json`
@@ -55,12 +59,15 @@ pub struct Config {
     /// How files are read: by memory map, which is faster, or by system calls, which turn a failing medium into an
     /// error. Default: [`ReadMode::Mmap`].
     pub read_mode: ReadMode,
+    /// How a log on object storage is reached.
+    pub objects: ObjectSettings,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let LocalOptions { read_mode, file_mode, dir_mode } = LocalOptions::default();
-        Self { options: Options::default(), file_mode, dir_mode, read_mode }
+        let (options, objects) = (Options::default(), ObjectSettings::default());
+        Self { options, file_mode, dir_mode, read_mode, objects }
     }
 }
 
@@ -71,9 +78,9 @@ impl From<Options> for Config {
 }
 
 impl Config {
-    pub(crate) fn into_parts(self) -> (Options, LocalOptions) {
-        let Self { options, file_mode, dir_mode, read_mode } = self;
-        (options, LocalOptions { read_mode, file_mode, dir_mode })
+    pub(crate) fn into_parts(self) -> (Options, LocalOptions, ObjectSettings) {
+        let Self { options, file_mode, dir_mode, read_mode, objects } = self;
+        (options, LocalOptions { read_mode, file_mode, dir_mode }, objects)
     }
 }
 

@@ -271,7 +271,7 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         LogError::Conflict { .. } => ErrorKind::Conflict,
         LogError::InvalidOption { .. } | LogError::InvalidArgument { .. } => ErrorKind::Invalid,
         LogError::InvalidFrame { source, .. } if !is_unsupported(source) => ErrorKind::Corrupt,
-        LogError::NotEmpty { .. } => ErrorKind::Invalid,
+        LogError::NotEmpty { .. } | LogError::Differs { .. } => ErrorKind::Invalid,
         LogError::Encoding { source, .. } | LogError::InvalidFrame { source, .. }
             if is_unsupported(source) =>
         {

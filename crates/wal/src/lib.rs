@@ -88,6 +88,7 @@ mod batch;
 mod builder;
 mod checkpoint;
 mod config;
+mod copy;
 mod cursor;
 mod deadline;
 mod dictionary;
@@ -113,9 +114,10 @@ mod wal;
 pub use batch::Batch;
 pub use builder::WalBuilder;
 pub use bytes::Bytes;
-pub use config::Config;
+pub use config::{Config, ObjectSettings};
 #[cfg(feature = "serde")]
 pub use config::{ConfigError, SettingError};
+pub use copy::copy;
 pub use cursor::Cursor;
 pub use error::{Error, ErrorKind, Outcome};
 pub use frames::Frames;
@@ -138,13 +140,13 @@ pub use wal::Wal;
 pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression, WhenBehind};
 pub use wal_core::{
     AppendOptions, AppendTime, BackupReport, BatchLimit, Checkpoint, CheckpointOptions, Clock, CloneReport,
-    CommitEvent, CursorInfo, CursorLag, Cut, Deleted, DeletionReason, Dictionary, DictionaryOptions,
-    Direction, Durability, EncodedFrame, Entropy, Entry, EntryRef, Examination, Family, Finding, FrameInfo,
-    Histogram, LogEvent, MetricKind, MetricValue, Options, Pin, PinKind, PlannedRemoval, RecoveryMode,
-    RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, Retained,
-    Retention, RetentionPlan, RetentionReason, SalvageReport, Sample, SegmentSummary, Stats, SyncPolicy,
-    SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState,
-    Truncation, Visibility, WhenFull, human,
+    CommitEvent, CopyReport, CursorInfo, CursorLag, Cut, Deleted, DeletionReason, Dictionary,
+    DictionaryOptions, Direction, Durability, EncodedFrame, Entropy, Entry, EntryRef, Examination, Family,
+    Finding, FrameInfo, Histogram, LogEvent, MetricKind, MetricValue, Options, Pin, PinKind, PlannedRemoval,
+    RecoveryMode, RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint, ReplayReport,
+    RequestStats, Retained, Retention, RetentionPlan, RetentionReason, SalvageReport, Sample, SegmentSummary,
+    Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions,
+    TransactionState, Truncation, Visibility, WhenFull, human,
 };
 pub use wal_format::{
     ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,

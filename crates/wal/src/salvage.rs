@@ -11,7 +11,7 @@ use wal_core::{AppendOptions, Entry, LogError, Options, SalvageReport, SyncPolic
 use wal_format::{Lsn, NewEntry};
 use wal_segment::SegmentError;
 
-use crate::{Batch, Error, Wal};
+use crate::{Batch, Error, Wal, WalBuilder, builder::url};
 
 /// No entry of any log is longer.
 const ENTRY_LEN_MAX: u32 = (1 << 30) - 1024;
@@ -65,11 +65,15 @@ pub struct SalvagedRun {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvaged, Error> {
-    let to = to.as_ref();
+    Wal::builder(from).salvage_to(to)
+}
+
+/// [`salvage`], of a log that a builder was made for.
+pub(crate) fn salvage_to(from: WalBuilder, to: &Path) -> Result<Salvaged, Error> {
     check_empty(to).map_err(Error::new)?;
     let mut runs = Runs { to: to.to_owned(), done: Vec::new(), current: None };
     let mut failed = None;
-    let report = Wal::builder(from).salvage(|entries| match runs.take(entries) {
+    let report = from.salvage(|entries| match runs.take(entries) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failed = Some(error);
@@ -85,6 +89,9 @@ pub fn salvage(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Salvaged,
 
 #[expect(clippy::disallowed_methods, reason = "no log is concerned yet")]
 fn check_empty(dir: &Path) -> Result<(), LogError> {
+    if url(dir).is_some() {
+        return Err(LogError::InvalidArgument { why: "salvage writes into a directory; `copy` takes a URL" });
+    }
     match std::fs::read_dir(dir).map(|mut entries| entries.next().is_some()) {
         Ok(false) => Ok(()),
         Ok(true) => Err(LogError::InvalidArgument { why: "the directory to salvage to is not empty" }),

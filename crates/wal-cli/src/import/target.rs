@@ -11,7 +11,10 @@ use wal::{AppendOptions, Batch, Lsn, NewEntry, Options, SyncPolicy, Wal};
 use wal_import::{Entry, Event};
 
 use super::{source::Source, tally::Counts};
-use crate::error::{Failure, FileSnafu, LeftoverSnafu, NotEmptySnafu, UsageSnafu};
+use crate::{
+    error::{Failure, FileSnafu, LeftoverSnafu, NotEmptySnafu, UrlSnafu, UsageSnafu},
+    place::is_url,
+};
 
 /// The greatest that a log takes: what another program took is not refused for its size.
 pub(super) const ENTRY_LEN_MAX: u32 = (1 << 30) - 1024;
@@ -25,6 +28,10 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn check(dir: &Path) -> Result<Self, Failure> {
+        if is_url(dir) {
+            let why = "import into a directory, and copy that";
+            return UrlSnafu { url: dir, why }.fail();
+        }
         let name = dir.file_name().context(UsageSnafu { what: "DIR must end in a name, not in a dot" })?;
         match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
             Ok(true) => {}

@@ -1,20 +1,19 @@
 //! `wal verify --deep`: everything, whether the log can be opened or not.
 
-use std::path::Path;
-
-use wal::{Finding, Lsn, ReadMode, Wal};
+use wal::{Finding, Lsn, ReadMode};
 
 use super::verdict;
 use crate::{
     error::{Failure, tell},
     output::Output,
+    place::LogArgs,
     progress::Progress,
     size,
 };
 
-pub(super) fn run(dir: &Path, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn run(log: &LogArgs, out: &mut Output) -> Result<(), Failure> {
     let progress = Progress::unknown("reading every file");
-    let found = Wal::builder(dir).read_mode(ReadMode::Pread).examine()?;
+    let found = log.builder()?.read_mode(ReadMode::Pread).examine()?;
     drop(progress);
     found.notes.iter().for_each(|note| tell(&format!("note: {}", describe(note))));
     found.damage.iter().for_each(|finding| tell(&format!("damage: {}", describe(finding))));
@@ -23,7 +22,7 @@ pub(super) fn run(dir: &Path, out: &mut Output) -> Result<(), Failure> {
     out.line(format_args!(
         "{segments} segments, {frames} frames, {entries} entries, {bytes} of payload read"
     ))?;
-    verdict(dir, found.damage.len(), out)
+    verdict(log.path(), found.damage.len(), out)
 }
 
 /// The place, what is wrong there, and what it costs.

@@ -12,6 +12,8 @@ mod copying;
 mod damage;
 mod demo;
 mod import;
+#[cfg(feature = "object-store")]
+mod objects;
 mod processes;
 mod reading;
 mod repair;

@@ -22,7 +22,7 @@ pub(super) fn find(
         return Err(LogError::Lost { first: Lsn::FIRST, last: None, source });
     }
     let epoch = inspected.iter().map(|segment| segment.header.epoch).max().unwrap_or(0);
-    let head = (0..inspected.len()).rev().find(|head| reaches_proof(inspected, *head));
+    let head = head(inspected);
     let ids = |segments: &[Inspected]| -> BTreeSet<SegmentId> {
         segments.iter().map(|segment| segment.header.segment).collect()
     };
@@ -53,6 +53,11 @@ pub(super) fn find(
         found.log = Some(log);
     }
     Ok(found)
+}
+
+/// Index of the newest segment that is part of the log, if there is one.
+pub(super) fn head(inspected: &[Inspected]) -> Option<usize> {
+    (0..inspected.len()).rev().find(|head| reaches_proof(inspected, *head))
 }
 
 /// The last id that the writer of the newest segment has used up: the next one is what it must publish next.

@@ -3,10 +3,12 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc};
 
-use wal_format::{FileName, FrameFault, Judgement, Lsn, Metadata, Predecessor, SegmentId, Verdict};
+use wal_format::{
+    FIRST_FRAME, FileName, FrameFault, Judgement, Lsn, Metadata, Predecessor, SegmentId, Verdict,
+};
 use wal_segment::{Directory, Inspected, Listing, Segment, SegmentError, inspect, scan};
 
-use super::{State, chain, inherit, majority, never_used};
+use super::{State, chain, inherit, majority, never_used, objects};
 use crate::{LogError, report::Finding};
 
 /// The readable segments of a log, and what is wrong between them.
@@ -90,14 +92,24 @@ impl Remains {
 /// Looks for what is left; `None` when no segment has an opening that can be read.
 pub(crate) fn remains(directory: &Arc<Directory>) -> Result<Option<Remains>, LogError> {
     let listing = directory.list().map_err(failed)?;
-    let (sound, bad) = sort_out(directory, &listing)?;
+    let (mut sound, mut bad) = sort_out(directory, &listing)?;
+    let is_objects = !directory.storage().capabilities().append_after_sync;
+    let mut late = Vec::new();
+    if is_objects {
+        late = sort_out_objects(&mut sound, &mut bad);
+    }
     let Some(head) = sound.iter().rposition(|segment| segment.opening.is_some()) else { return Ok(None) };
     let Some(newest) = sound.get(head) else { return Ok(None) };
     let unopened = sound.get(head + 1..).unwrap_or(&[]);
     let (verdict, state) = scan_head(directory, newest)?;
+    // What was published whole has no torn end.
+    let damaged = verdict.judgement() == Judgement::Damaged || is_objects && verdict.dirty;
     let above = above_head(directory, &listing, newest, unopened, &bad, (&verdict, &state))?;
     let base = newest.opening.as_ref().map_or(Lsn::FIRST, |opening| opening.base);
-    let damaged = verdict.judgement() == Judgement::Damaged;
+    let above = above.or_else(|| {
+        let (path, offset) = (newest.path.clone(), verdict.end);
+        damaged.then_some(SegmentError::Frame { path, offset, source: verdict.fault })
+    });
     let top = Part {
         inspected: newest.clone(),
         base,
@@ -110,7 +122,10 @@ pub(crate) fn remains(directory: &Arc<Directory>) -> Result<Option<Remains>, Log
     let live: BTreeSet<SegmentId> = parts.iter().map(|part| part.inspected.header.segment).collect();
     let ids = |of: &[Inspected]| of.iter().map(|segment| segment.header.segment).collect::<Vec<_>>();
     let mut dead = ids(sound.get(..head).unwrap_or(&[]));
-    dead.retain(|id| !live.contains(id));
+    dead.extend(late);
+    let is_fence =
+        |id: &SegmentId| is_objects && chain::at(&sound, *id).is_some_and(|of| of.header.is_fence());
+    dead.retain(|id| !live.contains(id) && !is_fence(id));
     Ok(Some(Remains {
         parts,
         below,
@@ -142,6 +157,20 @@ fn sort_out(directory: &Directory, listing: &Listing) -> Result<(Vec<Inspected>,
         (header.segment, SegmentError::Foreign { path, found: header.log_id, expected })
     }));
     Ok((sound, bad))
+}
+
+/// Objects: one without an opening is damaged, because it was published whole; and what lies above the newest segment
+/// that is part of the log was never acknowledged. Those are taken out and returned.
+fn sort_out_objects(sound: &mut Vec<Inspected>, bad: &mut Bad) -> Vec<SegmentId> {
+    let broken = sound.extract_if(.., |segment| segment.opening.is_none());
+    bad.extend(broken.map(|Inspected { header, path, .. }| {
+        let (offset, source) = (FIRST_FRAME, FrameFault::HeaderChecksum);
+        (header.segment, SegmentError::Frame { path, offset, source })
+    }));
+    // Where damage hides the proof of every one of them, the newest that can be read has to do.
+    let head = objects::head(sound).unwrap_or(sound.len());
+    let late = sound.split_off(sound.len().min(head + 1));
+    late.iter().map(|segment| segment.header.segment).collect()
 }
 
 fn scan_head(directory: &Directory, newest: &Inspected) -> Result<(Verdict, State), LogError> {
@@ -278,11 +307,9 @@ fn named(directory: &Directory, error: LogError) -> SegmentError {
 fn cause(error: LogError) -> SegmentError {
     match error {
         LogError::Lost { source, .. } | LogError::Segment { source, .. } => source,
-        LogError::Inconsistent { path, why } => SegmentError::Frame {
-            path,
-            offset: wal_format::FIRST_FRAME,
-            source: FrameFault::OutOfOrder { what: why },
-        },
+        LogError::Inconsistent { path, why } => {
+            SegmentError::Frame { path, offset: FIRST_FRAME, source: FrameFault::OutOfOrder { what: why } }
+        }
         LogError::MissingSegment { location, .. } => SegmentError::Missing { path: location },
         _ => SegmentError::Missing { path: String::new() },
     }

@@ -62,6 +62,7 @@ const FIELDS: &[Field] = &[
     fitting!(entry_len_max, |len: u32| Setting::size(len.into())),
     fitting!(buffer_len, |len| Setting::size(len as u64)),
     fitting!(buffer_entries, count),
+    fitting!(uploads, count),
     field(
         "when_full",
         |options| when_full_setting(options.when_full),

@@ -40,7 +40,11 @@ impl Setting {
     }
 
     /// Reads a size in bytes, or a count.
-    pub(super) fn as_size(&self) -> Result<u64, &'static str> {
+    ///
+    /// # Errors
+    ///
+    /// Says what form or bound it breaks.
+    pub fn as_size(&self) -> Result<u64, &'static str> {
         match self {
             Self::Number(number) => u64::try_from(*number).map_err(|_| "it must not be negative"),
             Self::Text(text) => parse_size(text),
@@ -48,7 +52,12 @@ impl Setting {
         }
     }
 
-    pub(super) fn as_duration(&self) -> Result<Duration, &'static str> {
+    /// Reads a duration.
+    ///
+    /// # Errors
+    ///
+    /// Says what form it breaks.
+    pub fn as_duration(&self) -> Result<Duration, &'static str> {
         match self {
             Self::Number(0) => Ok(Duration::ZERO),
             Self::Text(text) => parse_duration(text),
@@ -56,7 +65,12 @@ impl Setting {
         }
     }
 
-    pub(super) fn as_flag(&self) -> Result<bool, &'static str> {
+    /// Reads a choice between two.
+    ///
+    /// # Errors
+    ///
+    /// Says that it is neither.
+    pub fn as_flag(&self) -> Result<bool, &'static str> {
         match self {
             Self::Flag(flag) => Ok(*flag),
             Self::Text(text) if text == "true" => Ok(true),

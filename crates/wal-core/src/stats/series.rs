@@ -68,7 +68,7 @@ impl Family {
     }
 }
 
-const NANO: f64 = 1e9;
+pub(super) const NANO: f64 = 1e9;
 
 impl Stats {
     /// The statistics as series, for whoever publishes them. In the same order each time; those that only a writer
@@ -81,6 +81,9 @@ impl Stats {
         if !self.read_only {
             self.appends(&mut list);
             self.files(&mut list);
+        }
+        if let Some(requests) = &self.requests {
+            requests.series(&mut list);
         }
         list.0
     }
@@ -213,6 +216,7 @@ impl Stats {
         );
         list.counter("wal_checkpoints", "Checkpoints made", self.checkpoints);
         list.gauge("wal_poisoned", "Whether a failure has ended the log", u64::from(self.poisoned));
+        list.gauge("wal_fenced", "Whether another writer has taken the log over", u64::from(self.fenced));
         list.gauge(
             "wal_recovery_rewritten_entries",
             "Entries that opening the log wrote anew",
@@ -221,7 +225,7 @@ impl Stats {
     }
 }
 
-struct List(Vec<Family>);
+pub(super) struct List(Vec<Family>);
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -236,7 +240,7 @@ impl List {
         self.0.push(Family { name, help, unit, kind, samples });
     }
 
-    fn labelled(
+    pub(super) fn labelled(
         &mut self,
         what: (&'static str, &'static str, MetricKind),
         samples: impl IntoIterator<Item = (Labels, u64)>,
@@ -244,11 +248,11 @@ impl List {
         self.push(what, samples.into_iter().map(|(labels, value)| (labels, MetricValue::Integer(value))));
     }
 
-    fn counter(&mut self, name: &'static str, help: &'static str, value: u64) {
+    pub(super) fn counter(&mut self, name: &'static str, help: &'static str, value: u64) {
         self.labelled((name, help, MetricKind::Counter), [(Vec::new(), value)]);
     }
 
-    fn gauge(&mut self, name: &'static str, help: &'static str, value: u64) {
+    pub(super) fn gauge(&mut self, name: &'static str, help: &'static str, value: u64) {
         self.labelled((name, help, MetricKind::Gauge), [(Vec::new(), value)]);
     }
 
@@ -257,7 +261,12 @@ impl List {
     }
 
     /// `scale` of what was recorded are one of the family's unit.
-    fn histogram(&mut self, (name, help): (&'static str, &'static str), of: &Histogram, scale: f64) {
+    pub(super) fn histogram(
+        &mut self,
+        (name, help): (&'static str, &'static str),
+        of: &Histogram,
+        scale: f64,
+    ) {
         let mut below = 0;
         let bounds = of.bounds.iter().map(|bound| *bound as f64 / scale).chain([f64::INFINITY]);
         let buckets = bounds.zip(&of.counts).map(|(bound, count)| {

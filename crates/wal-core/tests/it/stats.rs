@@ -9,10 +9,10 @@ use std::{
 use wal_compress::Compression;
 use wal_core::{
     AppendOptions, CheckpointOptions, DeletionReason, Durability, Log, MetricKind, MetricValue, Options,
-    RecoveryMode, ReplayOptions, Retention, Stats, SyncPolicy,
+    RecoveryMode, ReplayOptions, RequestStats, Retention, Stats, SyncPolicy,
 };
 use wal_format::{Lsn, NewEntry};
-use wal_segment::{MemoryStorage, Storage};
+use wal_segment::{MemoryStorage, Requests, Storage};
 
 use crate::{
     hooked::Hooked,
@@ -247,7 +247,13 @@ fn documentation_and_exposition_name_the_same_series() {
     let log = open(&storage, &quiet()).unwrap();
     log.append(b"hello").unwrap();
     log.create_cursor("one", None).unwrap();
-    let text = log.stats().to_openmetrics();
+    let mut stats = log.stats();
+    stats.requests = Some(RequestStats::from(Requests {
+        publish_bounds: &[1_000_000],
+        publish_counts: vec![3, 1],
+        ..Requests::default()
+    }));
+    let text = stats.to_openmetrics();
     let mut exposed = BTreeMap::new();
     for (name, (kind, unit, labels)) in parsed(&text) {
         let name = if kind == "counter" { format!("{name}_total") } else { name };

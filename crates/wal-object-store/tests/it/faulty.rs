@@ -97,6 +97,8 @@ pub(crate) struct FaultyStore {
     pub(crate) plant: Plant,
     /// Nobody asks it whether it can be trusted.
     pub(crate) trusted: bool,
+    /// So many beginnings make a page.
+    pub(crate) per_page: usize,
     /// The process has died: nothing leaves it any more.
     pub(crate) dead: Arc<AtomicBool>,
 }
@@ -113,6 +115,7 @@ impl FaultyStore {
             decide,
             plant,
             trusted: false,
+            per_page: 256,
             dead: Arc::default(),
         }
     }

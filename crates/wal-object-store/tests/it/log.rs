@@ -1,12 +1,22 @@
 //! A whole log on objects, and what it costs.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use wal_core::{AppendOptions, Environment, Log, LogError, Options, Retention, SyncPolicy};
+use wal_core::{AppendOptions, Environment, Log, LogError, Options, Retention, SyncPolicy, WhenFull};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_object_store::{ObjectOptions, ObjectStorage};
 
-use crate::faulty::{Counts, FaultyStore, Sea};
+use crate::{
+    codec::{codecs, packing},
+    faulty::{Counts, Decide, Fate, FaultyStore, Plant, Sea},
+};
 
 pub(crate) fn options() -> Options {
     Options { background_threads: false, segment_len: 1 << 20, ..Options::default() }
@@ -17,9 +27,11 @@ pub(crate) fn environment(store: FaultyStore) -> Environment {
         pause: Duration::ZERO,
         attempts: 4,
         assume_conditional_writes: store.trusted,
+        heads_per_page: store.per_page,
         ..ObjectOptions::default()
     };
-    Environment::new(Arc::new(ObjectStorage::new(Arc::new(store), "log", how).unwrap()))
+    let storage = Arc::new(ObjectStorage::new(Arc::new(store), "log", how).unwrap());
+    Environment { codecs: codecs(), ..Environment::new(storage) }
 }
 
 fn open(sea: &Arc<Sea>, options: Options) -> (Log, Arc<Counts>) {
@@ -147,17 +159,19 @@ fn requests_are_few() {
 }
 
 #[test]
-fn opening_a_long_log_asks_for_each_object_once() {
+fn opening_a_long_log_asks_for_pages_and_for_what_is_in_none() {
     let sea = Arc::new(Sea::default());
-    let (log, _) = open(&sea, options());
+    let (log, counts) = open(&sea, options());
+    counts.take();
     for _ in 0..300 {
         log.append(b"x").unwrap();
     }
+    assert_eq!(counts.take(), [301, 0, 0, 0], "a page for 256 objects");
     drop(log);
     let (log, counts) = open(&sea, options());
     let [puts, gets, lists, deletes] = counts.take();
     assert_eq!((puts, lists, deletes), (3, 2, 1));
-    assert!((301..=304).contains(&gets), "the probe, every header, the newest segment: {gets}");
+    assert!((47..=49).contains(&gets), "the probe, a page, 45 beginnings, the newest segment: {gets}");
     assert_eq!(payloads(&log).len(), 300);
     let reader = Log::open_read_only(environment(FaultyStore::calm(&sea)), options()).unwrap();
     log.append(b"y").unwrap();
@@ -168,7 +182,7 @@ fn opening_a_long_log_asks_for_each_object_once() {
 #[test]
 fn a_store_that_overwrites_is_refused() {
     let sea = Arc::new(Sea::default());
-    let store = FaultyStore { plant: crate::faulty::Plant::Overwrites, ..FaultyStore::calm(&sea) };
+    let store = FaultyStore { plant: Plant::Overwrites, ..FaultyStore::calm(&sea) };
     let error = Log::open(environment(store), options()).unwrap_err();
     let LogError::Segment { source, .. } = &error else { panic!("{error:?}") };
     let io = source.io_error().unwrap();
@@ -211,6 +225,147 @@ fn many_writers_share_puts() {
     assert!((20..=320).contains(&puts), "each of 320 appends waits for one of {puts} puts");
     assert_eq!(log.stats().syncs, puts, "a sync is a put");
     assert_eq!(payloads(&log).len(), 320);
+}
+
+#[test]
+fn entries_are_packed_and_end_with_their_object() {
+    let sea = Arc::new(Sea::default());
+    let interval = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let packed = || Options { compression: packing(), sync: interval, segment_len: 64 << 10, ..options() };
+    let (log, counts) = open(&sea, packed());
+    counts.take();
+    for n in 0..5000_u32 {
+        log.append(&[n as u8; 100]).unwrap();
+        if n % 1000 == 999 {
+            log.sync().unwrap();
+        }
+    }
+    let [puts, ..] = counts.take();
+    assert!((5..=15).contains(&puts), "half a megabyte that compresses well: {puts}");
+    let stats = log.stats();
+    assert!(stats.compression_raw_bytes > 3 * stats.compression_stored_bytes, "{stats:?}");
+    assert_eq!(log.get(lsn(4321)).unwrap().payload, [(4320_u32 % 256) as u8; 100][..]);
+    log.truncate_from(lsn(4001)).unwrap();
+    log.append(b"instead").unwrap();
+    log.close().unwrap();
+    let (log, _) = open(&sea, packed());
+    let all = payloads(&log);
+    assert_eq!((all.len(), &*all[4000]), (4001, &b"instead"[..]));
+    assert!(all[..4000].iter().enumerate().all(|(n, payload)| *payload == [n as u8; 100]));
+}
+
+#[test]
+fn packs_of_many_threads_share_puts() {
+    let sea = Arc::new(Sea::default());
+    let (log, _) = open(&sea, Options { compression: packing(), ..options() });
+    std::thread::scope(|scope| {
+        for thread in 0..8_u8 {
+            let log = &log;
+            scope.spawn(move || (0..50).for_each(|_| assert!(log.append(&[thread; 200]).is_ok())));
+        }
+    });
+    drop(log);
+    let (log, _) = open(&sea, options());
+    let all = payloads(&log);
+    let of = |thread: u8| all.iter().filter(|payload| **payload == [thread; 200]).count();
+    assert!((0..8).all(|thread| of(thread) == 50), "{}", all.len());
+}
+
+/// What an append meets when a store hangs.
+fn refused_by_a_store_that_hangs(when_full: WhenFull) -> LogError {
+    let sea = Arc::new(Sea::default());
+    let gate = Arc::new(Gate::default());
+    let store = FaultyStore::new(&sea, Arc::clone(&gate) as _, Plant::None);
+    let interval = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let bounded = Options {
+        sync: interval,
+        segment_len: 64 << 10,
+        buffer_len: 128 << 10,
+        uploads: 2,
+        when_full,
+        background_threads: true,
+        ..options()
+    };
+    let log = Log::open(environment(store), bounded).unwrap();
+    gate.shut.store(true, SeqCst);
+    let mut accepted = 0_u64;
+    let refused = loop {
+        match log.append(&[7; 10_000]) {
+            Ok(_) => accepted += 10_000,
+            Err(error) => break error,
+        }
+        assert!(accepted < 1 << 20, "memory without a bound");
+    };
+    assert!(accepted >= 128 << 10, "{accepted}");
+    gate.shut.store(false, SeqCst);
+    log.sync().unwrap();
+    log.append(b"again").unwrap();
+    log.close().unwrap();
+    drop(log);
+    let (log, _) = open(&sea, options());
+    assert_eq!(payloads(&log).last().unwrap(), b"again");
+    refused
+}
+
+#[test]
+fn a_store_that_hangs_fills_the_buffer_and_no_more() {
+    let error = refused_by_a_store_that_hangs(WhenFull::Fail);
+    assert!(matches!(error, LogError::Busy { .. }), "{error:?}");
+    let error = refused_by_a_store_that_hangs(WhenFull::BlockFor(Duration::from_millis(1)));
+    assert!(matches!(error, LogError::TimedOut { .. }), "{error:?}");
+}
+
+/// Keeps creations waiting while it is shut.
+#[derive(Default)]
+struct Gate {
+    shut: AtomicBool,
+}
+
+impl Decide for Gate {
+    fn fate(&self, _: &'static str) -> Fate {
+        Fate::Fine
+    }
+
+    fn pause(&self, what: &'static str) {
+        while what == "put" && self.shut.load(SeqCst) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn what_was_asked_and_what_became_of_it_is_counted() {
+    let sea = Arc::new(Sea::default());
+    let turns = Arc::new(Turns::default());
+    let store = FaultyStore::new(&sea, Arc::clone(&turns) as _, Plant::None);
+    let log = Log::open(environment(store), options()).unwrap();
+    let before = log.stats().requests.unwrap();
+    assert_eq!((before.failed, before.retries, before.settled, before.in_flight), (0, 0, 0, 0));
+    // One is lost on its way, the next one's answer is.
+    turns.puts.lock().unwrap().extend([Fate::Refused, Fate::Unheard]);
+    log.append(b"one").unwrap();
+    let after = log.stats().requests.unwrap();
+    assert_eq!(after.puts - before.puts, 2);
+    assert_eq!((after.failed, after.retries, after.settled), (2, 1, 1));
+    assert_eq!(after.publish_duration.count(), before.publish_duration.count() + 1);
+    assert!(after.sent_bytes > before.sent_bytes + 1000 && after.received_bytes > before.received_bytes);
+    let text = log.stats().to_openmetrics();
+    assert!(text.contains("wal_object_settled_total 1\n"), "{text}");
+    assert!(text.contains("wal_object_requests_total{kind=\"put\"} "), "{text}");
+    assert_eq!(payloads(&log), [b"one"]);
+}
+
+/// What becomes of the next creations.
+#[derive(Default)]
+struct Turns {
+    puts: Mutex<VecDeque<Fate>>,
+}
+
+impl Decide for Turns {
+    fn fate(&self, what: &'static str) -> Fate {
+        let next = if what == "put" { self.puts.lock().unwrap().pop_front() } else { None };
+        next.unwrap_or(Fate::Fine)
+    }
 }
 
 #[test]

@@ -7,7 +7,9 @@
     reason = "a test fails by panicking, and says what it counted"
 )]
 
+mod codec;
 mod faulty;
 mod log;
+mod pages;
 mod schedules;
 mod storage;

@@ -13,9 +13,11 @@ use std::{
 };
 
 use object_store::ObjectStore;
+use wal_compress::Compression;
 use wal_core::{Log, LogError, Options, SyncPolicy};
 
 use crate::{
+    codec::packing,
     faulty::{Decide, Fate, FaultyStore, Plant, Sea},
     log::{environment, options},
 };
@@ -203,10 +205,11 @@ impl World {
     fn open(&self) -> Option<Writer> {
         let decide = Arc::new(Eyes(Weak::clone(&self.me)));
         let trusted = self.plant != Plant::None;
-        let store = FaultyStore { trusted, ..FaultyStore::new(&self.sea, decide, self.plant) };
+        let store = FaultyStore { trusted, per_page: 4, ..FaultyStore::new(&self.sea, decide, self.plant) };
         let dead = Arc::clone(&store.dead);
         let interval = SyncPolicy::Background { interval: Duration::from_secs(3600) };
-        let how = Options { segment_len: 64 << 10, sync: interval, ..options() };
+        let compression = if self.below(2) == 0 { packing() } else { Compression::default() };
+        let how = Options { segment_len: 64 << 10, sync: interval, compression, ..options() };
         let opened = Log::open(environment(store), how);
         let mut facts = self.facts.lock().unwrap();
         match opened {

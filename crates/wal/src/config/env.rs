@@ -55,4 +55,22 @@ impl Config {
         }
         Ok(self)
     }
+
+    /// Sets one setting by its name, from a text as a variable has it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Wrong`] names the setting and the bound.
+    ///
+    /// ```
+    /// let config = wal::Config::default().with_setting("segment_len", "16MiB")?;
+    /// assert_eq!(config.options.segment_len, 16 << 20);
+    /// # Ok::<(), wal::ConfigError>(())
+    /// ```
+    pub fn with_setting(mut self, name: &str, value: &str) -> Result<Self, ConfigError> {
+        let wrong =
+            |error: SettingError| ConfigError::Wrong { path: None, line: None, what: error.to_string() };
+        self.set(name, &Setting::text(value)).map_err(wrong)?;
+        Ok(self)
+    }
 }

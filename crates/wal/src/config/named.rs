@@ -7,7 +7,7 @@ use wal_core::{
 };
 use wal_segment::ReadMode;
 
-use super::Config;
+use super::{Config, objects_named::FIELDS};
 
 const OWN: [&str; 3] = ["file_mode", "dir_mode", "read_mode"];
 
@@ -15,6 +15,7 @@ impl Settings for Config {
     fn names() -> Vec<&'static str> {
         let mut names = Options::names();
         names.extend(OWN);
+        names.extend(FIELDS.iter().map(|field| field.name));
         names
     }
 
@@ -27,11 +28,24 @@ impl Settings for Config {
                 ReadMode::Mmap => "mmap",
                 ReadMode::Pread => "pread",
             })),
-            _ => self.options.get(name),
+            _ => match FIELDS.iter().find(|field| field.name == name) {
+                Some(field) => Some((field.get)(&self.objects)),
+                None => self.options.get(name),
+            },
         }
     }
 
     fn set(&mut self, name: &str, value: &Setting) -> Result<(), SettingError> {
+        if let Some(field) = FIELDS.iter().find(|field| field.name == name) {
+            let mut changed = self.objects.clone();
+            // Whoever put a key into a URL does not want to read it here.
+            let shown = value.to_string();
+            let shown = if shown.contains('@') { "a text that may hold a key".to_owned() } else { shown };
+            let invalid = |why| SettingError::Invalid { name: field.name, value: shown, why };
+            (field.set)(&mut changed, value).map_err(invalid)?;
+            self.objects = changed;
+            return Ok(());
+        }
         let Some(own) = OWN.into_iter().find(|own| *own == name) else {
             return self.options.set(name, value).map_err(|error| match error {
                 SettingError::Unknown { name, .. } => SettingError::Unknown { name, known: Self::names() },

@@ -51,6 +51,7 @@ fn every_error_of_the_log_has_its_kind() {
         (LogError::Inconsistent { path: path(), why: "" }, ErrorKind::Corrupt),
         (LogError::Locked { location: location() }, ErrorKind::Locked),
         (LogError::NotEmpty { location: location() }, ErrorKind::Invalid),
+        (LogError::Differs { path: path() }, ErrorKind::Invalid),
         (LogError::InvalidFrame { first: lsn(1), source: magic }, ErrorKind::Corrupt),
         (LogError::InvalidFrame { first: lsn(1), source: newer }, ErrorKind::Unsupported),
         (full(), ErrorKind::Full),

@@ -17,6 +17,7 @@ fn unusual() -> Options {
         entry_len_max: 1000,
         buffer_len: 4097,
         buffer_entries: 7,
+        uploads: 9,
         when_full: WhenFull::BlockFor(Duration::from_micros(1_000_001)),
         group_window: Duration::from_micros(250),
         unsynced_age_max: Duration::from_secs(90),

@@ -1,0 +1,27 @@
+//! Objects that are files of a directory: object storage without a server, for tests and for shared file systems.
+
+use std::{io, path, path::Path, sync::Arc};
+
+use object_store::{local::LocalFileSystem, path::Path as StorePath};
+
+use crate::{ObjectOptions, ObjectStorage, error::from_store};
+
+/// The storage whose objects are the files in `dir`, by the same rules as in a bucket: published whole and synced,
+/// created only where there is none (by a hard link), fenced. The directory is made when the first is published.
+///
+/// # Errors
+///
+/// `InvalidInput` for a directory in which there is an ordinary log, known by its lock file: that one has other rules;
+/// those of [`ObjectStorage::new`].
+pub fn in_directory(dir: &Path, options: ObjectOptions) -> io::Result<ObjectStorage> {
+    let dir = path::absolute(dir)?;
+    if dir.join("LOCK").try_exists()? {
+        let why = "there is an ordinary log in this directory: open it by its path, not by a URL";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    let location = options.location.clone().or_else(|| Some(format!("file://{}", dir.display())));
+    let prefix = StorePath::from_absolute_path(&dir)
+        .map_err(|source| from_store(&object_store::Error::InvalidPath { source }))?;
+    let store = LocalFileSystem::new().with_fsync(true);
+    ObjectStorage::new(Arc::new(store), prefix.as_ref(), ObjectOptions { location, ..options })
+}
