@@ -37,6 +37,7 @@ mod publish;
 mod remote;
 #[cfg(feature = "aws")]
 mod s3;
+mod ship;
 mod storage;
 
 pub use object_store::ObjectStore;

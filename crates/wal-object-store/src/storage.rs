@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use parking_lot::Mutex;
 use wal_segment::{Capabilities, Storage, StorageFile, WriterLock};
@@ -21,6 +22,7 @@ use crate::{
     io_thread::IoThread,
     probe::{PROBE, probe},
     remote::{Remote, Shared},
+    ship::ship,
 };
 
 /// Files as objects below a path of an [`ObjectStore`].
@@ -226,6 +228,12 @@ impl Storage for ObjectStorage {
         })?;
         self.inner.names.lock().objects.remove(name);
         Ok(())
+    }
+
+    fn ship(&self, name: &str, content: Bytes) -> io::Result<()> {
+        check_plain(name)?;
+        let (shared, path, name) = (Arc::clone(&self.inner.shared), self.inner.path(name), name.to_owned());
+        self.inner.io.run(async move { ship(&shared, &name, &path, &content).await })
     }
 
     /// Nothing to do: names come and go with their objects.

@@ -9,8 +9,10 @@ mod local;
 mod memory;
 mod name;
 mod segment;
+mod ship;
 mod sparse;
 mod storage;
+mod tiered;
 
 pub use directory::{Directory, Listing};
 pub use error::SegmentError;
@@ -19,5 +21,7 @@ pub use lazy::LazyFile;
 pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory};
 pub use memory::MemoryStorage;
 pub use segment::{FrameReader, LoadedFrame, Segment};
+pub use ship::compare;
 pub use sparse::{INDEX_STRIDE, SparseIndex, point};
 pub use storage::{Capabilities, Storage, StorageFile, TakenOver, WriterLock};
+pub use tiered::{Shipped, Stub, TieredStorage};
