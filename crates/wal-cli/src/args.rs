@@ -5,7 +5,7 @@ use wal::Lsn;
 
 use crate::{
     append, backup, bench, checkpoint, completions, cursors, demo, dump, export, get, import, info, ls,
-    repair, replay, retain, stats, tail, top, truncate, verify,
+    repair, replay, restore, retain, stats, tail, top, truncate, verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -22,6 +22,7 @@ Examples:
   wal repair ./log                           what can be done about damage; changes nothing
   wal import --from xwal ./old ./log         the log of another program
   wal backup ./log /backup/log               a copy of a log that is in use
+  wal restore s3://bucket/log ./log          a log that was lost, from its tier
   wal export ./log > log.jsonl               every entry, to be imported elsewhere
   wal completions bash                       a script that completes commands in your shell
   wal retain ./log --max-age 7d              what is old enough to go; changes nothing without --apply
@@ -53,6 +54,7 @@ pub(crate) enum Verb {
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
     Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Clone(backup::CloneArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),

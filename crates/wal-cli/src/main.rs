@@ -29,6 +29,7 @@ mod output;
 mod progress;
 mod repair;
 mod replay;
+mod restore;
 mod retain;
 mod size;
 mod stats;
@@ -77,6 +78,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
         Verb::Backup(args) => backup::backup(&args, &mut out),
+        Verb::Restore(args) => restore::run(&args, &mut out),
         Verb::Clone(args) => backup::clone(&args, &mut out),
         Verb::Export(args) => export::run(&args, &mut out),
         Verb::Import(args) => import::run(&args, &mut out),

@@ -1,6 +1,6 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
-//! Locks are taken in this order, any of them may be left out: `admin`, `keeper`, `writer`, `packer`, `appender`, then
+//! Locks are taken in this order, any of them may be left out: that of the tier's work, `admin`, `keeper`, `writer`, `packer`, `appender`, then
 //! one of the small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are
 //! leaves. File I/O happens under `writer`; under `appender` only when a segment is started after an open or a cut.
 
@@ -16,7 +16,7 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use wal_compress::Codecs;
 use wal_format::{Lsn, SegmentId};
-use wal_segment::{Directory, Segment, SegmentError, WriterLock};
+use wal_segment::{Directory, Segment, SegmentError, TieredStorage, WriterLock};
 
 use crate::{
     Clock, LogError, Options, RecoveryReport,
@@ -37,6 +37,7 @@ use crate::{
     prepare::{PrepareError, Preparer},
     retention::Keeper,
     stats::Counters,
+    tier::Tier,
     transaction::Registry,
     view::View,
 };
@@ -75,6 +76,8 @@ pub(crate) struct Engine {
     pub(crate) stats: Box<Counters>,
     pub(crate) hooks: Caller,
     pub(crate) driver: OnceLock<Arc<Driver>>,
+    /// Where sealed segments are shipped to.
+    pub(crate) tier: Option<Tier>,
     /// Set once closing is over, however it went: who still waits then waits in vain.
     pub(crate) ended: AtomicBool,
     first_retained: AtomicU64,
@@ -111,6 +114,7 @@ pub(crate) struct Parts {
     pub(crate) report: RecoveryReport,
     pub(crate) fences: BTreeSet<SegmentId>,
     pub(crate) hooks: Hooks,
+    pub(crate) tier: Option<Arc<TieredStorage>>,
 }
 
 impl Engine {
@@ -119,6 +123,7 @@ impl Engine {
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
         payloads.learn(&parts.appender.metadata);
         let Appender { time, next, .. } = parts.appender;
+        let prefix = parts.options.prefix.clone();
         Ok(Self {
             keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
@@ -136,6 +141,7 @@ impl Engine {
             commit,
             watch: Watch::default(),
             errands: Errands::default(),
+            tier: parts.tier.map(|storage| Tier::new(storage, &prefix, &parts.view)),
             view: RwLock::new(Arc::new(parts.view)),
             preparer: parts.preparer,
             inheritance: Mutex::new(parts.inheritance),

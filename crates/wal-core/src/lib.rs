@@ -58,6 +58,7 @@ mod sweep;
 mod sync;
 mod tail;
 mod ticket;
+mod tier;
 mod time;
 mod transaction;
 mod truncate;
@@ -92,6 +93,7 @@ pub use stats::{
 };
 pub use tail::{Tail, TailFrom, TailOptions, Visibility};
 pub use ticket::Ticket;
+pub use tier::{Shipment, TierOptions, TierStats, WhenBehind, restore};
 pub use time::AppendTime;
 pub use transaction::{Transaction, TransactionId, TransactionOptions, TransactionState};
 pub use truncate::Truncation;

@@ -13,7 +13,7 @@ pub(crate) use counters::{Counters, add};
 pub use histogram::Histogram;
 pub use series::{Family, MetricKind, MetricValue, Sample};
 
-use crate::{Log, cursor, engine::Engine};
+use crate::{Log, TierStats, cursor, engine::Engine};
 
 /// What a log has done since it was opened, and how it stands.
 ///
@@ -111,6 +111,8 @@ pub struct Stats {
     pub poisoned: bool,
     /// What consumers have not acknowledged, by the name of their cursor.
     pub cursors: Vec<CursorLag>,
+    /// How the log stands with its tier; `None` when it has none, or is open for reading only.
+    pub tier: Option<TierStats>,
     /// What opening the log took and found.
     pub recovery: RecoveryStats,
 }
@@ -164,11 +166,13 @@ pub enum DeletionReason {
     Size,
     /// Retention: there were too many of them.
     Count,
+    /// The tier could not be reached for too long.
+    Behind,
 }
 
 impl DeletionReason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Trimmed,
         Self::Cut,
         Self::Cleared,
@@ -177,6 +181,7 @@ impl DeletionReason {
         Self::Age,
         Self::Size,
         Self::Count,
+        Self::Behind,
     ];
 
     /// As a label.
@@ -191,6 +196,7 @@ impl DeletionReason {
             Self::Age => "age",
             Self::Size => "size",
             Self::Count => "count",
+            Self::Behind => "behind",
         }
     }
 }
@@ -223,6 +229,7 @@ impl Engine {
         let view = self.view();
         stats.read_only = self.preparer.is_none();
         stats.poisoned = self.poisoned().is_some();
+        stats.tier = self.tier.as_ref().map(|tier| tier.stats(&view));
         stats.segments = view.segments.len() as u64;
         stats.segment_index = view.segments.last().map_or(0, |newest| newest.id().0);
         stats.disk_bytes = view.segments.iter().map(|segment| segment.written()).sum();

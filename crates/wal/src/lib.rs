@@ -105,6 +105,7 @@ mod salvage;
 pub mod storage;
 mod tail;
 mod ticket;
+mod tier;
 mod transaction;
 mod truncate;
 mod typed;
@@ -126,6 +127,7 @@ pub use replay::ReplayError;
 pub use salvage::{Salvaged, SalvagedRun, salvage};
 pub use tail::Tail;
 pub use ticket::Ticket;
+pub use tier::restore;
 pub use transaction::Transaction;
 #[cfg(feature = "json")]
 pub use typed::Json;
@@ -142,9 +144,9 @@ pub use wal_core::{
     Direction, Durability, EncodedFrame, Entropy, Entry, EntryRef, Examination, Family, Finding, FrameInfo,
     Histogram, LogEvent, MetricKind, MetricValue, Options, Pin, PinKind, PlannedRemoval, RecoveryMode,
     RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, Retained,
-    Retention, RetentionPlan, RetentionReason, SalvageReport, Sample, SegmentSummary, Stats, SyncPolicy,
-    SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions, TransactionState,
-    Truncation, Visibility, WhenFull, human,
+    Retention, RetentionPlan, RetentionReason, SalvageReport, Sample, SegmentSummary, Shipment, Stats,
+    SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TierOptions, TierStats, TransactionId,
+    TransactionOptions, TransactionState, Truncation, Visibility, WhenBehind, WhenFull, human,
 };
 pub use wal_format::{
     ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,

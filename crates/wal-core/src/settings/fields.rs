@@ -1,6 +1,7 @@
 //! Each field of the options: how it is read, how it is written.
 
 mod retention;
+mod tier;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wal_compress::{CodecId, Compression};
@@ -105,6 +106,11 @@ const FIELDS: &[Field] = &[
         "retention",
         |options| retention::write(&options.retention),
         |options, value| retention::read(value).map(|value| options.retention = value),
+    ),
+    field(
+        "tier",
+        |options| tier::write(&options.tier),
+        |options, value| tier::read(value).map(|value| options.tier = value),
     ),
     plain!(idle_mark, Setting::duration, as_duration),
     plain!(background_threads, Setting::Flag, as_flag),

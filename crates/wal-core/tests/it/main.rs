@@ -21,4 +21,5 @@ mod retention;
 mod stats;
 mod support;
 mod threads;
+mod tier;
 mod transactions;
