@@ -339,12 +339,12 @@ impl Engine {
 
 impl Log {
     /// Closes the active segment, if it holds anything, and ships all that is not in the tier, whatever its rate. When
-    /// this returns, everything appended before the call is in the tier.
+    /// this returns, what was appended before is in the tier.
     ///
     /// # Errors
     ///
-    /// [`LogError::InvalidArgument`] when the log has no tier; [`LogError::TierConflict`]; errors of the tier, and those
-    /// of [`sync`](Self::sync).
+    /// [`LogError::InvalidArgument`] when the log has no tier; [`LogError::TierConflict`]; errors of the tier, and
+    /// those of [`sync`](Self::sync).
     pub fn ship(&self) -> Result<Shipment, LogError> {
         self.start_threads()?;
         let engine = self.engine();

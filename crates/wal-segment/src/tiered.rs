@@ -74,7 +74,10 @@ impl TieredStorage {
         file.write_at(0, &Stub::of(content).encode())?;
         file.sync()?;
         self.local.rename(&making, &stub)?;
-        self.local.sync_names()
+        self.local.sync_names().inspect_err(|_| {
+            // Nobody must rely on a name that may be lost.
+            let _ = self.local.remove(&stub);
+        })
     }
 
     /// What was noted; `None` when nothing was that can be read.
@@ -93,6 +96,8 @@ impl TieredStorage {
             let why = format!("{name} is not known to be in the tier");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
+        // The note may be one of a process that was killed before it was durable.
+        self.local.sync_names()?;
         absent_is_fine(self.local.remove(name))
     }
 

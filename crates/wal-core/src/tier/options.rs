@@ -35,7 +35,8 @@ pub enum WhenBehind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TierOptions {
     /// Bytes of segments that stay in the local storage. While there are more, the oldest of those that are in the tier
-    /// leave it, and are read from the tier. What is not shipped never leaves. `None` keeps all of them. Default: 1 GiB.
+    /// leave it, and are read from the tier. What is not shipped never leaves. `None` keeps all of them. Default:
+    /// 1 GiB.
     pub local_len: Option<u64>,
     /// Bytes a second that are shipped at most, measured over whole segments: each is sent as fast as it goes, and the
     /// next waits. Not zero. Default: `None`, without limit.

@@ -7,8 +7,8 @@ use wal_segment::{Shipped, Storage};
 use crate::{BackupReport, Environment, Log, LogError, Options};
 
 /// Writes the log that was shipped to `tier` to an empty storage, up to the end of the last segment that was shipped,
-/// durably. It is the same log, with the same id; opened with the same tier it goes on shipping to it, and a writer that
-/// is still there elsewhere is found out when one of the two ships what the other has.
+/// durably. It is the same log, with the same id; opened with the same tier it goes on shipping to it, and a writer
+/// that is still there elsewhere is found out when one of the two ships what the other has.
 ///
 /// `prefix` is what the names of the log's files start with ([`Options::prefix`]). The tier is only read.
 ///

@@ -11,3 +11,4 @@ mod faulty;
 mod log;
 mod schedules;
 mod storage;
+mod tiered;
