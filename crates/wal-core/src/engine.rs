@@ -1,8 +1,9 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
 //! Locks are taken in this order, any of them may be left out: that of the tier's work, `admin`, `keeper`, `writer`,
-//! `packer`, `appender`, then one of the small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are
-//! leaves. File I/O happens under `writer`; under `appender` only when a segment is started after an open or a cut.
+//! `packer`, `appender`, then one of the small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks`,
+//! `commit` and the tier), which are leaves. File I/O happens under `writer`; under `appender` only when a segment is
+//! started after an open or a cut.
 
 use std::{
     collections::BTreeSet,

@@ -29,7 +29,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use wal_format::{FIRST_FRAME, FileName, Lsn, SegmentId};
-use wal_segment::{Directory, Segment, SegmentError, Storage, TakenOver, TieredStorage, inspect};
+use wal_segment::{Directory, Segment, SegmentError, Storage, TakenOver, TieredStorage, WriterLock, inspect};
 
 pub use options::{TierOptions, WhenBehind};
 pub use report::{Shipment, TierStats};
@@ -41,7 +41,7 @@ use crate::{
     appender::Appender,
     engine::Engine,
     error::{InvalidArgumentSnafu, TierBehindSnafu, TierConflictSnafu},
-    events,
+    events, open,
     view::View,
 };
 
@@ -62,8 +62,8 @@ pub(crate) struct Tier {
 
 #[derive(Debug, Default)]
 struct Work {
-    /// The tier was found to be this log's.
-    looked: bool,
+    /// The right to write to the tier, once that was found to be this log's.
+    guard: Option<WriterLock>,
     /// Nothing is to be done before.
     due: Duration,
 }
@@ -106,6 +106,10 @@ impl Tier {
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.wake();
+        // Whoever opens the log next ships to the place. A request that is on its way keeps it a little longer.
+        if let Some(mut work) = self.work.try_lock() {
+            work.guard = None;
+        }
     }
 
     fn is_stopped(&self) -> bool {
@@ -175,6 +179,7 @@ impl Engine {
                 None => drop(tier.signal.1.recv()),
             }
         }
+        tier.work.lock().guard = None;
     }
 
     /// Ships what can be shipped now. Returns when to look again; `None` when only a signal can bring work.
@@ -221,9 +226,11 @@ impl Engine {
     /// Ships the oldest segment that can be. Returns its length.
     fn ship_next(&self, tier: &Tier, work: &mut Work) -> Result<Option<u64>, LogError> {
         let Some(segment) = tier.next(&self.view()) else { return Ok(None) };
-        if !work.looked {
+        if work.guard.is_none() {
+            // A store that does not refuse a second creation is found out here.
+            let guard = open::lock(tier.storage.remote())?;
             self.check_owner(tier)?;
-            work.looked = true;
+            work.guard = Some(guard);
         }
         let content = segment.content().map_err(|source| LogError::segment("ship a segment", source))?;
         let name = tier.name(segment.id());

@@ -17,6 +17,8 @@ use wal_segment::{
     Capabilities, LocalOptions, LocalStorage, MemoryStorage, Storage, StorageFile, WriterLock,
 };
 
+use wal_sim::{Crash, CrashMoment, DiskOptions, Faults, SimDisk};
+
 use crate::support::{check, environment, fill, payload, small};
 
 /// A tier that can be out of reach, and counts what is read of it.
@@ -24,6 +26,8 @@ use crate::support::{check, environment, fill, payload, small};
 struct Far {
     files: MemoryStorage,
     out: AtomicBool,
+    /// It keeps nothing of what it says that it has.
+    lies: AtomicBool,
     opened: AtomicU64,
 }
 
@@ -45,7 +49,9 @@ impl Storage for Far {
         self.files.capabilities()
     }
     fn lock(&self) -> io::Result<WriterLock> {
-        self.files.lock()
+        self.reach()?;
+        // Writers are elsewhere, and do not see each other.
+        Ok(WriterLock { epoch: None, guard: Box::new(()) })
     }
     fn list(&self) -> io::Result<Vec<String>> {
         self.reach()?;
@@ -64,7 +70,7 @@ impl Storage for Far {
     }
     fn ship(&self, name: &str, content: Bytes) -> io::Result<()> {
         self.reach()?;
-        self.files.ship(name, content)
+        if self.lies.load(SeqCst) { Ok(()) } else { self.files.ship(name, content) }
     }
     fn remove(&self, name: &str) -> io::Result<()> {
         self.reach()?;
@@ -354,4 +360,53 @@ fn a_damaged_segment_is_not_shipped() {
     log.append(b"more").unwrap();
     assert!(log.ship().unwrap_err().is_damage());
     assert!(far.names().is_empty() && near.open(name).is_ok());
+}
+
+/// Ships on a disk that dies at this operation of the pass, loses power, and comes back. Says whether it died, and
+/// whether everything can be read then.
+fn dies_at(operation: u64, seed: u64, lies: bool) -> (bool, bool) {
+    let how = DiskOptions { capabilities: Capabilities::MEMORY, traced: false, ..DiskOptions::default() };
+    let disk = SimDisk::with_options(seed, how);
+    let far = Arc::new(Far::default());
+    let open = || {
+        let tier: Arc<dyn Storage> = Arc::<Far>::clone(&far);
+        Log::open(environment(disk.storage()).with_tier(tier), options()).unwrap()
+    };
+    let log = open();
+    fill(&log, 1..=500);
+    far.lies.store(lies, SeqCst);
+    let moment = if seed.is_multiple_of(2) { CrashMoment::Before } else { CrashMoment::After };
+    let crash = Some(Crash { operation: disk.operations() + operation, moment });
+    disk.set_faults(Faults { crash, ..Faults::default() });
+    let _ = log.maintain();
+    let died = disk.faults_fired() > 0;
+    disk.set_faults(Faults::default());
+    disk.kill();
+    disk.crash(seed);
+    drop(log);
+    let log = open();
+    let whole = log.range(..).map_while(Result::ok).filter(|entry| entry.payload == payload(entry.lsn.get()));
+    let is_whole = whole.count() == 500;
+    if !lies {
+        log.maintain().unwrap();
+        assert_eq!(log.stats().tier.unwrap().unshipped_segments, 0);
+        check(&log, 1, 501);
+    }
+    (died, is_whole)
+}
+
+#[test]
+fn whichever_step_is_the_last_nothing_is_lost() {
+    let mut operation = 0;
+    loop {
+        let outcomes = (0..4).map(|seed| dies_at(operation, seed, false));
+        let outcomes: Vec<_> = outcomes.collect();
+        assert!(outcomes.iter().all(|(_, whole)| *whole), "operation {operation}");
+        if outcomes.iter().all(|(died, _)| !died) {
+            break;
+        }
+        operation += 1;
+    }
+    assert!(operation > 10, "{operation} operations");
+    assert!(!dies_at(u64::from(u32::MAX), 1, true).1, "a tier that lies is found out");
 }

@@ -1,8 +1,8 @@
 //! A log on a disk that loses power, with a tier in a store that fails.
 //!
 //! A schedule is drawn from its seed: appends, cuts, trims, shipping and reading, failing requests, and the death of
-//! the process or of the power at any operation of the disk. `WAL_S3_SCHEDULES` and `WAL_S3_SEED` say how many, and from
-//! which on.
+//! the process or of the power at any operation of the disk. `WAL_S3_SCHEDULES` and `WAL_S3_SEED` say how many, and
+//! from which on.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
