@@ -68,7 +68,7 @@ fn a_lost_log_comes_back_from_its_tier() {
     drop(writer);
     fs::remove_dir_all(&log).unwrap();
     let said = text(&wal(&["restore", &tier, &again]));
-    assert!(said.contains("from LSN 2, next 10; "), "{said}");
+    assert!(said.contains("from LSN 2, next 11; "), "{said}");
     assert_eq!(entries(&again), want);
     let (one, two) = (Wal::open_read_only(&again).unwrap(), Wal::open(&again).unwrap());
     assert_eq!(two.meta("vote").unwrap().unwrap(), b"\x00\xff".as_slice());
