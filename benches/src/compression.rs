@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wal_compress::{Codec, CodecId, Codecs, Compression, Zstd};
+use wal_compress::{Codec, CodecId, Codecs, Compression, WhenBehind, Zstd};
 use wal_core::{DictionaryOptions, Options, SyncPolicy};
 
 use crate::{
@@ -41,7 +41,9 @@ pub fn table(dir: &Path, sources: &Path, quick: bool) {
     if let Some((_, records)) = corpora.iter().rfind(|(_, records)| !records.is_empty()) {
         let text = records.concat();
         let times = (if quick { 16 << 20 } else { 128 << 20 } / text.len()).max(1);
-        throughput(&dir.join("throughput"), &text.repeat(times));
+        let text = text.repeat(times);
+        throughput(&dir.join("throughput"), &text);
+        threaded(&dir.join("threaded"), &text);
     }
     incompressible(&dir.join("noise"), if quick { 32 << 20 } else { 128 << 20 });
 }
@@ -214,6 +216,48 @@ fn speed(dir: &Path, compression: Compression, text: &[u8], synced: bool) -> f64
     drop(log);
     fs::remove_dir_all(dir).unwrap();
     (text.len() / len * len) as f64 / took.as_secs_f64() / 1e6
+}
+
+/// With a thread that compresses, beside the one that appends: all, or what it has time for.
+fn threaded(dir: &Path, text: &[u8]) {
+    let with = |codec, when_behind| Compression { level: 1, threads: 1, when_behind, ..with(codec) };
+    for (codec, name) in [(CodecId::SNAPPY, "snappy"), (CodecId::ZSTD, "zstd level 1")] {
+        for (when_behind, what) in
+            [(WhenBehind::Compress, "compress"), (WhenBehind::StorePlain, "store-plain")]
+        {
+            for synced in [false, true] {
+                let (mut plain, mut threaded) = (Vec::new(), Vec::new());
+                for _ in 0..REPEATS {
+                    plain.push(speed(dir, self::with(CodecId::IDENTITY), text, synced));
+                    threaded.push(speed(dir, with(codec, when_behind), text, synced));
+                }
+                let until = if synced { ", synced at the end" } else { "" };
+                let row_name = format!("buffered append 1 KiB{until}, {name}, 1 thread, {what}");
+                let (ours, theirs) = (median(&threaded), median(&plain));
+                let wanted = if codec == CodecId::SNAPPY { ">= 0.75" } else { "" };
+                row(
+                    &row_name,
+                    &format!("{ours:.0} MB/s"),
+                    &format!("plain {theirs:.0} MB/s"),
+                    ours / theirs,
+                    wanted,
+                );
+            }
+            let records = || text.chunks_exact(1024);
+            let all = written(dir, self::with(codec), records());
+            let some = written(dir, with(codec, when_behind), records());
+            let plain = written(dir, self::with(CodecId::IDENTITY), records());
+            let share = (plain - some) as f64 / (plain - all) as f64;
+            let saved = format!("of the {} B that compressing all saves", plain - all);
+            row(
+                &format!("the same, {name}, {what}: saved"),
+                &format!("{} B", plain - some),
+                &saved,
+                share,
+                "",
+            );
+        }
+    }
 }
 
 fn throughput(dir: &Path, text: &[u8]) {

@@ -2,6 +2,7 @@
 
 mod examples;
 mod features;
+mod locks;
 mod loom;
 mod no_std;
 
@@ -28,6 +29,7 @@ pub(crate) enum Done {
 const STEPS: &[Step] = &[
     Step { name: "format", run: |root| passed(cargo(root, &["fmt", "--all", "--check"])) },
     Step { name: "tidy", run: |root| passed(tidy::run(root)) },
+    Step { name: "locks", run: locks::check },
     Step { name: "clippy", run: |root| passed(cargo_all(root, CLIPPY, &["--", "-D", "warnings"], &[])) },
     Step { name: "test", run: |root| passed(cargo_all(root, TEST, &[], &[])) },
     Step { name: "examples", run: |root| passed(examples::run(root)) },

@@ -15,6 +15,7 @@ mod compare;
 mod crash;
 mod faults;
 mod fuzz;
+mod instructions;
 mod metadata;
 mod process;
 mod s3;
@@ -39,6 +40,7 @@ usage: cargo xtask <command>
                                 stores and competing writers, and the model, in the place of it
   compare [--quick] [--rivals FEATURE,..] [--only PEER,..] [--workload NAME,..] [--dir DIR] [--out DIR]
                                 this log beside its rivals, into docs/benchmarks; `compare --help` says more
+  instructions [FILTER]         what each path costs in instructions, counted under valgrind
   help                          this text
 ";
 
@@ -61,6 +63,7 @@ fn dispatch(root: &Path, args: &[String]) -> Result<(), String> {
         Some(("crash", rest)) => crash::run(root, rest),
         Some(("s3", rest)) => s3::run(root, rest),
         Some(("compare", rest)) => compare::run(root, rest),
+        Some(("instructions", rest)) => instructions::run(root, rest),
         Some(("faults", rest)) => faults::run(root, rest),
         None | Some(("help" | "--help" | "-h", _)) => {
             print!("{HELP}{}", ci::help());

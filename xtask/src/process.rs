@@ -32,6 +32,13 @@ pub(crate) fn output(root: &Path, program: &str, args: &[&str]) -> Result<String
     String::from_utf8(output.stdout).map_err(|_| format!("{program} printed something that is not UTF-8"))
 }
 
+/// Runs a program and returns what it printed if it failed, or nothing.
+pub(crate) fn complaint(root: &Path, program: &str, args: &[&str]) -> Result<Option<String>, String> {
+    let output =
+        command(program, root, args).output().map_err(|error| format!("cannot run {program}: {error}"))?;
+    Ok((!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
 /// Whether a program is there and willing.
 pub(crate) fn succeeds(root: &Path, program: &str, args: &[&str]) -> bool {
     command(program, root, args)

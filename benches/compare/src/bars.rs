@@ -107,6 +107,14 @@ impl Bars<'_> {
         }
     }
 
+    /// This log's cost of one thing over that of another: at most so much.
+    fn within(&mut self, key: Key<'_>, other: Key<'_>, goal: f64) {
+        if let (Some(ours), Some(measure)) = (self.value(key, OURS), self.value(other, OURS)) {
+            let against = format!("its {} {}", other.2, number(measure));
+            self.add(key.says(key.2), ours, against, ours / measure, goal, false);
+        }
+    }
+
     /// A rival's cost over that of this log: at least so much.
     fn lead(&mut self, key: Key<'_>, goal: f64, fits: impl Fn(&Peer) -> bool) {
         if let (Some(ours), Some((name, theirs))) = (self.value(key, OURS), self.best(key, false, fits)) {
@@ -201,17 +209,23 @@ impl Bars<'_> {
             let scan = Key("read", label, "scan ns");
             self.cost(scan, "raw", 1.0 / 0.75);
             self.lead(scan, 2.5, |peer| peer.verifies);
-            let reverse = Key("read", label, "reverse ns");
-            if let (Some(reversed), Some(forward)) = (self.value(reverse, OURS), self.value(scan, OURS)) {
-                let against = format!("its scan {}", number(forward));
-                self.add(reverse.says("reverse ns"), reversed, against, reversed / forward, 1.3, false);
-            }
+            self.within(Key("read", label, "reverse ns"), scan, 1.3);
             let get = Key("read", label, "get ns");
             match self.value(get, OURS) {
                 Some(ours) if label == "128 B, 1 MiB" => self.at_most(&get.says("get ns"), ours, 100.0),
                 _ => self.cost(get, "raw", 1.3),
             }
-            self.lead(get, 8.0, |_| true);
+            self.lead(get, 8.0, |peer| peer.verifies);
+            let many = Key("read", label, "get many ns");
+            self.within(many, get, 0.25);
+        }
+        for label in ["128 B, 1 MiB", "128 B, 40 MiB"] {
+            let get = Key("hot", label, "get ns");
+            if let (Some(ours), true) = (self.value(get, OURS), label.ends_with(" 1 MiB")) {
+                self.at_most(&get.says("get ns"), ours, 100.0);
+            }
+            self.lead(get, 8.0, |peer| peer.verifies);
+            self.within(Key("hot", label, "get beside a writer ns"), get, 1.5);
         }
         let read = Key("beside", "128 B, 16 MiB", "beside readers ns");
         let spin = Key("beside", "128 B, 16 MiB", "beside spinning ns");
@@ -240,12 +254,8 @@ impl Bars<'_> {
             self.lead(Key("open", label, "open ms"), 1.0, |_| true);
             self.lead(Key("kill", label, "open ms"), 1.0, |_| true);
         }
-        let p999 = self.value(Key("rotation", "16 KiB", "p99.9 us"), OURS);
-        let p50 = self.value(Key("rotation", "16 KiB", "p50 us"), OURS);
-        if let (Some(p999), Some(p50)) = (p999, p50) {
-            let what = "rotation, 16 KiB, p99.9 us".to_owned();
-            self.add(what, p999, format!("its median {}", number(p50)), p999 / p50, 5.0, false);
-        }
+        let rotation = |figure| Key("rotation", "16 KiB, durable", figure);
+        self.within(rotation("p99.9 us"), rotation("p50 us"), 5.0);
         for label in ["128 MiB", "1 GiB", "10 GiB"] {
             for figure in ["appending MiB", "reading MiB"] {
                 if let Some(ours) = self.value(Key("memory", label, figure), OURS) {

@@ -36,6 +36,8 @@ pub enum Work {
     Open { segment_len: Option<u64> },
     /// Reads the log in all ways that there are, each for so long at most.
     Read { len: usize, millis: u64 },
+    /// Writes a log and gets from it at random without closing it: alone, then beside a thread that appends.
+    Hot { len: usize, bytes: u64, millis: u64 },
     /// Appends while others read.
     Beside { len: usize, bytes: u64, readers: usize, millis: u64 },
     /// Appends and reads, and notes the memory.
@@ -121,7 +123,7 @@ fn start(request: &Request, work: &Work) -> Fallible<Child> {
             command.args(["cell", &text]).env("WALRUS_DATA_DIR", &request.dir).env("WALRUS_QUIET", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     };
-    if matches!(work, Work::Beside { .. }) {
+    if matches!(work, Work::Beside { .. } | Work::Hot { .. }) {
         match spawn(Command::new("chrt").args(["-o", "0"]).arg(&program)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             started => return Ok(started?),
@@ -146,14 +148,14 @@ fn perform(peer: &Peer, dir: &Path, work: &Work) -> Fallible<Outcome> {
         Work::Fill { segment_len, .. } | Work::Open { segment_len } | Work::Count { segment_len, .. } => {
             (Mode::Bulk, *segment_len)
         }
-        Work::Beside { .. } => (Mode::Buffered, None),
+        Work::Beside { .. } | Work::Hot { .. } => (Mode::Buffered, None),
         Work::Read { .. } | Work::Memory { .. } => (Mode::Bulk, None),
     };
     let start = Instant::now();
     let mut opened = (peer.open)(dir, Settings { mode, segment_len })?;
     let took = start.elapsed();
     // A rival that is always durable writes durably beside its readers, too.
-    if opened.is_none() && matches!(work, Work::Beside { .. }) {
+    if opened.is_none() && matches!(work, Work::Beside { .. } | Work::Hot { .. }) {
         opened = (peer.open)(dir, Settings { mode: Mode::Durable, segment_len })?;
     }
     let Some(log) = opened else { return Ok(Outcome::default()) };
@@ -181,6 +183,7 @@ fn perform(peer: &Peer, dir: &Path, work: &Work) -> Fallible<Outcome> {
         Work::Beside { len, bytes, readers, millis } => {
             read::beside(peer, &*log, *len, *bytes, *readers, *millis)
         }
+        Work::Hot { len, bytes, millis } => read::hot(peer, &*log, *len, *bytes, *millis),
         Work::Memory { len, bytes } => read::memory(peer, &*log, *len, *bytes),
         Work::Count { len, .. } => count(&*log, *len),
     };

@@ -32,10 +32,11 @@ pub const WORKLOADS: &[(&str, &str)] = &[
     ("buffered", "Buffered appends, the hand-over to the operating system included"),
     ("written", "Appends whose bytes are with the operating system on return"),
     ("read", "Reading a warm log, verified where the peer verifies: sequential, backwards, at random"),
+    ("hot", "Gets at random from a log that was just written, then beside a thread that appends"),
     ("beside", "One writer, buffered where the peer has that, beside three readers at random"),
     ("open", "Opening after a clean close"),
     ("kill", "Opening after the process ended without closing, its bytes with the operating system"),
-    ("rotation", "Durable appends of 16 KiB across segments of 4 MiB"),
+    ("rotation", "Appends of 16 KiB across segments of 4 MiB, durable and buffered"),
     ("memory", "Memory of its own while appending, and while scanning"),
 ];
 
@@ -49,7 +50,9 @@ pub fn rows(is_quick: bool) -> Vec<Row> {
     reads(&mut rows, repeats, millis, is_quick);
     opens(&mut rows, is_quick);
     let rotation = latency(Mode::Durable, 16 * KIB, 1, 1, 4 * millis, Some(4 * MIB));
-    rows.push(row("rotation", "16 KiB", "p99.9 us", repeats.min(3), vec![rotation]));
+    rows.push(row("rotation", "16 KiB, durable", "p99.9 us", repeats.min(3), vec![rotation]));
+    let rotation = latency(Mode::Buffered, 16 * KIB, 1, 1, 4 * millis, Some(4 * MIB));
+    rows.push(row("rotation", "16 KiB, buffered", "p99.9 us", repeats.min(3), vec![rotation]));
     let bytes = if is_quick { 128 * MIB } else { 1024 * MIB };
     let memory = |bytes| vec![Work::Memory { len: KIB, bytes }];
     rows.push(row("memory", &size(bytes), "appending MiB", 1, memory(bytes)));
@@ -135,6 +138,10 @@ fn reads(rows: &mut Vec<Row>, repeats: usize, millis: u64, is_quick: bool) {
             vec![fill, Work::Read { len, millis: millis / 2 }],
         ));
     }
+    for bytes in [MIB, 40 * MIB] {
+        let hot = vec![Work::Hot { len: 128, bytes, millis }];
+        rows.push(row("hot", &format!("128 B, {}", size(bytes)), "get ns", repeats.min(3), hot));
+    }
     let beside = |len, bytes| vec![Work::Beside { len, bytes, readers: 3, millis }];
     rows.push(row("beside", "128 B, 16 MiB", "beside readers ns", repeats.min(3), beside(128, 16 * MIB)));
 }
@@ -200,7 +207,7 @@ pub fn size(bytes: u64) -> String {
 pub fn takes_part(row: &Row, peer: &Peer) -> bool {
     // What a size means has to be the same for all who stand in a row.
     let fits = row.steps.iter().all(|step| match step {
-        Work::Fill { len, bytes, .. } | Work::Memory { len, bytes } => {
+        Work::Fill { len, bytes, .. } | Work::Memory { len, bytes } | Work::Hot { len, bytes, .. } => {
             bytes / *len as u64 <= peer.entries_max
         }
         _ => true,

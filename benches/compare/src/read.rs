@@ -20,6 +20,8 @@ use crate::{
 const PASSES: usize = 3;
 /// Gets between two looks at the clock.
 const STRIDE: usize = 64;
+/// Gets in one call.
+const MANY: usize = 1024;
 
 /// Numbers without a pattern that a processor would guess.
 struct Random(u64);
@@ -57,6 +59,62 @@ pub fn read(log: &dyn Subject, dir: &Path, len: usize, millis: u64) -> Fallible<
     let time = Duration::from_millis(millis);
     if let Some((gets, took)) = gets(log, &places, len, 1, |elapsed| elapsed >= time)? {
         outcome.note("get ns", took.as_secs_f64() * 1e9 / gets as f64);
+    }
+    if let Some(each) = gets_at_once(log, &places, len, time)? {
+        outcome.note("get many ns", each);
+    }
+    Ok(outcome)
+}
+
+/// Nanoseconds of each get where many are asked for at once.
+fn gets_at_once(log: &dyn Subject, places: &[Place], len: usize, time: Duration) -> Fallible<Option<f64>> {
+    let mut random = Random(7);
+    let (mut gets, mut took) = (0, Duration::ZERO);
+    while took < time {
+        let wanted: Vec<_> = (0..MANY).map(|_| places[random.below(places.len())]).collect();
+        let start = Instant::now();
+        let Some(found) = log.get_many(&wanted) else { return Ok(None) };
+        took += start.elapsed();
+        if found? != MANY * len {
+            return Err("a get of many returned something else".into());
+        }
+        gets += MANY;
+    }
+    Ok(Some(took.as_secs_f64() * 1e9 / gets as f64))
+}
+
+/// Gets at random from a log that was just written and is still open: alone, then beside a thread that appends.
+pub fn hot(peer: &Peer, log: &dyn Subject, len: usize, bytes: u64, millis: u64) -> Fallible<Outcome> {
+    let entries = append::entries(peer, len, bytes);
+    let mut places = Vec::with_capacity(entries as usize);
+    append::fill_with(peer, log, len, entries, |place| {
+        places.push(place);
+        Ok(())
+    })?;
+    log.sync()?;
+    let time = Duration::from_millis(millis);
+    let timed = |seed| gets(log, &places, len, seed, |elapsed| elapsed >= time);
+    let Some((count, took)) = timed(1)? else { return Ok(Outcome::default()) };
+    let mut outcome = Outcome::new();
+    outcome.note("get ns", took.as_secs_f64() * 1e9 / count as f64);
+    let (payloads, is_over) = (append::payloads(len, 1), AtomicBool::new(false));
+    let beside = thread::scope(|scope| {
+        let writer = scope.spawn(|| -> Fallible<()> {
+            for payload in payloads.iter().cycle() {
+                log.append(0, payload)?;
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        let timed = timed(2);
+        is_over.store(true, Ordering::Relaxed);
+        writer.join().map_err(|_| "the writer panicked")??;
+        timed
+    })?;
+    if let Some((count, took)) = beside {
+        outcome.note("get beside a writer ns", took.as_secs_f64() * 1e9 / count as f64);
     }
     Ok(outcome)
 }

@@ -78,6 +78,11 @@ pub trait Subject: Send + Sync {
         self.flush()
     }
 
+    /// Makes durable what was appended, if the log reads that in another way than what is only written.
+    fn sync(&self) -> Fallible<()> {
+        self.settle()
+    }
+
     /// Closes the log as its documentation says; dropping it if that says nothing.
     fn close(self: Box<Self>) -> Fallible<()> {
         Ok(())
@@ -105,6 +110,12 @@ pub trait Subject: Send + Sync {
     /// Reads one entry; returns the length of its payload.
     fn get(&self, place: Place) -> Option<Fallible<usize>> {
         let _ = place;
+        None
+    }
+
+    /// Reads these entries in one call; returns the bytes of their payloads.
+    fn get_many(&self, places: &[Place]) -> Option<Fallible<usize>> {
+        let _ = places;
         None
     }
 }

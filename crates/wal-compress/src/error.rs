@@ -140,4 +140,11 @@ pub enum CompressError {
         /// The percentage that was refused.
         percent: u8,
     },
+
+    /// More threads than [`Compression::THREADS_MAX`](crate::Compression::THREADS_MAX).
+    #[snafu(display("{threads} threads are more than can compress for a log"))]
+    InvalidThreads {
+        /// The number that was refused.
+        threads: u32,
+    },
 }

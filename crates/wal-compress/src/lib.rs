@@ -56,4 +56,4 @@ pub use codec::{Codec, CodecId};
 pub use codecs::Codecs;
 pub use error::{BoxError, CompressError};
 pub use identity::Identity;
-pub use policy::{Compression, worth_storing};
+pub use policy::{Compression, WhenBehind, worth_storing};

@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use snafu::ensure;
 
-use crate::error::{InvalidGainSnafu, InvalidLevelSnafu, TooLongSnafu};
+use crate::error::{InvalidGainSnafu, InvalidLevelSnafu, InvalidThreadsSnafu, TooLongSnafu};
 use crate::{CodecId, CompressError};
 
 /// Whether and how to compress: plain data, off by default.
@@ -38,11 +38,30 @@ pub struct Compression {
     /// [`check_raw_len`](Self::check_raw_len). It bounds the memory that a few hostile bytes can ask for. In bytes, any
     /// value. Default: 64 MiB. Whoever has written with a greater value needs it for reading, too.
     pub raw_len_max: u32,
+    /// Threads that compress packs beside those that append: 0 to 16. Default: 0, then whoever appends or waits does
+    /// it. With threads an append to memory does not wait for the codec, as long as they keep up.
+    pub threads: u32,
+    /// What becomes of packs that these threads have no time for. Default: [`WhenBehind::Compress`].
+    pub when_behind: WhenBehind,
+}
+
+/// What becomes of packs that wait while all threads that compress are busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenBehind {
+    /// Whoever appends compresses them: everything is compressed, and appends are slowed down to what the codec can do.
+    #[default]
+    Compress,
+    /// They are stored as they are: what there is time for is compressed, and appends go on. The log is longer the more
+    /// is appended at a time. Means nothing without [`Compression::threads`].
+    StorePlain,
 }
 
 impl Compression {
     /// The levels that [`Compression::level`] can take, whatever the codec.
     pub const LEVELS: RangeInclusive<i32> = -7..=22;
+
+    /// The greatest value of [`Compression::threads`].
+    pub const THREADS_MAX: u32 = 16;
 
     /// Whether data of this length, in bytes, is to be offered to the codec at all.
     pub fn applies_to(&self, raw_len: usize) -> bool {
@@ -69,11 +88,12 @@ impl Compression {
     ///
     /// # Errors
     ///
-    /// [`CompressError::InvalidLevel`] or [`CompressError::InvalidGain`].
+    /// [`CompressError::InvalidLevel`], [`CompressError::InvalidGain`] or [`CompressError::InvalidThreads`].
     pub fn validate(&self) -> Result<(), CompressError> {
         let (min, max) = Self::LEVELS.into_inner();
         ensure!((min..=max).contains(&self.level), InvalidLevelSnafu { level: self.level, min, max });
         ensure!(self.min_gain_percent <= 100, InvalidGainSnafu { percent: self.min_gain_percent });
+        ensure!(self.threads <= Self::THREADS_MAX, InvalidThreadsSnafu { threads: self.threads });
         Ok(())
     }
 }
@@ -87,6 +107,8 @@ impl Default for Compression {
             min_gain_percent: 10,
             pack_len: 64 << 10,
             raw_len_max: 64 << 20,
+            threads: 0,
+            when_behind: WhenBehind::Compress,
         }
     }
 }
@@ -146,5 +168,7 @@ mod tests {
         assert!(matches!(level(-8), Err(CompressError::InvalidLevel { .. })));
         let gain = Compression { min_gain_percent: 101, ..Compression::default() };
         assert!(matches!(gain.validate(), Err(CompressError::InvalidGain { percent: 101 })));
+        let threads = Compression { threads: 17, ..Compression::default() };
+        assert!(matches!(threads.validate(), Err(CompressError::InvalidThreads { threads: 17 })));
     }
 }

@@ -5,19 +5,28 @@ use snafu::{OptionExt, ResultExt, ensure};
 use zstd::bulk::{Compressor, Decompressor};
 
 use crate::dictionary::Dictionaries;
-use crate::error::{CompressSnafu, DamagedSnafu, InvalidLevelSnafu, MissingDictionarySnafu};
+use crate::error::{
+    CompressSnafu, DamagedSnafu, InvalidLevelSnafu, MissingDictionarySnafu, OutOfMemorySnafu,
+};
 use crate::output::{append_exactly, append_up_to};
 use crate::pool::Pool;
 use crate::{BoxError, Codec, CodecId, CompressError, Compression};
 
+/// What a frame of zstd begins with. Without it a frame begins with its descriptor, in which bit 3 is 0; so the first
+/// byte tells the two apart.
+const MAGIC: [u8; 4] = zstd::zstd_safe::MAGICNUMBER.to_le_bytes();
+const _: () = assert!(MAGIC[0] & 1 << 3 != 0, "no descriptor looks like it");
+/// Memory for longer frames is not kept.
+const FRAME_KEPT: usize = 1 << 20;
 /// A block holds at most 128 KiB and takes at least four bytes.
 const GAIN_MAX: usize = (128 << 10) / 4;
 
 /// Zstandard: codec 1.
 ///
-/// Stored bytes are one zstd frame without checksum and without content size: whoever stores them has both. The
-/// contexts, megabytes at the high levels, are kept for the next use, at most eight of each kind. What was compressed
-/// with a [dictionary](Codec::add_dictionary) names it by its id and can only be decompressed with it.
+/// Stored bytes are one zstd frame without magic number, checksum and content size: whoever stores them has as much. A
+/// frame with its magic number is decompressed, too. The contexts, megabytes at the high levels, are kept for the next
+/// use, at most eight of each kind. What was compressed with a [dictionary](Codec::add_dictionary) names it by its id
+/// and can only be decompressed with it.
 ///
 /// ```
 /// use wal_compress::{Codec, Zstd};
@@ -37,6 +46,8 @@ pub struct Zstd {
     level: i32,
     compressors: Pool<Compressor<'static>>,
     decompressors: Pool<Decompressor<'static>>,
+    /// Memory for frames that get their magic number back.
+    frames: Pool<Vec<u8>>,
     dictionaries: Dictionaries,
 }
 
@@ -58,6 +69,28 @@ impl Zstd {
     pub fn level(&self) -> i32 {
         self.level
     }
+
+    /// Decompresses a frame with its magic number.
+    fn decompress_frame(
+        &self,
+        stored: &[u8],
+        raw_len: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CompressError> {
+        let dictionary = match zstd::zstd_safe::get_dict_id_from_frame(stored).map(NonZeroU32::get) {
+            Some(id) => Some(self.dictionaries.get(id).context(MissingDictionarySnafu { id })?),
+            None => None,
+        };
+        append_exactly(CodecId::ZSTD, (stored.len(), GAIN_MAX), raw_len, out, |space| {
+            let written = match dictionary {
+                Some(dictionary) => dictionary.decompress(stored, space),
+                None => self
+                    .decompressors
+                    .with(Decompressor::new, |context| context.decompress_to_buffer(stored, space)),
+            };
+            written.map_err(BoxError::from).context(DamagedSnafu { codec: CodecId::ZSTD })
+        })
+    }
 }
 
 impl Default for Zstd {
@@ -66,6 +99,7 @@ impl Default for Zstd {
             level: 0,
             compressors: Pool::new(),
             decompressors: Pool::new(),
+            frames: Pool::new(),
             dictionaries: Dictionaries::default(),
         }
     }
@@ -89,24 +123,28 @@ impl Codec for Zstd {
                     self.compressors.with(make, |context| context.compress_to_buffer(raw, space))
                 }
             };
-            written.map_err(BoxError::from).context(CompressSnafu { codec: CodecId::ZSTD })
+            let written = written.map_err(BoxError::from).context(CompressSnafu { codec: CodecId::ZSTD })?;
+            space.copy_within(MAGIC.len().min(written)..written, 0);
+            Ok(written.saturating_sub(MAGIC.len()))
         })
         .map(|_| ())
     }
 
     fn decompress(&self, stored: &[u8], raw_len: usize, out: &mut Vec<u8>) -> Result<(), CompressError> {
-        let dictionary = match zstd::zstd_safe::get_dict_id_from_frame(stored).map(NonZeroU32::get) {
-            Some(id) => Some(self.dictionaries.get(id).context(MissingDictionarySnafu { id })?),
-            None => None,
-        };
-        append_exactly(CodecId::ZSTD, (stored.len(), GAIN_MAX), raw_len, out, |space| {
-            let written = match dictionary {
-                Some(dictionary) => dictionary.decompress(stored, space),
-                None => self
-                    .decompressors
-                    .with(Decompressor::new, |context| context.decompress_to_buffer(stored, space)),
-            };
-            written.map_err(BoxError::from).context(DamagedSnafu { codec: CodecId::ZSTD })
+        if stored.starts_with(&MAGIC) {
+            return self.decompress_frame(stored, raw_len, out);
+        }
+        let make = || Ok(Vec::new());
+        self.frames.with(make, |frame| {
+            frame.clear();
+            frame.try_reserve(MAGIC.len() + stored.len()).context(OutOfMemorySnafu { len: stored.len() })?;
+            frame.extend_from_slice(&MAGIC);
+            frame.extend_from_slice(stored);
+            let decompressed = self.decompress_frame(frame, raw_len, out);
+            if frame.capacity() > FRAME_KEPT {
+                *frame = Vec::new();
+            }
+            decompressed
         })
     }
 

@@ -97,13 +97,11 @@ impl Engine {
             return InvalidArgumentSnafu { why: "a batch must hold at least one entry" }.fail();
         }
         self.check_len(batch.payload_len())?;
+        check_body_len(batch.body_len())?;
         let mut body = Vec::new();
         let shape = batch.finish(&mut body);
         if batch.metadata().is_empty() {
             return self.append_body(&body, shape, batch.payload_len(), terms);
-        }
-        if body.len() > BODY_LEN_MAX as usize {
-            return TooLargeSnafu { len: body.len() as u64, max: u64::from(BODY_LEN_MAX) }.fail();
         }
         let context = EncodingSnafu { operation: "read a change of the metadata" };
         check_records(batch.metadata()).context(context)?;
@@ -119,6 +117,9 @@ impl Engine {
         payload_len: usize,
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
+        if !self.payloads.tries(raw.len()) {
+            return self.append_draft(&self.draft(raw, 0, shape, &[]), payload_len, terms);
+        }
         let mut scratch = self.payloads.buffer();
         let (body, codec) = self.payloads.encode(raw, shape, &mut scratch, &self.stats)?;
         let draft = self.draft(body, codec, shape, &[]);
@@ -134,8 +135,7 @@ impl Engine {
         shape: BodyShape,
         metadata: &'a [u8],
     ) -> Draft<'a> {
-        let body_crc = self.options.checksum.of(body);
-        Draft { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata, time: None }
+        Draft { metadata, ..Draft::entries(body, self.options.checksum.of(body), codec, shape) }
     }
 
     pub(crate) fn append_draft(
@@ -311,7 +311,7 @@ impl Engine {
         let last = first.plus(u64::from(count.saturating_sub(1)));
         self.marks.set_next(appender.next);
         let mut due = Due::WRITE.when(appender.queued >= CHUNK_LEN);
-        due = due.and(Due::SETTLE.when(appender.packs.has_full()));
+        due = due.and(Due::SETTLE.when(self.is_behind(appender)));
         if self.options.sync.interval().is_some() && promises {
             due = due.and(self.note_unsynced(appender));
         }
@@ -402,7 +402,25 @@ fn is_64th(appender: &Appender) -> bool {
     tick.is_multiple_of(64) || (!packs.is_empty() && counts.entries.is_multiple_of(64))
 }
 
+/// Metadata can make the body of a batch longer than its entries may be.
+fn check_body_len(len: usize) -> Result<(), LogError> {
+    let max = u64::from(BODY_LEN_MAX);
+    if len as u64 > max { TooLargeSnafu { len: len as u64, max }.fail() } else { Ok(()) }
+}
+
 /// How long the next segment must be at least to hold a frame with this body.
 pub(crate) fn segment_len_for(appender: &Appender, body_len: usize) -> u64 {
     wal_format::FIRST_FRAME + opening_len(&appender.metadata) + padded(body_len) + CONTROL_RESERVE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_no_frame_can_hold_is_refused_before_it_is_laid_out() {
+        assert!(check_body_len(BODY_LEN_MAX as usize).is_ok());
+        let refused = check_body_len(BODY_LEN_MAX as usize + 1);
+        assert!(matches!(refused, Err(LogError::TooLarge { len, max }) if len == max + 1), "{refused:?}");
+    }
 }

@@ -21,7 +21,7 @@ use crate::{
     chunk::{CHUNK_LEN, Chunk},
     error::{EncodingSnafu, MetadataFullSnafu},
     marks::Tick,
-    packs::{Pack, Packs},
+    packs::{Packs, Part},
     prepare::Prepared,
 };
 
@@ -34,7 +34,7 @@ pub(crate) const TRIM_RESERVE: u64 = 1024;
 const _: () = assert!(CONTROL_RESERVE > TRIM_RESERVE && TRIM_RESERVE > FINAL_RESERVE);
 const _: () = assert!(FINAL_RESERVE >= 2 * frame_len(Seal::LEN as u32) && CONTROL_RESERVE > FINAL_RESERVE);
 /// So many buffers are kept for reuse.
-const SPARES: usize = 4;
+const SPARES: usize = 8;
 
 /// Where the next frame goes.
 #[derive(Debug)]
@@ -79,6 +79,11 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
+    /// A frame of entries that changes no metadata.
+    pub(crate) const fn entries(body: &'a [u8], body_crc: u32, codec: u8, shape: BodyShape) -> Self {
+        Self { kind: FrameKind::Entries, body, body_crc, codec, shape, metadata: &[], time: None }
+    }
+
     /// A control frame.
     pub(crate) fn control(kind: FrameKind, body: &'a [u8], checksum: ChecksumKind) -> Self {
         let shape = BodyShape { count: 0, columns: 0, entry_kind: 0 };
@@ -279,51 +284,33 @@ impl Appender {
         begins
     }
 
-    /// Gives the oldest pack's frame its place.
-    pub(crate) fn settle(&mut self, draft: &Draft<'_>, pack: Arc<Pack>) {
-        self.packs.pop();
-        self.queue_frame(draft, pack.first, pack.tick, pack.time);
-        self.packs.reuse(pack);
+    /// Keeps memory for the next frames.
+    pub(crate) fn spare(&mut self, mut bytes: Vec<u8>) {
+        if self.spares.len() < SPARES && bytes.capacity() <= 4 * CHUNK_LEN {
+            bytes.clear();
+            self.spares.push(bytes);
+        }
     }
 
     #[inline]
-    fn queue_frame(&mut self, draft: &Draft<'_>, lsn: Lsn, tick: Tick, time: u64) {
+    pub(crate) fn queue_frame(&mut self, draft: &Draft<'_>, lsn: Lsn, tick: Tick, time: u64) {
         let Some(tail) = self.tail.as_mut() else { return };
-        let durable = tail.segment.durable();
-        let lsn_delta =
-            lsn.since(tail.segment.base()).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX);
-        let header = FrameHeader {
-            body_crc: draft.body_crc,
-            body_len: draft.body.len() as u32,
-            lsn_delta,
-            count: draft.shape.count,
-            prev_units: tail.prev_units,
-            time,
-            proof_lag: proof_lag(tail.offset, durable),
-            kind: draft.kind,
-            codec: draft.codec,
-            columns: draft.shape.columns,
-            entry_kind: draft.shape.entry_kind,
-        };
-        let bytes = header.encode(tail.segment.key(), tail.offset);
-        let fits =
-            |chunk: &Chunk| chunk.bytes.len() < CHUNK_LEN && Arc::ptr_eq(&chunk.segment, &tail.segment);
+        let (header, bytes) = tail.header(draft, lsn, time);
+        // Memory that was a pack's is not made longer: that would copy it.
+        let has_room = |bytes: &Vec<u8>| bytes.len() < CHUNK_LEN && bytes.capacity() >= CHUNK_LEN;
+        let fits = |chunk: &Chunk| has_room(&chunk.bytes) && Arc::ptr_eq(&chunk.segment, &tail.segment);
         if !self.queue.back().is_some_and(fits) {
-            let spare = self.spares.pop();
+            let mut spare = self.spares.pop();
+            spare.iter_mut().for_each(|spare| spare.reserve(CHUNK_LEN));
             self.queue.push_back(Chunk::new(Arc::clone(&tail.segment), tail.offset, lsn, tick, spare));
         }
-        let len = header.frame_len();
         if let Some(chunk) = self.queue.back_mut() {
-            chunk.push(&bytes, draft.body, lsn_delta, &mut tail.indexed);
+            chunk.push(&bytes, draft.body, header.lsn_delta, &mut tail.indexed);
             chunk.next = lsn.plus(u64::from(draft.shape.count));
             chunk.tick = tick;
         }
-        self.queued += len as usize;
         self.queued_entries += draft.shape.count as usize;
-        tail.offset += len;
-        tail.prev_units = header.units();
-        tail.last_crc = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        tail.last_kind = draft.kind;
+        self.queued += tail.advance(&header, &bytes) as usize;
     }
 
     /// Seals the active segment and goes on in `successor`, whose name is durable. Returns the new segment.
@@ -363,11 +350,11 @@ impl Appender {
         Some(segment)
     }
 
-    /// A copy of the frame that holds `lsn`, when it is still in memory.
-    pub(crate) fn pending_frame(&self, lsn: Lsn) -> Option<LoadedFrame> {
+    /// A copy of the frame that holds `lsn`, when it is still in memory; of a pack, perhaps only a part.
+    pub(crate) fn pending_frame(&self, lsn: Lsn, part: Part) -> Option<LoadedFrame> {
         let in_flight = self.in_flight.iter().map(|chunk| &**chunk);
         let queued = in_flight.chain(&self.queue).find_map(|chunk| chunk.frame_of(lsn));
-        queued.or_else(|| self.packs.frame_of(lsn, self.tail.as_ref()?.segment.base()))
+        queued.or_else(|| self.packs.frame_of(lsn, self.tail.as_ref()?.segment.base(), part))
     }
 
     /// Takes all queued frames for writing; they stay visible to readers as `in_flight`.
@@ -390,10 +377,8 @@ impl Appender {
                 let entries = chunk.next.since(chunk.first).unwrap_or(0);
                 self.queued_entries = self.queued_entries.saturating_add(entries as usize);
                 back.push(chunk);
-            } else if self.spares.len() < SPARES && chunk.bytes.capacity() <= 4 * CHUNK_LEN {
-                let mut spare = chunk.bytes;
-                spare.clear();
-                self.spares.push(spare);
+            } else {
+                self.spare(chunk.bytes);
             }
         }
         for chunk in back.into_iter().rev() {
@@ -420,6 +405,44 @@ impl Tail {
             indexed: None,
             prepare_at: capacity / 2,
         }
+    }
+
+    /// The header of the next frame, and its bytes.
+    #[inline]
+    pub(crate) fn header(
+        &self,
+        draft: &Draft<'_>,
+        lsn: Lsn,
+        time: u64,
+    ) -> (FrameHeader, [u8; FRAME_HEADER_LEN]) {
+        let durable = self.segment.durable();
+        let lsn_delta =
+            lsn.since(self.segment.base()).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX);
+        let header = FrameHeader {
+            body_crc: draft.body_crc,
+            body_len: draft.body.len() as u32,
+            lsn_delta,
+            count: draft.shape.count,
+            prev_units: self.prev_units,
+            time,
+            proof_lag: proof_lag(self.offset, durable),
+            kind: draft.kind,
+            codec: draft.codec,
+            columns: draft.shape.columns,
+            entry_kind: draft.shape.entry_kind,
+        };
+        (header, header.encode(self.segment.key(), self.offset))
+    }
+
+    /// Goes on behind the frame with this header. Returns its length.
+    #[inline]
+    pub(crate) fn advance(&mut self, header: &FrameHeader, bytes: &[u8; FRAME_HEADER_LEN]) -> u64 {
+        let len = header.frame_len();
+        self.offset += len;
+        self.prev_units = header.units();
+        self.last_crc = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        self.last_kind = header.kind;
+        len
     }
 }
 

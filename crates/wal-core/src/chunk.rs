@@ -56,16 +56,22 @@ impl Chunk {
         indexed: &mut Option<u64>,
     ) {
         self.last_frame = self.end();
-        if SparseIndex::wants(*indexed, self.last_frame) {
-            self.points.push(point(lsn_delta, self.last_frame));
-            *indexed = Some(self.last_frame);
-        }
+        self.index(lsn_delta, indexed);
         self.bytes.reserve(FRAME_HEADER_LEN + body.len() + 8);
         self.bytes.extend_from_slice(header);
         self.bytes.extend_from_slice(body);
         let padding = body.len().wrapping_neg() % 8;
         if padding > 0 {
             self.bytes.extend_from_slice(&[0; 8][..padding]);
+        }
+    }
+
+    /// Puts the last frame into the index of the segment, if it is to have a point there.
+    #[inline]
+    pub(crate) fn index(&mut self, lsn_delta: u32, indexed: &mut Option<u64>) {
+        if SparseIndex::wants(*indexed, self.last_frame) {
+            self.points.push(point(lsn_delta, self.last_frame));
+            *indexed = Some(self.last_frame);
         }
     }
 

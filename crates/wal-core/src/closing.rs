@@ -42,6 +42,7 @@ impl Engine {
         }
         let closed = self.close();
         if let Some(driver) = self.driver.get() {
+            self.end_packing();
             driver.stop();
         }
         self.unlock();

@@ -1,5 +1,6 @@
 //! The log's own threads: one syncs on behalf of those who do not wait and marks idleness, one prepares segments,
-//! writes indexes and carries out retention. Both are started by the first append. The only file that starts threads.
+//! writes indexes and carries out retention, and as many as asked for compress. All are started by the first append.
+//! The only file that starts threads.
 
 use std::{
     sync::{
@@ -39,7 +40,7 @@ pub(crate) struct Driver {
     /// A signal says only that there is something to look at; one that waits in the channel says enough.
     sync: Sender<()>,
     prepare: Sender<()>,
-    ids: OnceLock<[ThreadId; 2]>,
+    ids: OnceLock<Vec<ThreadId>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -57,19 +58,19 @@ impl Driver {
             ids: OnceLock::new(),
             threads: Mutex::new(Vec::new()),
         });
-        // Held until both threads run: another append that wants to start them waits, and a stop finds them all.
+        // Held until all threads run: another append that wants to start them waits, and a stop finds them all.
         let mut threads = driver.threads.lock();
         if engine.driver.set(Arc::clone(&driver)).is_err() {
             return Ok(());
         }
-        let started = spawn_both(engine, &driver, sync_signals, prepare_signals);
+        let started = spawn_all(engine, &driver, sync_signals, prepare_signals);
         if started.is_err() {
             driver.failed.store(true, Ordering::SeqCst);
+            engine.end_packing();
             driver.signal_stop();
         }
-        let both = started?;
-        let _ = driver.ids.set([both[0].thread().id(), both[1].thread().id()]);
-        threads.extend(both);
+        *threads = started?;
+        let _ = driver.ids.set(threads.iter().map(|thread| thread.thread().id()).collect());
         Ok(())
     }
 
@@ -93,7 +94,7 @@ impl Driver {
         let _ = self.prepare.try_send(());
     }
 
-    /// Ends both threads and waits for them. One of them, closing the log from a callback, cannot wait for itself.
+    /// Ends the threads and waits for them. One of them, closing the log from a callback, cannot wait for itself.
     pub(crate) fn stop(&self) {
         self.signal_stop();
         let current = thread::current().id();
@@ -106,20 +107,24 @@ impl Driver {
     }
 }
 
-fn spawn_both(
+fn spawn_all(
     engine: &Arc<Engine>,
     driver: &Arc<Driver>,
     sync: Receiver<()>,
     prepare: Receiver<()>,
-) -> Result<[JoinHandle<()>; 2], LogError> {
+) -> Result<Vec<JoinHandle<()>>, LogError> {
     let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
         thread::Builder::new().name(name.to_owned()).spawn(run).context(ThreadSnafu)
     };
     let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
-    let sync = spawn("wal-sync", Box::new(move || shared.run_sync(&own, &sync)))?;
+    let mut threads = vec![spawn("wal-sync", Box::new(move || shared.run_sync(&own, &sync)))?];
     let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
-    let prepare = spawn("wal-prepare", Box::new(move || shared.run_prepare(&own, &prepare)))?;
-    Ok([sync, prepare])
+    threads.push(spawn("wal-prepare", Box::new(move || shared.run_prepare(&own, &prepare)))?);
+    for _ in 0..engine.payloads.threads() {
+        let shared = Arc::clone(engine);
+        threads.push(spawn("wal-pack", Box::new(move || shared.run_packer()))?);
+    }
+    Ok(threads)
 }
 
 /// Starts the thread that calls the hooks, if there are any. Nobody waits for it: it ends after the last event.

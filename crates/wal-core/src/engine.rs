@@ -1,9 +1,9 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
 //! Locks are taken in this order, any of them may be left out: that of the tier's work, `admin`, `keeper`, `writer`,
-//! `packer`, `appender`, then one of the small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks`,
-//! `commit` and the tier), which are leaves. File I/O happens under `writer`; under `appender` only when a segment is
-//! started after an open or a cut.
+//! `appender`, then one of the small ones (`view`, `cuts`, `transactions`, those inside `preparer`, `marks`, `commit`
+//! and the tier), which are leaves. File I/O happens under `writer`; under `appender` only when a segment is started
+//! after an open or a cut.
 
 use std::{
     collections::BTreeSet,
@@ -32,7 +32,7 @@ use crate::{
     hooks::{Caller, Hooks},
     marks::{Marks, Tick},
     objects::Published,
-    packing::Packer,
+    packing::Packing,
     patience::Errands,
     payload::Payloads,
     prepare::{PrepareError, Preparer},
@@ -56,8 +56,7 @@ pub(crate) struct Engine {
     /// Held while retention looks at the segments.
     pub(crate) keeper: Mutex<Keeper>,
     pub(crate) writer: Mutex<Writer>,
-    /// Held by the one thread that compresses packs.
-    pub(crate) packer: Mutex<Packer>,
+    pub(crate) packing: Packing,
     pub(crate) appender: Mutex<Appender>,
     pub(crate) marks: Marks,
     pub(crate) commit: CommitQueue,
@@ -134,7 +133,7 @@ impl Engine {
             report: parts.report,
             admin: Mutex::new(()),
             writer: Mutex::new(Writer::default()),
-            packer: Mutex::default(),
+            packing: Packing::default(),
             hooks: Caller::new(parts.hooks, parts.appender.next),
             marks: Marks::new(parts.appender.next, parts.durable_next),
             first_retained: AtomicU64::new(parts.appender.first_retained.get()),

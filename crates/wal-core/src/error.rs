@@ -97,8 +97,9 @@ pub enum LogError {
         /// The name that is taken.
         name: String,
     },
-    /// Too much waits to be shipped, and the log may not grow further ([`WhenBehind::Refuse`](crate::WhenBehind)).
-    /// Nothing was appended; append again when the tier can be reached.
+    /// Too much waits to be shipped, and the log may not grow further
+    /// ([`WhenUnshipped::Refuse`](crate::WhenUnshipped)). Nothing was appended; append again when the tier can be
+    /// reached.
     #[snafu(display("{bytes} bytes wait to be shipped to {location}, and no more than {max} may"))]
     TierBehind {
         /// The tier.

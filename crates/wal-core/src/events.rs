@@ -181,6 +181,18 @@ pub(crate) fn truncated(directory: &Directory, what: &str, lsn: Lsn) {
     event!("wal::truncate", INFO, path, what, lsn = lsn.get(), "entries were removed");
 }
 
+pub(crate) fn passed(directory: &Directory, cursor: &str, lsn: Lsn) {
+    let path = path(directory);
+    event!(
+        "wal::retention",
+        WARN,
+        path,
+        cursor,
+        lsn = lsn.get(),
+        "entries were removed before they were acknowledged"
+    );
+}
+
 pub(crate) fn removed(directory: &Directory, files: usize) {
     let path = path(directory);
     event!("wal::remove", DEBUG, path, files, "files were removed");

@@ -21,6 +21,7 @@ use crate::{
     engine::Engine,
     error::{CutOffSnafu, DECODE, EncodingSnafu, InvalidFrameSnafu},
     open::READ_ATTEMPTS,
+    packs::Part,
     patience::Terms,
     payload::Coded,
     read::is_gone,
@@ -199,7 +200,7 @@ impl Engine {
         self.check_readable(lsn)?;
         let mut attempts = 0;
         loop {
-            match self.load(view, lsn, reader) {
+            match self.load(view, lsn, reader, Part::Whole) {
                 Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
                     attempts += 1;
                     *view = self.newer_view()?;

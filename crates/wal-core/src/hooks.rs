@@ -89,6 +89,13 @@ pub enum LogEvent {
         /// Somebody else ships to the place: it is not tried again.
         conflict: bool,
     },
+    /// Retention has removed entries that the consumer with this cursor had not acknowledged.
+    Passed {
+        /// The cursor.
+        cursor: String,
+        /// The first entry that is left.
+        first: Lsn,
+    },
     /// A write or sync failed for good: nothing more is acknowledged.
     Poisoned {
         /// Why.

@@ -1,8 +1,9 @@
 //! Walking the log in both directions.
 
+mod items;
 mod seek;
 
-use std::{iter::FusedIterator, mem, ops::Range, sync::Arc};
+use std::{mem, ops::Range, sync::Arc};
 
 use wal_format::{ChecksumKind, FRAME_HEADER_LEN, FrameHeader, Lsn, SegmentKey, frame_len, parse_plain};
 use wal_segment::{FrameReader, Segment, SegmentError};
@@ -13,7 +14,7 @@ use crate::{
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::CutOffSnafu,
     open::READ_ATTEMPTS,
-    packs::NO_PLACE,
+    packs::{NO_PLACE, Part},
     read::{is_gone, undecodable},
     view::View,
 };
@@ -176,11 +177,7 @@ impl Iter {
                 if lent.is_err() {
                     self.front = self.back;
                 }
-                Some(lent.map_err(|error| {
-                    let error = self.forward.undecodable(&self.view, lsn, error);
-                    self.engine.note_damage(&error);
-                    error
-                }))
+                Some(lent.map_err(|error| self.forward.noted(&self.engine, &self.view, lsn, error)))
             }
             Err(error) => Some(Err(self.end(error))),
         }
@@ -202,7 +199,10 @@ impl Iter {
         }
         let certain = self.certain;
         let Self { engine, view, forward, backward, .. } = self;
-        let cursor = if direction == Direction::Forward { forward } else { backward };
+        let (cursor, part) = match direction {
+            Direction::Forward => (forward, Part::From),
+            Direction::Backward => (backward, Part::Whole),
+        };
         if cursor.open.as_ref().is_some_and(|open| open.holds(lsn)) {
             return Ok(Found::Open);
         }
@@ -212,7 +212,7 @@ impl Iter {
         match neighbour {
             Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
             neighbour => {
-                let mut found = cursor.open(engine, view, lsn, neighbour);
+                let mut found = cursor.open(engine, view, lsn, neighbour, part);
                 let mut attempts = 0;
                 while attempts < READ_ATTEMPTS && found.as_ref().is_err_and(is_gone) {
                     // A segment that was superseded before it was first read: its entries are in another one.
@@ -221,7 +221,7 @@ impl Iter {
                     *view = engine.newer_view()?;
                     *cursor = Cursor::new();
                     cursor.check_witness(engine, view, witness, lsn)?;
-                    found = cursor.open(engine, view, lsn, None);
+                    found = cursor.open(engine, view, lsn, None, part);
                 }
                 found
             }
@@ -354,6 +354,7 @@ impl Cursor {
         view: &View,
         lsn: Lsn,
         neighbour: Option<(FrameHeader, Range<usize>)>,
+        part: Part,
     ) -> Result<Found, LogError> {
         self.short = Short::NONE;
         self.close();
@@ -365,7 +366,7 @@ impl Cursor {
             return Ok(Found::Open);
         }
         engine.check_readable(lsn)?;
-        let (position, frame) = engine.load(view, lsn, &mut self.reader)?;
+        let (position, frame) = engine.load(view, lsn, &mut self.reader, part)?;
         let bound = view.bound(position).map_or(u64::MAX, Lsn::get);
         let place = Place { position, bound, offset: frame.offset, end: 0, prev_units: 0 };
         // What follows a frame without a place must be looked up.
@@ -374,6 +375,13 @@ impl Cursor {
         let open = OpenFrame::in_memory(memory, frame.header, frame.lsn, frame.body, &engine.payloads);
         self.open = Some(open.map_err(|error| self.undecodable(view, lsn, error))?);
         Ok(Found::Open)
+    }
+
+    /// The error of an entry that cannot be decoded, which counts as damage.
+    fn noted(&self, engine: &Engine, view: &View, lsn: Lsn, error: LogError) -> LogError {
+        let error = self.undecodable(view, lsn, error);
+        engine.note_damage(&error);
+        error
     }
 
     fn undecodable(&self, view: &View, lsn: Lsn, error: LogError) -> LogError {
@@ -404,7 +412,7 @@ impl Cursor {
         let Some((at, witness)) = witness.filter(|(at, _)| *at >= engine.first_retained()) else {
             return Ok(());
         };
-        let same = match engine.load(view, at, &mut self.reader) {
+        let same = match engine.load(view, at, &mut self.reader, Part::Whole) {
             Ok((_, frame)) => witness.is(&frame.header),
             Err(error) if is_gone(&error) => return Ok(()),
             Err(_) => false,
@@ -444,55 +452,3 @@ fn lsn_of(view: &View, place: Option<Place>, header: &FrameHeader) -> Lsn {
     let segment = place.and_then(|place| view.segments.get(place.position));
     segment.map_or(Lsn::FIRST, |segment| segment.base().plus(u64::from(header.lsn_delta)))
 }
-
-impl Iterator for Iter {
-    type Item = Result<Entry, LogError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.front >= self.back {
-            return None;
-        }
-        let lsn = Lsn::new(self.front)?;
-        if self.engine.cuts.generation() == self.generation && self.forward.pass_plain(self.front) {
-            self.front += 1;
-            return self.forward.take_passed(lsn).map(Ok);
-        }
-        match self.step(lsn, Direction::Forward) {
-            Ok(found) => {
-                self.front += 1;
-                let given = self.forward.give(found, lsn);
-                if given.is_err() {
-                    self.front = self.back;
-                }
-                Some(given.map_err(|error| self.forward.undecodable(&self.view, lsn, error)))
-            }
-            Err(error) => Some(Err(self.end(error))),
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, usize::try_from(self.back.saturating_sub(self.front)).ok())
-    }
-}
-
-impl DoubleEndedIterator for Iter {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        if self.front >= self.back {
-            return None;
-        }
-        let lsn = Lsn::new(self.back - 1)?;
-        match self.step(lsn, Direction::Backward) {
-            Ok(found) => {
-                self.back -= 1;
-                let given = self.backward.give(found, lsn);
-                if given.is_err() {
-                    self.front = self.back;
-                }
-                Some(given.map_err(|error| self.backward.undecodable(&self.view, lsn, error)))
-            }
-            Err(error) => Some(Err(self.end(error))),
-        }
-    }
-}
-
-impl FusedIterator for Iter {}

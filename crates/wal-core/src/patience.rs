@@ -77,7 +77,7 @@ impl Terms {
 pub(crate) enum Errand {
     /// See to it that a frame like this finds room.
     Room { body_len: usize, count: u32 },
-    /// Make frames of the packs that are full.
+    /// Make frames of packs that take no more entries, if too many wait.
     Settle,
     /// Write what is queued.
     Write,
@@ -162,7 +162,7 @@ impl Engine {
         match errand {
             Errand::Room { body_len, count } => self.make_room(body_len, count),
             Errand::Settle => {
-                self.settle_full();
+                self.settle_closed();
                 Ok(())
             }
             Errand::Write => self.write_pending(),

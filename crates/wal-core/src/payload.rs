@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use parking_lot::Mutex;
 use snafu::ResultExt;
-use wal_compress::{Codec, CodecId, Codecs, Compression, worth_storing};
+use wal_compress::{Codec, CodecId, Codecs, Compression, WhenBehind, worth_storing};
 use wal_format::{
     BODY_LEN_MAX, BodyShape, FrameHeader, Metadata, Namespace, fold_ends, split_compressed, unfold_ends,
 };
@@ -70,6 +70,16 @@ impl Payloads {
         if self.gain.is_wary() { len / TRIAL } else { len }
     }
 
+    /// How many threads compress packs, besides those that append.
+    pub(crate) fn threads(&self) -> usize {
+        if self.may_pack() { self.settings.threads as usize } else { 0 }
+    }
+
+    /// What happens to packs for which those threads have no time.
+    pub(crate) const fn when_behind(&self) -> WhenBehind {
+        self.settings.when_behind
+    }
+
     /// The codec for new bodies.
     pub(crate) fn codec(&self) -> Result<&dyn Codec, LogError> {
         self.codecs.get(self.settings.codec).map(|codec| &**codec).context(CompressionSnafu)
@@ -103,28 +113,49 @@ impl Payloads {
         scratch: &'a mut Vec<u8>,
         stats: &Counters,
     ) -> Result<(&'a [u8], u8), LogError> {
-        if self.gain.pauses() {
-            self.gain.passed(raw.len());
-            return Ok((raw, CodecId::IDENTITY.0));
-        }
-        if !self.settings.applies_to(raw.len()) {
-            return Ok((raw, CodecId::IDENTITY.0));
-        }
         scratch.clear();
-        scratch.extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_le_bytes());
+        let codec = self.compress(raw, shape, scratch, stats)?;
+        Ok((if codec == CodecId::IDENTITY.0 { raw } else { scratch }, codec))
+    }
+
+    /// Whether a body of this length is to be compressed. One that is not because nothing was gained lately counts as
+    /// passed.
+    pub(crate) fn tries(&self, raw_len: usize) -> bool {
+        if self.gain.pauses() {
+            self.gain.passed(raw_len);
+            return false;
+        }
+        self.settings.applies_to(raw_len)
+    }
+
+    /// Adds a compressed body to what `out` holds, when that pays; the codec id says whether it did, and if it is none,
+    /// what `out` has more is worth nothing.
+    pub(crate) fn compress(
+        &self,
+        raw: &[u8],
+        shape: BodyShape,
+        out: &mut Vec<u8>,
+        stats: &Counters,
+    ) -> Result<u8, LogError> {
+        if !self.tries(raw.len()) {
+            return Ok(CodecId::IDENTITY.0);
+        }
+        let start = out.len();
+        out.extend_from_slice(&u32::try_from(raw.len()).unwrap_or(u32::MAX).to_le_bytes());
         if shape.count > 1 {
             let mut folded = self.buffer();
             fold_ends(shape.count, shape.columns, raw, &mut folded);
-            let compressed = self.codec()?.compress(&folded, scratch);
+            let compressed = self.codec()?.compress(&folded, out);
             self.give_back(folded);
             compressed.context(CompressionSnafu)?;
         } else {
-            self.codec()?.compress(raw, scratch).context(CompressionSnafu)?;
+            self.codec()?.compress(raw, out).context(CompressionSnafu)?;
         }
-        let gains = worth_storing(raw.len(), scratch.len(), self.settings.min_gain_percent);
+        let len = out.len().saturating_sub(start);
+        let gains = worth_storing(raw.len(), len, self.settings.min_gain_percent);
         self.gain.tried(raw.len(), gains);
-        stats.compressed(raw.len(), if gains { scratch.len() } else { raw.len() });
-        if gains { Ok((scratch, self.settings.codec.0)) } else { Ok((raw, CodecId::IDENTITY.0)) }
+        stats.compressed(raw.len(), if gains { len } else { raw.len() });
+        Ok(if gains { self.settings.codec.0 } else { CodecId::IDENTITY.0 })
     }
 
     /// The body of a frame as it was before compression. What the frame says of its length is checked against the

@@ -7,8 +7,14 @@ use wal_format::{FrameFault, FrameHeader, Lsn, SegmentId};
 use wal_segment::{FrameReader, SegmentError};
 
 use crate::{
-    LogError, engine::Engine, error::CutOffSnafu, log::Log, open::READ_ATTEMPTS, packs::NO_PLACE,
-    read::is_gone, view::View,
+    LogError,
+    engine::Engine,
+    error::CutOffSnafu,
+    log::Log,
+    open::READ_ATTEMPTS,
+    packs::{NO_PLACE, Part},
+    read::is_gone,
+    view::View,
 };
 
 /// Headers are read so much at a time; mapped segments are not copied whatever it is.
@@ -118,7 +124,7 @@ impl Engine {
         if let Some(written) = self.peek_written(view, position, lsn, reader)? {
             return Ok(written);
         }
-        if let Some(frame) = self.appender.lock().pending_frame(lsn) {
+        if let Some(frame) = self.appender.lock().pending_frame(lsn, Part::Whole) {
             return Ok(Peeked { position, offset: frame.offset, first: frame.lsn, header: frame.header });
         }
         // Between the two looks the frame went from memory to the file.

@@ -12,6 +12,7 @@ use crate::{
     error::{OutOfRangeSnafu, TruncatedSnafu},
     frame_cache::FramePlace,
     open::READ_ATTEMPTS,
+    packs::Part,
     stats::add,
     view::View,
 };
@@ -27,7 +28,7 @@ impl Engine {
         let mut reader = FrameReader::new(GET_LEN);
         let mut attempts = 0;
         let (position, frame) = loop {
-            match self.load(&view, lsn, &mut reader) {
+            match self.load(&view, lsn, &mut reader, Part::Entry) {
                 Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
                     // A segment that was superseded between two looks: its entries are in another one.
                     attempts += 1;
@@ -88,18 +89,19 @@ impl Engine {
         if self.poisoned().is_some() { self.marks.durable_next() } else { self.marks.next() }
     }
 
-    /// The frame that holds `lsn`, and the index of its segment in the view.
+    /// The frame that holds `lsn`, and the index of its segment in the view. Of what has no frame yet, only this part.
     pub(crate) fn load(
         &self,
         view: &View,
         lsn: Lsn,
         reader: &mut FrameReader,
+        part: Part,
     ) -> Result<(usize, LoadedFrame), LogError> {
         if let Some(found) = self.load_written(view, lsn, reader)? {
             return Ok(found);
         }
         let position = view.position(lsn).ok_or_else(|| self.gone(lsn))?;
-        if let Some(frame) = self.appender.lock().pending_frame(lsn) {
+        if let Some(frame) = self.appender.lock().pending_frame(lsn, part) {
             return Ok((position, frame));
         }
         // Between the two looks the frame went from memory to the file.

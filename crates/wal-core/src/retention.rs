@@ -19,10 +19,11 @@ pub use plan::{Pin, PinKind, PlannedRemoval, RetentionPlan, RetentionReason};
 pub use policy::Retention;
 
 use crate::{
-    DeletionReason, Durability, Log, LogError,
+    DeletionReason, Durability, Log, LogError, LogEvent,
     appender::Appender,
     checkpoint,
     engine::Engine,
+    events,
     metadata::{SMALL, encode},
     patience::Patience,
 };
@@ -80,6 +81,10 @@ impl Engine {
         }
         let passed = self.pass(policy, &mut done);
         // What was removed is told even if the rest of the pass failed.
+        for cursor in &done.passed {
+            events::passed(&self.directory, cursor, done.first_retained);
+            self.tell_hooks(|| LogEvent::Passed { cursor: cursor.clone(), first: done.first_retained });
+        }
         if done.segments > 0 || done.entries > 0 {
             self.keeper.lock().last = Some(done.clone());
         }

@@ -80,6 +80,9 @@ pub struct Stats {
     pub compression_raw_bytes: u64,
     /// Bytes of the same bodies as they were stored.
     pub compression_stored_bytes: u64,
+    /// Bytes of frame bodies that were not tried because nobody had time for it:
+    /// [`WhenBehind::StorePlain`](wal_compress::WhenBehind::StorePlain).
+    pub compression_skipped_bytes: u64,
     /// Reads that found a frame in the cache of decoded frames.
     pub cache_hits: u64,
     /// Reads that did not.

@@ -31,7 +31,7 @@ use parking_lot::Mutex;
 use wal_format::{FIRST_FRAME, FileName, Lsn, SegmentId};
 use wal_segment::{Directory, Segment, SegmentError, Storage, TakenOver, TieredStorage, WriterLock, inspect};
 
-pub use options::{TierOptions, WhenBehind};
+pub use options::{TierOptions, WhenUnshipped};
 pub use report::{Shipment, TierStats};
 pub use restore::restore;
 
@@ -150,7 +150,8 @@ impl Engine {
     pub(crate) fn check_tier(&self, appender: &Appender) -> Result<(), LogError> {
         let Some(tier) = self.tier.as_ref() else { return Ok(()) };
         let options = &self.options.tier;
-        let Some(max) = options.unshipped_max.filter(|_| options.when_behind == WhenBehind::Refuse) else {
+        let Some(max) = options.unshipped_max.filter(|_| options.when_unshipped == WhenUnshipped::Refuse)
+        else {
             return Ok(());
         };
         let waiting = tier.unshipped(&self.view());
@@ -298,7 +299,8 @@ impl Engine {
     /// Lets the oldest segments go that the tier does not get, if that is the policy.
     fn drop_oldest(&self, tier: &Tier) {
         let options = &self.options.tier;
-        let Some(max) = options.unshipped_max.filter(|_| options.when_behind == WhenBehind::Drop) else {
+        let Some(max) = options.unshipped_max.filter(|_| options.when_unshipped == WhenUnshipped::Drop)
+        else {
             return;
         };
         loop {

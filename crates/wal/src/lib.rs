@@ -137,7 +137,7 @@ pub use typed::Postcard;
 pub use typed::kinds_differ;
 pub use typed::{Payload, Record, Registry, Typed, TypedEntry, TypedIter, TypedWal};
 pub use wal::Wal;
-pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression};
+pub use wal_compress::{BoxError, Codec, CodecId, CompressError, Compression, WhenBehind};
 pub use wal_core::{
     AppendOptions, AppendTime, BackupReport, BatchLimit, Checkpoint, CheckpointOptions, Clock, CloneReport,
     CommitEvent, CursorInfo, CursorLag, Cut, Deleted, DeletionReason, Dictionary, DictionaryOptions,
@@ -146,7 +146,7 @@ pub use wal_core::{
     RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint, ReplayReport, Retained,
     Retention, RetentionPlan, RetentionReason, SalvageReport, Sample, SegmentSummary, Shipment, Stats,
     SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TierOptions, TierStats, TransactionId,
-    TransactionOptions, TransactionState, Truncation, Visibility, WhenBehind, WhenFull, human,
+    TransactionOptions, TransactionState, Truncation, Visibility, WhenFull, WhenUnshipped, human,
 };
 pub use wal_format::{
     ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,

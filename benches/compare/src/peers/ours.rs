@@ -83,6 +83,10 @@ impl Subject for Ours {
         Ok(())
     }
 
+    fn sync(&self) -> Fallible<()> {
+        Ok(self.0.sync()?)
+    }
+
     fn close(self: Box<Self>) -> Fallible<()> {
         Ok(self.0.close()?)
     }
@@ -125,6 +129,14 @@ impl Subject for Ours {
 
     fn get(&self, place: Place) -> Option<Fallible<usize>> {
         let get = || Ok(self.0.get(Lsn::new(place.at).ok_or("no LSN")?)?.payload.len());
+        Some(get())
+    }
+
+    fn get_many(&self, places: &[Place]) -> Option<Fallible<usize>> {
+        let get = || {
+            let lsns: Option<Vec<_>> = places.iter().map(|place| Lsn::new(place.at)).collect();
+            Ok(self.0.get_many(&lsns.ok_or("no LSN")?)?.iter().map(|entry| entry.payload.len()).sum())
+        };
         Some(get())
     }
 }

@@ -97,3 +97,27 @@ fn a_user_codec_that_miscounts_is_caught() {
     assert!(matches!(error, CompressError::WrongLength { expected: 3, actual: 4, .. }));
     assert_eq!(out, b"kept");
 }
+
+#[cfg(feature = "zstd")]
+#[test]
+fn frames_of_zstd_are_stored_without_their_magic_number_and_read_with_it_too() {
+    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    let zstd = wal_compress::Zstd::default();
+    let raw = b"the same again, ".repeat(50);
+    let (mut stored, mut out) = (Vec::new(), b"before".to_vec());
+    zstd.compress(&raw, &mut stored).unwrap();
+    let frame = [&MAGIC, &stored[..]].concat();
+    assert!(!stored.starts_with(&MAGIC) && stored[0] & 8 == 0);
+    for stored in [&stored, &frame] {
+        zstd.decompress(stored, raw.len(), &mut out).unwrap();
+        assert!(out.starts_with(b"before") && out[6..] == raw);
+        out.truncate(6);
+    }
+    for damaged in [&stored[1..], &frame[1..], &[&MAGIC, &frame[..]].concat(), &MAGIC, &[]] {
+        let refused = zstd.decompress(damaged, raw.len(), &mut out);
+        // By chance one of them seems to need a dictionary.
+        let is_told =
+            matches!(refused, Err(CompressError::Damaged { .. } | CompressError::MissingDictionary { .. }));
+        assert!(is_told && out == b"before", "{refused:?}");
+    }
+}

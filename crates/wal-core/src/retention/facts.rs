@@ -13,7 +13,8 @@ use super::{
     policy::Retention,
 };
 use crate::{
-    Clock, LogError, appender::Appender, checkpoint, cursor, cuts::Cuts, engine::Engine, view::View,
+    Clock, LogError, appender::Appender, checkpoint, cursor, cuts::Cuts, engine::Engine, packs::Part,
+    view::View,
 };
 
 /// A single frame header is wanted.
@@ -191,7 +192,7 @@ impl Engine {
     /// The stamp of an entry's frame. One that cannot be read now is not an error of retention: the entry is dated by
     /// what surrounds it.
     fn stamp_of(&self, view: &View, lsn: Lsn) -> Option<u64> {
-        let loaded = self.load(view, lsn, &mut FrameReader::new(READ_LEN)).ok()?;
+        let loaded = self.load(view, lsn, &mut FrameReader::new(READ_LEN), Part::Entry).ok()?;
         Some(loaded.1.header.time)
     }
 }

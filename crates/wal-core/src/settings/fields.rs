@@ -4,7 +4,7 @@ mod retention;
 mod tier;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use wal_compress::{CodecId, Compression};
+use wal_compress::{CodecId, Compression, WhenBehind};
 use wal_format::{ChecksumKind, Lsn};
 
 use super::{Setting, SettingError, Settings, deserialize, serialize};
@@ -176,7 +176,11 @@ fn when_full_setting(choice: WhenFull) -> Setting {
 }
 
 const COMPRESSION_FIELDS: &str =
-    "a table holds codec, level, min_len, min_gain_percent, pack_len and raw_len_max";
+    "a table holds codec, level, min_len, min_gain_percent, pack_len, raw_len_max, threads and when_behind";
+
+const WHEN_BEHIND: &[(&str, WhenBehind)] =
+    &[("compress", WhenBehind::Compress), ("store_plain", WhenBehind::StorePlain)];
+const BEHIND: &str = "when_behind must be compress or store-plain";
 
 /// `zstd`, `zstd:19`, or a table with `codec` and the rest.
 fn compression(value: &Setting) -> Result<Compression, &'static str> {
@@ -191,6 +195,8 @@ fn compression(value: &Setting) -> Result<Compression, &'static str> {
                     "min_gain_percent" => fit(value, &mut compression.min_gain_percent)?,
                     "pack_len" => fit(value, &mut compression.pack_len)?,
                     "raw_len_max" => fit(value, &mut compression.raw_len_max)?,
+                    "threads" => fit(value, &mut compression.threads)?,
+                    "when_behind" => compression.when_behind = one_of(value, WHEN_BEHIND, BEHIND)?,
                     _ => return Err(COMPRESSION_FIELDS),
                 }
             }
@@ -228,7 +234,7 @@ fn level(value: &Setting) -> Result<i32, &'static str> {
 }
 
 fn compression_setting(compression: &Compression) -> Setting {
-    let Compression { codec, level, min_len, min_gain_percent, pack_len, raw_len_max } = *compression;
+    let Compression { codec, level, min_len, min_gain_percent, pack_len, raw_len_max, .. } = *compression;
     let codec = match CODECS.iter().find(|(_, other)| *other == codec) {
         Some((name, _)) => Setting::text(*name),
         None => count(codec.0),
@@ -240,6 +246,8 @@ fn compression_setting(compression: &Compression) -> Setting {
         ("min_gain_percent", count(min_gain_percent)),
         ("pack_len", Setting::size(pack_len as u64)),
         ("raw_len_max", Setting::size(raw_len_max.into())),
+        ("threads", count(compression.threads)),
+        ("when_behind", Setting::text(name_of(WHEN_BEHIND, &compression.when_behind))),
     ];
     Setting::Table(entries.map(|(name, value)| (name.to_owned(), value)).into())
 }
@@ -265,7 +273,7 @@ impl Settings for Options {
                 return Err(invalid(why));
             }
             Err(LogError::Compression { .. }) if name == "compression" => {
-                return Err(invalid("the level is -7 to 22, min_gain_percent 0 to 100"));
+                return Err(invalid("the level is -7 to 22, min_gain_percent 0 to 100, threads 0 to 16"));
             }
             // Another field is for whoever sets that one.
             _ => *self = changed,

@@ -20,6 +20,7 @@ pub(crate) struct Counters {
     pub(crate) flushes_full: AtomicU64,
     compression_raw_bytes: AtomicU64,
     compression_stored_bytes: AtomicU64,
+    pub(crate) compression_skipped_bytes: AtomicU64,
 
     _writes: NewLine,
     pub(crate) writes: AtomicU64,
@@ -63,6 +64,7 @@ impl Default for Counters {
             flushes_full: AtomicU64::default(),
             compression_raw_bytes: AtomicU64::default(),
             compression_stored_bytes: AtomicU64::default(),
+            compression_skipped_bytes: AtomicU64::default(),
             _writes: NewLine,
             writes: AtomicU64::default(),
             written_bytes: AtomicU64::default(),
@@ -162,6 +164,7 @@ impl Counters {
             read_damage: get(&self.read_damage),
             compression_raw_bytes: get(&self.compression_raw_bytes),
             compression_stored_bytes: get(&self.compression_stored_bytes),
+            compression_skipped_bytes: get(&self.compression_skipped_bytes),
             cache_hits: get(&self.cache_hits),
             cache_misses: get(&self.cache_misses),
             hook_events_dropped: get(&self.hook_events_dropped),

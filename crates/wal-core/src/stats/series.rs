@@ -168,6 +168,11 @@ impl Stats {
             "The same bytes as they were stored",
             self.compression_stored_bytes,
         );
+        list.counter(
+            "wal_compression_skipped_bytes",
+            "Bytes for which there was no time to compress them",
+            self.compression_skipped_bytes,
+        );
         let ratio = match self.compression_stored_bytes {
             0 => 1.0,
             stored => self.compression_raw_bytes as f64 / stored as f64,

@@ -8,7 +8,7 @@ use crate::{LogError, error::InvalidOptionSnafu};
 /// wait for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum WhenBehind {
+pub enum WhenUnshipped {
     /// Everything is kept: the local storage grows until the tier is back, or until it is full. The default.
     #[default]
     Keep,
@@ -22,12 +22,12 @@ pub enum WhenBehind {
 /// Settings of a log with a tier. Without one they mean nothing.
 ///
 /// ```
-/// use wal_core::{TierOptions, WhenBehind};
+/// use wal_core::{TierOptions, WhenUnshipped};
 /// // Ten gigabytes here, the rest in the tier only; never more than fifty waiting for it.
 /// let tier = TierOptions {
 ///     local_len: Some(10 << 30),
 ///     unshipped_max: Some(50 << 30),
-///     when_behind: WhenBehind::Refuse,
+///     when_unshipped: WhenUnshipped::Refuse,
 ///     ..TierOptions::default()
 /// };
 /// assert!(tier.validate().is_ok());
@@ -41,10 +41,10 @@ pub struct TierOptions {
     /// Bytes a second that are shipped at most, measured over whole segments: each is sent as fast as it goes, and the
     /// next waits. Not zero. Default: `None`, without limit.
     pub rate: Option<u64>,
-    /// Bytes that may wait to be shipped before `when_behind` happens. Default: `None`, without limit.
+    /// Bytes that may wait to be shipped before `when_unshipped` happens. Default: `None`, without limit.
     pub unshipped_max: Option<u64>,
-    /// What happens then. Default: [`WhenBehind::Keep`].
-    pub when_behind: WhenBehind,
+    /// What happens then. Default: [`WhenUnshipped::Keep`].
+    pub when_unshipped: WhenUnshipped,
     /// Pause after an attempt that failed. Default: 5 s.
     pub retry: Duration,
     /// Whether segments that are no longer part of the log stay in the tier, until somebody removes them by hand.
@@ -58,7 +58,7 @@ impl Default for TierOptions {
             local_len: Some(1 << 30),
             rate: None,
             unshipped_max: None,
-            when_behind: WhenBehind::Keep,
+            when_unshipped: WhenUnshipped::Keep,
             retry: Duration::from_secs(5),
             keep_removed: false,
         }
@@ -76,8 +76,8 @@ impl TierOptions {
             if ok { Ok(()) } else { InvalidOptionSnafu { option, why }.fail() }
         };
         check(self.rate != Some(0), "tier.rate", "it must not be zero")?;
-        let bounded = self.when_behind == WhenBehind::Keep || self.unshipped_max.is_some();
-        check(bounded, "tier.when_behind", "it takes tier.unshipped_max to know when that is")
+        let bounded = self.when_unshipped == WhenUnshipped::Keep || self.unshipped_max.is_some();
+        check(bounded, "tier.when_unshipped", "it takes tier.unshipped_max to know when that is")
     }
 }
 
@@ -94,6 +94,9 @@ mod tests {
         let good = TierOptions::default;
         assert!(good().validate().is_ok());
         assert_eq!(name(TierOptions { rate: Some(0), ..good() }), "tier.rate");
-        assert_eq!(name(TierOptions { when_behind: WhenBehind::Drop, ..good() }), "tier.when_behind");
+        assert_eq!(
+            name(TierOptions { when_unshipped: WhenUnshipped::Drop, ..good() }),
+            "tier.when_unshipped"
+        );
     }
 }

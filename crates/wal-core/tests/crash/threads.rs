@@ -7,6 +7,7 @@ use std::{
     thread,
 };
 
+use wal_compress::{Compression, WhenBehind};
 use wal_core::{AppendOptions, Durability, Log, Options};
 use wal_format::{EntriesBuilder, NewEntry};
 use wal_sim::{Crash, CrashMoment, Faults, Rng, SimDisk};
@@ -44,7 +45,12 @@ fn write(log: &Log, writer: u64, seed: u64, told: &Told) {
         payloads.iter().for_each(|payload| batch.push(&NewEntry::plain(&payload.bytes())).unwrap());
         let durability = if rng.chance(64) { Durability::Buffered } else { Durability::Durable };
         let options = AppendOptions { durability: Some(durability), ..AppendOptions::default() };
-        let Ok((first, _)) = log.append_batch(&batch, &options) else { return };
+        // A single entry shares a frame with others', where the log compresses.
+        let appended = match &*payloads {
+            [single] => log.append_entry(&NewEntry::plain(&single.bytes()), &options).map(|lsn| (lsn, lsn)),
+            _ => log.append_batch(&batch, &options),
+        };
+        let Ok((first, _)) = appended else { return };
         if durability == Durability::Durable {
             told.lock().unwrap().extend((first.get()..).zip(payloads));
         }
@@ -97,8 +103,10 @@ fn round(seed: u64, bug: Bug) -> Result<(), String> {
     let mut rng = Rng::new(seed);
     let background_threads = rng.chance(128);
     let mut setup = Setup { bug, ..Setup::of(Options { background_threads, ..options() }) };
-    if rng.chance(64) {
-        setup.options.compression = compression();
+    if rng.chance(128) {
+        let when_behind = if rng.chance(128) { WhenBehind::Compress } else { WhenBehind::StorePlain };
+        let threads = rng.below(3) as u32;
+        setup.options.compression = Compression { threads, when_behind, pack_len: 600, ..compression() };
     }
     let disk = SimDisk::with_options(seed, bare());
     let log = Arc::new(setup.open(&disk).map_err(|error| chain(&error))?);

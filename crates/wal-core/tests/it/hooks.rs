@@ -2,13 +2,18 @@
 
 use std::{
     sync::{
-        Arc,
-        mpsc::{Receiver, channel},
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
     },
+    task::{Context, Wake, Waker},
+    thread,
     time::Duration,
 };
 
-use wal_core::{CommitEvent, DeletionReason, Environment, Hooks, Log, LogEvent, Options, SyncPolicy};
+use wal_core::{
+    CommitEvent, DeletionReason, Environment, Hooks, Log, LogEvent, Options, Retention, SyncPolicy,
+    TailOptions,
+};
 use wal_format::{Lsn, SegmentId};
 use wal_segment::{MemoryStorage, Storage};
 
@@ -113,6 +118,44 @@ fn the_life_of_a_log_is_told() {
 }
 
 #[test]
+fn retention_that_passes_a_cursor_is_told() {
+    let (hooks, heard) = events();
+    let retention = Retention { max_segments: Some(1), cursor_max_bytes: Some(1), ..Retention::default() };
+    let log = hooked(&memory(), Options { retention, background_threads: false, ..small() }, hooks);
+    log.create_cursor("slow", Some(lsn(1))).unwrap();
+    for _ in 0..30 {
+        log.append(&[b'S'; 9000]).unwrap();
+    }
+    let done = log.retain().unwrap();
+    assert_eq!(done.passed, ["slow"]);
+    log.maintain().unwrap();
+    let passed = LogEvent::Passed { cursor: "slow".to_owned(), first: done.first_retained };
+    assert_eq!(heard.try_iter().filter(|event| *event == passed).count(), 1);
+}
+
+struct Closes(Arc<Log>, Mutex<Sender<()>>);
+
+impl Wake for Closes {
+    fn wake(self: Arc<Self>) {
+        self.0.close().unwrap();
+        self.1.lock().unwrap().send(()).unwrap();
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a thread that hangs must not hold the test up")]
+fn a_task_that_closing_wakes_may_close_the_log_too() {
+    let log = Arc::new(hooked(&memory(), small(), Hooks::default()));
+    let mut tail = log.tail(TailOptions::default());
+    let (closed, heard) = channel();
+    let waker = Waker::from(Arc::new(Closes(Arc::clone(&log), Mutex::new(closed))));
+    assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_pending());
+    let closing = thread::spawn(move || log.close());
+    heard.recv_timeout(LONG).expect("it was woken without a lock");
+    closing.join().unwrap().unwrap();
+}
+
+#[test]
 fn failure_and_recovery_are_told() {
     let (hooks, heard) = events();
     let storage = MemoryStorage::new();
@@ -138,7 +181,7 @@ fn failure_and_recovery_are_told() {
 #[test]
 fn a_hook_that_blocks_or_panics_holds_nobody_up() {
     let (release, gate) = channel::<()>();
-    let gate = std::sync::Mutex::new(gate);
+    let gate = Mutex::new(gate);
     let hooks = Hooks::default().on_event(move |_| {
         let _ = gate.lock().unwrap().recv();
         panic!("the user's code failed");

@@ -12,6 +12,7 @@ mod hooked;
 mod hooks;
 mod hostile;
 mod metadata;
+mod packers;
 mod packing;
 mod patience;
 mod races;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use wal_compress::{CodecId, Compression};
+use wal_compress::{CodecId, Compression, WhenBehind};
 use wal_core::{
     AppendOptions, DictionaryOptions, Durability, Environment, Log, LogError, Options, SyncPolicy,
     SystemEntropy, Ticket, examine,
@@ -156,13 +156,18 @@ fn a_segment_is_filled_by_what_the_packs_turn_out_to_be() {
 
 #[test]
 fn threads_share_frames_and_get_what_they_wait_for() {
-    for sync in [
-        SyncPolicy::Always,
-        SyncPolicy::OsCache { interval: Duration::from_millis(5) },
-        SyncPolicy::Background { interval: Duration::from_millis(5) },
+    let background = SyncPolicy::Background { interval: Duration::from_millis(5) };
+    for (sync, threads, when_behind) in [
+        (SyncPolicy::Always, 0, WhenBehind::Compress),
+        (SyncPolicy::Always, 2, WhenBehind::Compress),
+        (SyncPolicy::OsCache { interval: Duration::from_millis(5) }, 1, WhenBehind::StorePlain),
+        (background, 0, WhenBehind::Compress),
+        (background, 1, WhenBehind::Compress),
+        (background, 2, WhenBehind::StorePlain),
     ] {
+        let compression = Compression { threads, when_behind, pack_len: 16 << 10, ..packed().compression };
+        let options = Options { sync, background_threads: true, compression, ..packed() };
         on_all(|storage| {
-            let options = Options { sync, background_threads: true, ..packed() };
             let log = open(&storage, &options).unwrap();
             let per_thread = 400;
             thread::scope(|scope| {

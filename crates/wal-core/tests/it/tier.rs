@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use wal_core::{Hooks, Log, LogError, LogEvent, Options, Retention, TierOptions, WhenBehind, restore};
+use wal_core::{Hooks, Log, LogError, LogEvent, Options, Retention, TierOptions, WhenUnshipped, restore};
 use wal_format::Lsn;
 use wal_segment::{
     Capabilities, LocalOptions, LocalStorage, MemoryStorage, Storage, StorageFile, WriterLock,
@@ -256,8 +256,8 @@ fn what_is_trimmed_leaves_the_tier_when_the_tier_can_do_without() {
 
 #[test]
 fn when_the_tier_is_out_of_reach_the_policy_says_what_gives() {
-    let behind = |when_behind| {
-        let tier = TierOptions { unshipped_max: Some(200 << 10), when_behind, ..options().tier };
+    let behind = |when_unshipped| {
+        let tier = TierOptions { unshipped_max: Some(200 << 10), when_unshipped, ..options().tier };
         Options { tier, ..options() }
     };
     let append = |log: &Log| (1..=3000).map(|n| log.append(&payload(n))).find_map(Result::err);
@@ -266,7 +266,7 @@ fn when_the_tier_is_out_of_reach_the_policy_says_what_gives() {
         far.out.store(true, SeqCst);
         (open(&near, &far, options).unwrap(), far)
     };
-    let (log, far) = opened(&behind(WhenBehind::Refuse));
+    let (log, far) = opened(&behind(WhenUnshipped::Refuse));
     let error = append(&log).unwrap();
     assert!(matches!(error, LogError::TierBehind { max: 204_800, .. }), "{error}");
     let next = log.next_lsn().get();
@@ -278,7 +278,7 @@ fn when_the_tier_is_out_of_reach_the_policy_says_what_gives() {
     fill(&log, next..=next + 500);
     check(&log, 1, next + 501);
 
-    let (log, far) = opened(&behind(WhenBehind::Drop));
+    let (log, far) = opened(&behind(WhenUnshipped::Drop));
     for n in 1..=3000 {
         log.append(&payload(n)).unwrap();
         if n % 100 == 0 {
@@ -297,7 +297,7 @@ fn when_the_tier_is_out_of_reach_the_policy_says_what_gives() {
     log.ship().unwrap();
     check(&log, first, 3001);
 
-    let (log, _) = opened(&behind(WhenBehind::Keep));
+    let (log, _) = opened(&behind(WhenUnshipped::Keep));
     assert!(append(&log).is_none());
     log.maintain().unwrap();
     check(&log, 1, 3001);

@@ -132,6 +132,32 @@ impl EntriesBuilder {
         self.ends.is_empty()
     }
 
+    /// An entry that was pushed, by its place among them.
+    ///
+    /// ```
+    /// use wal_format::{EntriesBuilder, NewEntry};
+    ///
+    /// let mut batch = EntriesBuilder::default();
+    /// batch.push(&NewEntry::plain(b"one"))?;
+    /// batch.push(&NewEntry { term: Some(3), ..NewEntry::plain(b"two") })?;
+    /// let second = batch.entry(1).unwrap();
+    /// assert_eq!((second.payload, second.term), (&b"two"[..], Some(3)));
+    /// assert!(batch.entry(2).is_none());
+    /// # Ok::<(), wal_format::DecodeError>(())
+    /// ```
+    #[must_use]
+    pub fn entry(&self, index: usize) -> Option<NewEntry<'_>> {
+        let end = *self.ends.get(index)? as usize;
+        let start =
+            index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
+        Some(NewEntry {
+            payload: self.payloads.get(start..end)?,
+            kind: *self.kinds.get(index)?,
+            term: self.terms.get(index).copied().filter(|term| *term != NO_TERM),
+            timestamp: self.timestamps.get(index).copied().filter(|timestamp| *timestamp != NO_TIMESTAMP),
+        })
+    }
+
     /// Bytes of payload so far.
     #[must_use]
     pub const fn payload_len(&self) -> usize {

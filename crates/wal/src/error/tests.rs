@@ -85,6 +85,7 @@ fn every_error_of_the_log_has_its_kind() {
         (compression(CompressError::Compress { codec, source: "bad".into() }), ErrorKind::Invalid),
         (compression(CompressError::ReservedId { id: codec }), ErrorKind::Invalid),
         (compression(CompressError::InvalidGain { percent: 101 }), ErrorKind::Invalid),
+        (compression(CompressError::InvalidThreads { threads: 99 }), ErrorKind::Invalid),
         (LogError::Thread { source: io::ErrorKind::WouldBlock.into() }, ErrorKind::Io),
     ];
     for (cause, kind) in table {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Retention, TierOptions, WhenBehind};
+use crate::{Retention, TierOptions, WhenUnshipped};
 
 fn set(name: &str, value: Setting) -> Result<Options, SettingError> {
     let mut options = Options::default();
@@ -32,6 +32,8 @@ fn unusual() -> Options {
             min_gain_percent: 55,
             pack_len: 4 << 10,
             raw_len_max: 1 << 20,
+            threads: 3,
+            when_behind: WhenBehind::StorePlain,
         },
         frame_cache_len: 0,
         recovery: RecoveryMode::Refuse,
@@ -52,7 +54,7 @@ fn unusual() -> Options {
             local_len: None,
             rate: Some(10 << 20),
             unshipped_max: Some(1 << 40),
-            when_behind: WhenBehind::Drop,
+            when_unshipped: WhenUnshipped::Drop,
             retry: Duration::from_millis(1),
             keep_removed: true,
         },

@@ -1,9 +1,9 @@
 //! The use of a tier as one setting: a table, or a text such as `local_len=10GiB,rate=20MiB`.
 
 use super::Setting;
-use crate::{TierOptions, WhenBehind};
+use crate::{TierOptions, WhenUnshipped};
 
-const NAMES: &str = "a table holds local_len, rate, unshipped_max, when_behind, retry and keep_removed";
+const NAMES: &str = "a table holds local_len, rate, unshipped_max, when_unshipped, retry and keep_removed";
 const NO_LIMIT: &str = "none";
 
 pub(super) fn read(value: &Setting) -> Result<TierOptions, &'static str> {
@@ -30,12 +30,12 @@ fn set(tier: &mut TierOptions, name: &str, value: &Setting) -> Result<(), &'stat
         "local_len" => tier.local_len = limit(value)?,
         "rate" => tier.rate = limit(value)?,
         "unshipped_max" => tier.unshipped_max = limit(value)?,
-        "when_behind" => {
-            tier.when_behind = match value.as_text() {
-                Ok("keep") => WhenBehind::Keep,
-                Ok("refuse") => WhenBehind::Refuse,
-                Ok("drop") => WhenBehind::Drop,
-                _ => return Err("when_behind must be keep, refuse or drop"),
+        "when_unshipped" => {
+            tier.when_unshipped = match value.as_text() {
+                Ok("keep") => WhenUnshipped::Keep,
+                Ok("refuse") => WhenUnshipped::Refuse,
+                Ok("drop") => WhenUnshipped::Drop,
+                _ => return Err("when_unshipped must be keep, refuse or drop"),
             }
         }
         "retry" => tier.retry = value.as_duration()?,
@@ -50,18 +50,18 @@ fn limit(value: &Setting) -> Result<Option<u64>, &'static str> {
 }
 
 pub(super) fn write(tier: &TierOptions) -> Setting {
-    let TierOptions { local_len, rate, unshipped_max, when_behind, retry, keep_removed } = tier;
+    let TierOptions { local_len, rate, unshipped_max, when_unshipped, retry, keep_removed } = tier;
     let limit = |limit: &Option<u64>| limit.map_or_else(|| Setting::text(NO_LIMIT), Setting::size);
-    let behind = match when_behind {
-        WhenBehind::Keep => "keep",
-        WhenBehind::Refuse => "refuse",
-        WhenBehind::Drop => "drop",
+    let behind = match when_unshipped {
+        WhenUnshipped::Keep => "keep",
+        WhenUnshipped::Refuse => "refuse",
+        WhenUnshipped::Drop => "drop",
     };
     let entries = [
         ("local_len", limit(local_len)),
         ("rate", limit(rate)),
         ("unshipped_max", limit(unshipped_max)),
-        ("when_behind", Setting::text(behind)),
+        ("when_unshipped", Setting::text(behind)),
         ("retry", Setting::duration(*retry)),
         ("keep_removed", Setting::Flag(*keep_removed)),
     ];
