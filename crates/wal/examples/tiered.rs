@@ -4,6 +4,12 @@
 //!
 //! `cargo run -p wal --example tiered`
 
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "an example talks to the terminal, and to the disk"
+)]
+
 use wal::{Options, TierOptions, Wal};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

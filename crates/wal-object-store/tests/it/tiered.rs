@@ -484,7 +484,7 @@ fn rivals(seed: u64, mistake: Mistake) -> Checked<u64> {
         logs[who]
             .append(format!("{who} {n} {}", "x".repeat(3000)).as_bytes())
             .map_err(|error| said(&error))?;
-        if random.next_u64() % 10 == 0 {
+        if random.next_u64().is_multiple_of(10) {
             logs[who].maintain().map_err(|error| said(&error))?;
         }
     }
