@@ -4,11 +4,7 @@
 //!
 //! `cargo run -p wal --example tiered`
 
-#![allow(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "an example talks to the terminal, and to the disk"
-)]
+#![expect(clippy::print_stdout, reason = "it is an example")]
 
 use wal::{Options, TierOptions, Wal};
 
