@@ -5,7 +5,7 @@ use wal::Lsn;
 
 use crate::{
     append, backup, bench, checkpoint, completions, copy, cursors, demo, dump, export, fence, get, import,
-    info, ls, prune, repair, replay, retain, stats, tail, top, truncate, verify,
+    info, ls, prune, repair, replay, restore, retain, stats, tail, top, truncate, verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -23,6 +23,7 @@ Examples:
   wal import --from xwal ./old ./log         the log of another program
   wal backup ./log /backup/log               a copy of a log that is in use
   wal copy ./log s3://bucket/log             the same log somewhere else, also from a bucket
+  wal restore s3://bucket/log ./log          a log that was lost, from its tier
   wal export ./log > log.jsonl               every entry, to be imported elsewhere
   wal completions bash                       a script that completes commands in your shell
   wal retain ./log --max-age 7d              what is old enough to go; changes nothing without --apply
@@ -57,6 +58,7 @@ pub(crate) enum Verb {
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
     Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Clone(backup::CloneArgs),
     Copy(copy::CopyArgs),
     Export(export::ExportArgs),

@@ -33,6 +33,7 @@ mod progress;
 mod prune;
 mod repair;
 mod replay;
+mod restore;
 mod retain;
 mod size;
 mod stats;
@@ -80,6 +81,7 @@ fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Verify(args) => verify::run(&args, &mut out),
         Verb::Repair(args) => repair::run(&args, &mut out),
         Verb::Backup(args) => backup::backup(&args, &mut out),
+        Verb::Restore(args) => restore::run(&args, &mut out),
         Verb::Clone(args) => backup::clone(&args, &mut out),
         Verb::Copy(args) => copy::run(&args, &mut out),
         Verb::Export(args) => export::run(&args, &mut out),

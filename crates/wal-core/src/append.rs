@@ -309,7 +309,11 @@ impl Engine {
             return self.room_in_object(appender, (body_len, count), reserve, now).map(Some);
         }
         let errand = Errand::Room { body_len, count };
-        match appender.room(body_len, count, reserve) {
+        let room = appender.room(body_len, count, reserve);
+        if room != Room::Here && reserve == Reserve::Keep {
+            self.check_tier(&appender)?;
+        }
+        match room {
             Room::Here => return Ok(Some(appender)),
             Room::None if patience == Patience::Endless => self.begin_first(&mut appender, body_len)?,
             Room::None => {

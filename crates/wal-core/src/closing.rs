@@ -37,6 +37,9 @@ impl Handle {
 impl Engine {
     /// Closes the log, ends its threads and lets another writer have it.
     pub(crate) fn finish(&self) -> Result<(), LogError> {
+        if let Some(tier) = &self.tier {
+            tier.stop();
+        }
         let closed = self.close();
         if let Some(driver) = self.driver.get() {
             self.end_packing();

@@ -142,6 +142,21 @@ pub(crate) fn start_hooks(engine: &Arc<Engine>) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Starts the thread that ships segments to the tier, if there is one. Nobody waits for it: a request may hang.
+///
+/// A log without threads ships when it is maintained.
+pub(crate) fn start_tier(engine: &Arc<Engine>) -> Result<(), LogError> {
+    if engine.tier.is_none() || !engine.options.background_threads {
+        return Ok(());
+    }
+    let engine = Arc::clone(engine);
+    thread::Builder::new()
+        .name("wal-tier".to_owned())
+        .spawn(move || engine.run_tier())
+        .context(ThreadSnafu)?;
+    Ok(())
+}
+
 /// Closes a log in a thread of its own, and returns where to hear how that went.
 pub(crate) fn close_elsewhere(engine: Arc<Engine>) -> Result<Receiver<Result<(), LogError>>, LogError> {
     let (done, outcome) = bounded(1);
@@ -201,6 +216,7 @@ impl Engine {
         self.prepare_ahead();
         self.index_sealed();
         self.retain_by_itself();
+        self.ship_by_itself();
         self.call_hooks();
         Ok(())
     }

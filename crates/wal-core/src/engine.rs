@@ -1,8 +1,9 @@
 //! The parts of a log that threads share, and the locks between them.
 //!
-//! Locks are taken in this order, any of them may be left out: `admin`, `keeper`, `writer`, `appender`, then one of the
-//! small ones (`cuts`, `transactions`, those inside `preparer`, `marks` and `commit`), which are leaves. File I/O
-//! happens under `writer`; under `appender` only when a segment is started after an open or a cut.
+//! Locks are taken in this order, any of them may be left out: that of the tier's work, `admin`, `keeper`, `writer`,
+//! `appender`, then one of the small ones (`cuts`, `transactions`, those inside `preparer`, `marks`, `commit` and the
+//! tier), which are leaves. File I/O happens under `writer`; under `appender` only when a segment is started after an
+//! open or a cut.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +18,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use wal_compress::Codecs;
 use wal_format::{Lsn, SegmentId};
-use wal_segment::{Directory, Segment, SegmentError, WriterLock};
+use wal_segment::{Directory, Segment, SegmentError, TieredStorage, WriterLock};
 
 use crate::{
     Clock, LogError, Options, RecoveryReport,
@@ -38,6 +39,7 @@ use crate::{
     prepare::{PrepareError, Preparer},
     retention::Keeper,
     stats::Counters,
+    tier::Tier,
     transaction::Registry,
     view::View,
 };
@@ -76,6 +78,8 @@ pub(crate) struct Engine {
     pub(crate) stats: Box<Counters>,
     pub(crate) hooks: Caller,
     pub(crate) driver: OnceLock<Arc<Driver>>,
+    /// Where sealed segments are shipped to.
+    pub(crate) tier: Option<Tier>,
     /// Set once closing is over, however it went: who still waits then waits in vain.
     pub(crate) ended: AtomicBool,
     first_retained: AtomicU64,
@@ -112,6 +116,7 @@ pub(crate) struct Parts {
     pub(crate) report: RecoveryReport,
     pub(crate) fences: BTreeSet<SegmentId>,
     pub(crate) hooks: Hooks,
+    pub(crate) tier: Option<Arc<TieredStorage>>,
 }
 
 impl Engine {
@@ -120,6 +125,7 @@ impl Engine {
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
         payloads.learn(&parts.appender.metadata);
         let Appender { time, next, .. } = parts.appender;
+        let prefix = parts.options.prefix.clone();
         Ok(Self {
             keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
@@ -137,6 +143,7 @@ impl Engine {
             commit,
             watch: Watch::default(),
             errands: Errands::default(),
+            tier: parts.tier.map(|storage| Tier::new(storage, &prefix, &parts.view)),
             view: ArcSwap::from_pointee(parts.view),
             preparer: parts.preparer,
             inheritance: Mutex::new(parts.inheritance),

@@ -88,6 +88,27 @@ pub enum LogError {
         /// Which file.
         source: SegmentError,
     },
+    /// Something else is in the tier where this log ships to: another log, or another life of this one. Nothing is
+    /// shipped any more; the log itself goes on.
+    #[snafu(display("{location} has another {name} than this log: somebody else ships to it"))]
+    TierConflict {
+        /// The tier.
+        location: String,
+        /// The name that is taken.
+        name: String,
+    },
+    /// Too much waits to be shipped, and the log may not grow further
+    /// ([`WhenUnshipped::Refuse`](crate::WhenUnshipped)). Nothing was appended; append again when the tier can be
+    /// reached.
+    #[snafu(display("{bytes} bytes wait to be shipped to {location}, and no more than {max} may"))]
+    TierBehind {
+        /// The tier.
+        location: String,
+        /// Bytes of the segments that wait, the active one included.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
     /// An earlier write or sync failed for good: nothing is acknowledged until the log is reopened and recovered.
     #[snafu(display("the log failed earlier and must be reopened: {cause}"))]
     Poisoned {

@@ -198,6 +198,25 @@ pub(crate) fn removed(directory: &Directory, files: usize) {
     event!("wal::remove", DEBUG, path, files, "files were removed");
 }
 
+pub(crate) fn shipped(segment: &Segment, bytes: usize) {
+    let (path, id) = (segment.path(), segment.id().0);
+    event!("wal::tier", DEBUG, path, segment = id, bytes, "a segment is in the tier");
+}
+
+pub(crate) fn evicted(segment: &Segment) {
+    let (path, id) = (segment.path(), segment.id().0);
+    event!("wal::tier", DEBUG, path, segment = id, "a segment is read from the tier");
+}
+
+pub(crate) fn not_shipped(directory: &Directory, cause: &str, conflict: bool) {
+    let path = path(directory);
+    if conflict {
+        event!("wal::tier", ERROR, path, cause, "nothing is shipped any more");
+    } else {
+        event!("wal::tier", WARN, path, cause, "a segment could not be shipped");
+    }
+}
+
 pub(crate) fn poisoned(directory: &Directory, cause: &str) {
     let path = path(directory);
     event!("wal::poison", ERROR, path, cause, "nothing more is acknowledged before the log is reopened");

@@ -75,6 +75,20 @@ pub enum LogEvent {
         /// Length of their files in bytes.
         bytes: u64,
     },
+    /// A segment is in the tier, and that is noted.
+    Shipped {
+        /// Which.
+        segment: SegmentId,
+        /// Its length in bytes.
+        bytes: u64,
+    },
+    /// Segments could not be shipped, for a reason that was not told before. The log goes on.
+    TierFailed {
+        /// Why.
+        cause: Arc<str>,
+        /// Somebody else ships to the place: it is not tried again.
+        conflict: bool,
+    },
     /// Retention has removed entries that the consumer with this cursor had not acknowledged.
     Passed {
         /// The cursor.
@@ -258,6 +272,7 @@ impl Engine {
     pub(crate) fn rotated(&self, segment: &Segment, capacity: u64) {
         events::rotated(segment, capacity);
         add(&self.stats.segments_started, 1);
+        self.wake_tier();
         self.tell_hooks(|| LogEvent::Rotated { segment: segment.id(), first: segment.base() });
     }
 
@@ -269,6 +284,7 @@ impl Engine {
             _ => "before",
         };
         events::truncated(&self.directory, what, lsn);
+        self.wake_tier();
         self.tell_hooks(|| LogEvent::Truncated { lsn, reason });
     }
 

@@ -60,6 +60,7 @@ mod sweep;
 mod sync;
 mod tail;
 mod ticket;
+mod tier;
 mod time;
 mod transaction;
 mod truncate;
@@ -95,6 +96,7 @@ pub use stats::{
 };
 pub use tail::{Tail, TailFrom, TailOptions, Visibility};
 pub use ticket::Ticket;
+pub use tier::{Shipment, TierOptions, TierStats, WhenUnshipped, restore};
 pub use time::AppendTime;
 pub use transaction::{Transaction, TransactionId, TransactionOptions, TransactionState};
 pub use truncate::Truncation;

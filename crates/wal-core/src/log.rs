@@ -13,7 +13,7 @@ use crate::{
     WhenFull,
     append::Stamped,
     closing::Handle,
-    driver::{Driver, start_hooks},
+    driver::{Driver, start_hooks, start_tier},
     engine::Engine,
     error::TruncatedSnafu,
     events::{self, Span, Start},
@@ -65,6 +65,7 @@ impl Log {
     pub fn open(environment: Environment, options: Options) -> Result<Self, LogError> {
         let engine = Arc::new(told(environment, options, false)?);
         start_hooks(&engine)?;
+        start_tier(&engine)?;
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }
 

@@ -8,14 +8,14 @@ use wal_format::{
     FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, LogId, Lsn, Metadata, Position,
     Predecessor,
 };
-use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage, WriterLock};
+use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage, TieredStorage, WriterLock};
 
 use crate::{
     Clock, Entropy, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy,
     appender::Appender,
     begin::{Beginning, Carried, Inheritance},
     engine::{Engine, Parts},
-    error::{ExhaustedSnafu, LockedSnafu, MissingLogSnafu, TornTailSnafu},
+    error::{ExhaustedSnafu, InvalidOptionSnafu, LockedSnafu, MissingLogSnafu, TornTailSnafu},
     events::Span,
     prepare::Preparer,
     recover::{self, CutPlace, Found, FoundLog, Lost, Part, Remains, position},
@@ -44,6 +44,8 @@ pub struct Environment {
     pub codecs: Codecs,
     /// Whom to call when something happens.
     pub hooks: Hooks,
+    /// The storage again, when it is one with a tier: a log that is open for writing ships to it.
+    pub tier: Option<Arc<TieredStorage>>,
 }
 
 impl Environment {
@@ -51,12 +53,26 @@ impl Environment {
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Self { storage, clock, entropy, codecs: Codecs::default(), hooks: Hooks::default() }
+        Self { storage, clock, entropy, codecs: Codecs::default(), hooks: Hooks::default(), tier: None }
+    }
+
+    /// The same with a tier behind the storage, which is where entries become durable: sealed segments are shipped to
+    /// `tier`, and what is not in the storage any more is read from there.
+    #[must_use]
+    pub fn with_tier(mut self, tier: Arc<dyn Storage>) -> Self {
+        let both = Arc::new(TieredStorage::new(self.storage, tier));
+        self.storage = Arc::<TieredStorage>::clone(&both);
+        self.tier = Some(both);
+        self
     }
 }
 
 pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Engine, LogError> {
     options.validate_for_writing()?;
+    if environment.tier.is_some() && !environment.storage.capabilities().append_after_sync {
+        let why = "the log is in an object store already";
+        return InvalidOptionSnafu { option: "tier", why }.fail();
+    }
     let writer_lock = lock(&environment.storage)?;
     let mut attempts = 0;
     loop {
@@ -112,7 +128,7 @@ fn writer(
     directory: Arc<Directory>,
     found: Found,
 ) -> Result<Engine, LogError> {
-    let Environment { clock, entropy, codecs, hooks, .. } = environment;
+    let Environment { clock, entropy, codecs, hooks, tier, .. } = environment;
     let log_id = found.log_id.unwrap_or_else(|| new_log_id(&*entropy));
     // Leave room for a long life: a number so near its end was not reached by counting.
     let greatest = found.greatest;
@@ -138,6 +154,7 @@ fn writer(
         hooks,
         options,
         fences: found.fences,
+        tier,
     })?;
     if rewrite || engine.objects {
         engine.rewrite_end()?;
@@ -168,6 +185,7 @@ pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<
         report: start.report,
         fences: BTreeSet::new(),
         hooks,
+        tier: None,
     })
 }
 

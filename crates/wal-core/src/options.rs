@@ -6,7 +6,7 @@ use wal_compress::Compression;
 use wal_format::{BODY_LEN_MAX, ChecksumKind, FENCE_GAP, Lsn, METADATA_LEN_MAX, SEGMENT_LEN_MAX};
 
 use crate::{
-    Retention,
+    Retention, TierOptions,
     error::{InvalidOptionSnafu, LogError},
 };
 
@@ -158,6 +158,8 @@ pub struct Options {
     pub metadata_len_max: usize,
     /// What may be removed from the front of the log, and when. Default: nothing.
     pub retention: Retention,
+    /// How the log uses its tier, if it has one.
+    pub tier: TierOptions,
     /// After so much idleness a mark proves to the next recovery that the last entries were synced. Default: 20 ms.
     pub idle_mark: Duration,
     /// Whether the log runs threads that prepare segments, sync in intervals and mark idleness. Without them
@@ -186,6 +188,7 @@ impl Default for Options {
             prefix: String::new(),
             metadata_len_max: 64 << 10,
             retention: Retention::default(),
+            tier: TierOptions::default(),
             idle_mark: Duration::from_millis(20),
             background_threads: true,
         }
@@ -235,6 +238,7 @@ impl Options {
         check(!separators, "prefix", "it must not contain path separators")?;
         check(self.prefix.len() <= 100, "prefix", "it must be at most 100 bytes long")?;
         self.retention.validate()?;
+        self.tier.validate()?;
         self.compression.validate().map_err(|source| LogError::Compression { source })
     }
 

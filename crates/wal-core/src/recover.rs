@@ -172,7 +172,10 @@ fn scan_newest(
         .and_then(|file| scan(&*file, &newest.path, |item| state.take(item, &newest.path)));
     let verdict = scanned.map_err(|source| LogError::segment("read the newest segment", source))?;
     check_end(newest, &verdict)?;
-    if let Some(seal) = state.seal.filter(|seal| listing.segments.binary_search(&seal.successor).is_err()) {
+    // Among objects only a tier has sealed segments, and what follows the newest of them was not shipped.
+    let is_local = directory.storage().capabilities().append_after_sync;
+    let is_absent = |seal: &Seal| is_local && listing.segments.binary_search(&seal.successor).is_err();
+    if let Some(seal) = state.seal.filter(is_absent) {
         let location = directory.storage().location();
         return MissingSegmentSnafu { segment: seal.successor, location, near: seal.next }.fail();
     }

@@ -143,7 +143,7 @@ impl Engine {
     }
 
     /// Goes on in a new segment, unless the active one begins behind `base` by now. The lock `admin` is held.
-    fn close_active(&self, base: Lsn) -> Result<bool, LogError> {
+    pub(crate) fn close_active(&self, base: Lsn) -> Result<bool, LogError> {
         let now = self.clock.now();
         loop {
             let mut appender = self.lock_settled(Patience::Endless)?;

@@ -15,7 +15,7 @@ pub use histogram::Histogram;
 pub use requests::RequestStats;
 pub use series::{Family, MetricKind, MetricValue, Sample};
 
-use crate::{Log, LogError, cursor, engine::Engine};
+use crate::{Log, LogError, TierStats, cursor, engine::Engine};
 
 /// What a log has done since it was opened, and how it stands.
 ///
@@ -116,10 +116,12 @@ pub struct Stats {
     pub poisoned: bool,
     /// Whether another writer has taken the log over.
     pub fenced: bool,
-    /// What was asked of the store, where the log is on object storage.
+    /// What was asked of the store, where the log is on object storage or has a tier there.
     pub requests: Option<RequestStats>,
     /// What consumers have not acknowledged, by the name of their cursor.
     pub cursors: Vec<CursorLag>,
+    /// How the log stands with its tier; `None` when it has none, or is open for reading only.
+    pub tier: Option<TierStats>,
     /// What opening the log took and found.
     pub recovery: RecoveryStats,
 }
@@ -173,11 +175,13 @@ pub enum DeletionReason {
     Size,
     /// Retention: there were too many of them.
     Count,
+    /// The tier could not be reached for too long.
+    Behind,
 }
 
 impl DeletionReason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Trimmed,
         Self::Cut,
         Self::Cleared,
@@ -186,6 +190,7 @@ impl DeletionReason {
         Self::Age,
         Self::Size,
         Self::Count,
+        Self::Behind,
     ];
 
     /// As a label.
@@ -200,6 +205,7 @@ impl DeletionReason {
             Self::Age => "age",
             Self::Size => "size",
             Self::Count => "count",
+            Self::Behind => "behind",
         }
     }
 }
@@ -235,6 +241,7 @@ impl Engine {
         stats.poisoned = poison.is_some();
         stats.fenced = matches!(poison, Some(LogError::Fenced { .. }));
         stats.requests = self.directory.storage().requests().map(RequestStats::from);
+        stats.tier = self.tier.as_ref().map(|tier| tier.stats(&view));
         stats.segments = view.segments.len() as u64;
         stats.segment_index = view.segments.last().map_or(0, |newest| newest.id().0);
         stats.disk_bytes = view.segments.iter().map(|segment| segment.written()).sum();

@@ -43,6 +43,14 @@ impl View {
         Self::new(segments, Arc::clone(&self.lost))
     }
 
+    /// The view with the file of a segment to be opened anew.
+    pub(crate) fn reopened(&self, segment: SegmentId) -> Self {
+        let renew = |each: &Arc<Segment>| {
+            if each.id() == segment { Arc::new(each.reopened()) } else { Arc::clone(each) }
+        };
+        Self::new(self.segments.iter().map(renew).collect(), Arc::clone(&self.lost))
+    }
+
     /// The view without the segments that hold only entries before `first`. Those from the newest whose opening is
     /// durable are kept: a younger one may exist in memory only, and without an opening on disk there is no log.
     pub(crate) fn trimmed(&self, first: Lsn) -> Self {

@@ -44,6 +44,7 @@ mod publish;
 mod remote;
 #[cfg(feature = "aws")]
 mod s3;
+mod ship;
 mod storage;
 
 #[cfg(feature = "fs")]

@@ -57,7 +57,7 @@ pub(crate) async fn publish(
 }
 
 /// Sending it once more, or looking, would not change it, and it was surely not carried out.
-const fn is_final(error: &Error) -> bool {
+pub(crate) const fn is_final(error: &Error) -> bool {
     matches!(
         error,
         Error::PermissionDenied { .. }

@@ -25,6 +25,7 @@ use crate::{
     pages::ENDING,
     probe::{PROBE, probe},
     remote::{Remote, Shared},
+    ship::ship,
 };
 
 /// Files as objects below a path of an [`ObjectStore`].
@@ -270,6 +271,12 @@ impl Storage for ObjectStorage {
         })?;
         self.inner.names.lock().objects.remove(name);
         Ok(())
+    }
+
+    fn ship(&self, name: &str, content: Bytes) -> io::Result<()> {
+        check_plain(name)?;
+        let (shared, path, name) = (Arc::clone(&self.inner.shared), self.inner.path(name), name.to_owned());
+        self.inner.io.run(async move { ship(&shared, &name, &path, &content).await })
     }
 
     /// Nothing to do: names come and go with their objects.

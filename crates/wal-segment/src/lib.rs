@@ -10,8 +10,10 @@ mod memory;
 mod name;
 mod points;
 mod segment;
+mod ship;
 mod sparse;
 mod storage;
+mod tiered;
 
 pub use directory::{Directory, Listing};
 pub use error::SegmentError;
@@ -20,5 +22,7 @@ pub use lazy::LazyFile;
 pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory};
 pub use memory::MemoryStorage;
 pub use segment::{Aim, FrameReader, LoadedFrame, PlainEntry, Segment};
+pub use ship::compare;
 pub use sparse::{INDEX_STRIDE, SparseIndex, point};
 pub use storage::{Capabilities, Requests, Storage, StorageFile, TakenOver, WriterLock};
+pub use tiered::{Shipped, Stub, TieredStorage};

@@ -190,6 +190,10 @@ impl Storage for LocalStorage {
         self.path(name).ok()
     }
 
+    fn ship(&self, name: &str, content: bytes::Bytes) -> io::Result<()> {
+        crate::ship::ship(self, name, &content)
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.path(name)?)
     }

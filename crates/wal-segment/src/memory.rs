@@ -90,6 +90,10 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn ship(&self, name: &str, content: Bytes) -> io::Result<()> {
+        crate::ship::ship(self, name, &content)
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         check_plain(name)?;
         self.shared.files.lock().remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())

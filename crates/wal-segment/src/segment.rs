@@ -14,13 +14,15 @@ use std::{
 
 use parking_lot::Mutex;
 use snafu::ResultExt;
-use wal_format::{FIRST_FRAME, IndexPoint, Lsn, SegmentHeader, SegmentId, SegmentIndex, SegmentKey};
+use wal_format::{
+    FIRST_FRAME, FileName, IndexPoint, Lsn, SegmentHeader, SegmentId, SegmentIndex, SegmentKey,
+};
 
 pub use plain::{Aim, PlainEntry};
 pub use read::{FrameReader, LoadedFrame};
 
 use crate::{
-    Directory, StorageFile,
+    Directory, LazyFile, StorageFile,
     error::{IoSnafu, SegmentError, SyncFailedSnafu},
     points::Points,
 };
@@ -219,6 +221,15 @@ impl Segment {
         {
             let _ = self.file.punch(start..len);
         }
+    }
+
+    /// The same segment, whose file is opened anew when it is needed: by whoever has replaced it.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        let directory = Arc::clone(&self.directory);
+        let file = Arc::new(LazyFile::new(Arc::clone(&directory), FileName::Segment(self.id())));
+        let (path, written, durable) = (self.path.clone(), self.written(), self.durable());
+        Self::inherited(directory, self.header, self.base, path, file, written, durable)
     }
 
     /// The sidecar that lets the next process find entries without scanning; `None` when nothing is indexed.

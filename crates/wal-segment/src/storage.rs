@@ -188,6 +188,21 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Has a file with this content here, whole, durable and for good, with the content read back before it returns:
+    /// what the [tier](crate::TieredStorage) of a log needs. A file of the name that begins with these bytes is as good
+    /// as one of its own. Nobody sees a part of it, and two who ship different things under one name do not both
+    /// succeed.
+    ///
+    /// # Errors
+    ///
+    /// [`TakenOver`] inside when another segment has the name, `InvalidData` when the same one is there and its content
+    /// is not this: both stay so until somebody looks. `Unsupported`, which is what an implementation says that does
+    /// not provide this. Whatever else: it may be there or not, and shipping it again is right.
+    fn ship(&self, name: &str, content: Bytes) -> io::Result<()> {
+        let _ = (name, content);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes a name.
     ///
     /// # Errors

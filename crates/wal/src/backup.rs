@@ -44,7 +44,7 @@ impl Wal {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn backup(&self, dir: impl AsRef<Path>) -> Result<BackupReport, Error> {
-        whole(dir.as_ref(), |target| self.log.backup(target)).map_err(Error::new)
+        whole(dir.as_ref(), LocalOptions::default(), |target| self.log.backup(target)).map_err(Error::new)
     }
 
     /// Makes a new log in a directory, with an identity of its own and the content of this one: entries with their
@@ -72,13 +72,17 @@ impl Wal {
     /// ```
     pub fn clone_to(&self, dir: impl AsRef<Path>) -> Result<CloneReport, Error> {
         let entropy = Arc::new(SystemEntropy);
-        whole(dir.as_ref(), |target| Log::clone_into(&self.log, Arc::clone(target), entropy))
-            .map_err(Error::new)
+        let clone = |target: &Arc<dyn Storage>| Log::clone_into(&self.log, Arc::clone(target), entropy);
+        whole(dir.as_ref(), LocalOptions::default(), clone).map_err(Error::new)
     }
 }
 
 /// Fills a directory that appears when it is complete.
-fn whole<T>(dir: &Path, fill: impl FnOnce(&Arc<dyn Storage>) -> Result<T, LogError>) -> Result<T, LogError> {
+pub(crate) fn whole<T>(
+    dir: &Path,
+    options: LocalOptions,
+    fill: impl FnOnce(&Arc<dyn Storage>) -> Result<T, LogError>,
+) -> Result<T, LogError> {
     let failed = |operation| {
         let path = dir.display().to_string();
         move |source: io::Error| match source.kind() {
@@ -96,7 +100,6 @@ fn whole<T>(dir: &Path, fill: impl FnOnce(&Arc<dyn Storage>) -> Result<T, LogErr
     if url(dir).is_some() {
         return Err(LogError::InvalidArgument { why: "this makes a directory: `copy` takes a URL" });
     }
-    let options = LocalOptions::default();
     let directory = WholeDirectory::begin(dir, &options).map_err(failed("create"))?;
     let opened = directory.storage(options).map_err(failed("open"));
     let filled = opened.and_then(|storage| fill(&(Arc::new(storage) as Arc<dyn Storage>)));

@@ -9,12 +9,12 @@ use std::{
 
 use wal_compress::{Codec, Codecs};
 use wal_core::{
-    Clock, CommitEvent, Entropy, Entry, Environment, Examination, Hooks, Log, LogError, LogEvent, Options,
-    RepairReport, SalvageReport, SystemClock, SystemEntropy, examine, repair, salvage,
+    BackupReport, Clock, CommitEvent, Entropy, Entry, Environment, Examination, Hooks, Log, LogError,
+    LogEvent, Options, RepairReport, SalvageReport, SystemClock, SystemEntropy, examine, repair, salvage,
 };
 use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
 
-use crate::{Config, Error, ObjectSettings, RepairOptions, Wal};
+use crate::{Config, Error, ObjectSettings, RepairOptions, Wal, backup::whole};
 
 /// Opens a log with settings, or with another storage, clock or codec than the usual one. Made by [`Wal::builder`].
 ///
@@ -44,6 +44,7 @@ pub struct WalBuilder {
     entropy: Arc<dyn Entropy>,
     codecs: Vec<Arc<dyn Codec>>,
     hooks: Hooks,
+    tier: Option<TierPlace>,
 }
 
 impl WalBuilder {
@@ -59,6 +60,7 @@ impl WalBuilder {
             entropy: Arc::new(SystemEntropy),
             codecs: Vec::new(),
             hooks: Hooks::default(),
+            tier: None,
         }
     }
 
@@ -163,6 +165,41 @@ impl WalBuilder {
         })?;
         self.storage = Some(Arc::new(storage));
         Ok(self)
+    }
+
+    /// Ships sealed segments to another place in the background, and reads them from there once they have left this
+    /// one: a *tier*. The directory stays where entries become durable, so appends do not wait for the tier; the log
+    /// opens, and goes on, while it is out of reach. How much stays here, how fast it is sent and what happens when too
+    /// much waits is in [`Options::tier`]; retention and truncation remove from both places.
+    ///
+    /// The tier belongs to this log alone. A log that has had a tier is opened with it from then on, for reading too.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use wal::{Wal, storage::MemoryStorage};
+    /// # let dir = tempfile::tempdir()?;
+    /// let tier = Arc::new(MemoryStorage::new()); // or an `ObjectStorage`
+    /// let wal = Wal::builder(dir.path().join("log")).tier(tier.clone()).open()?;
+    /// let lsn = wal.append("in two places")?;
+    /// wal.ship()?; // or by itself, segment by segment
+    ///
+    /// // The machine is lost. Another one takes over.
+    /// let report = Wal::builder(dir.path().join("elsewhere")).tier(tier.clone()).restore()?;
+    /// assert_eq!(report.next, lsn.next());
+    /// let wal = Wal::builder(dir.path().join("elsewhere")).tier(tier).open()?;
+    /// assert_eq!(wal.get(lsn)?.payload, "in two places");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tier(mut self, tier: Arc<dyn Storage>) -> Self {
+        self.tier = Some(TierPlace::Storage(tier));
+        self
+    }
+
+    /// The same with a place by its name: a URL as that of a log, with the same settings of objects; or a directory, for
+    /// instance of a file server.
+    pub fn tier_url(mut self, url: impl AsRef<Path>) -> Self {
+        self.tier = Some(TierPlace::Url(url.as_ref().to_owned()));
+        self
     }
 
     /// What time it is. Default: [`SystemClock`].
@@ -306,19 +343,62 @@ impl WalBuilder {
         repair(environment, &options, &how).map_err(Error::new)
     }
 
+    /// Writes the log that was shipped to the [tier](Self::tier) to the directory of this builder, up to the end of the
+    /// last segment that was shipped, and returns when it is durable there. Opened with the same tier it goes on where
+    /// that ends. The directory must be empty or missing; it is called `NAME.partial` until it is complete.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the directory is not empty, and without a tier;
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when nothing was shipped;
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when what was shipped is not whole;
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) and [`ErrorKind::Io`](crate::ErrorKind::Io).
+    pub fn restore(self) -> Result<BackupReport, Error> {
+        self.options.validate().map_err(Error::new)?;
+        let why = "restoring takes a tier";
+        let tier = self.tier.ok_or(LogError::InvalidArgument { why }).map_err(Error::new)?;
+        let tier = tier.open(&self.local, &self.objects, false).map_err(Error::new)?;
+        let fill = |target: &Arc<dyn Storage>| wal_core::restore(tier, &self.options.prefix, target);
+        whole(&self.dir, self.local, fill).map_err(Error::new)
+    }
+
     fn parts(self, create: bool) -> Result<(Environment, Options), LogError> {
         // Before anything is created: settings that cannot be used leave nothing behind.
         self.options.validate()?;
         let codecs = codecs(&self.options, self.codecs)?;
+        let local_options = self.local.clone();
         let storage = match self.storage {
             Some(storage) => storage,
             None => storage_at(&self.dir, self.local, &self.objects, create)?,
         };
+        let tier = self.tier.map(|tier| tier.open(&local_options, &self.objects, create)).transpose()?;
         let Self { clock, entropy, hooks, mut options, .. } = self;
         if !storage.capabilities().append_after_sync {
             options.segment_len = object_len(&options);
         }
-        Ok((Environment { storage, clock, entropy, codecs, hooks }, options))
+        let environment = Environment { storage, clock, entropy, codecs, hooks, tier: None };
+        Ok((tier.into_iter().fold(environment, Environment::with_tier), options))
+    }
+}
+
+/// Where the tier is.
+#[derive(Clone, Debug)]
+enum TierPlace {
+    Storage(Arc<dyn Storage>),
+    Url(PathBuf),
+}
+
+impl TierPlace {
+    fn open(
+        self,
+        files: &LocalOptions,
+        objects: &ObjectSettings,
+        create: bool,
+    ) -> Result<Arc<dyn Storage>, LogError> {
+        match self {
+            Self::Storage(storage) => Ok(storage),
+            Self::Url(url) => storage_at(&url, files.clone(), objects, create),
+        }
     }
 }
 

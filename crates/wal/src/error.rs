@@ -159,6 +159,8 @@ impl Error {
             LogError::MissingSegment { location, .. }
             | LogError::MissingLog { location }
             | LogError::Locked { location }
+            | LogError::TierConflict { location, .. }
+            | LogError::TierBehind { location, .. }
             | LogError::NotEmpty { location } => Some(location),
             LogError::Inconsistent { path, .. }
             | LogError::Undecodable { path, .. }
@@ -253,7 +255,8 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         LogError::Locked { .. } => ErrorKind::Locked,
         LogError::Full { .. } => ErrorKind::Full,
         LogError::Poisoned { .. } => ErrorKind::Poisoned,
-        LogError::Fenced { .. } => ErrorKind::Fenced,
+        LogError::Fenced { .. } | LogError::TierConflict { .. } => ErrorKind::Fenced,
+        LogError::TierBehind { .. } => ErrorKind::Full,
         LogError::TimedOut { .. } => ErrorKind::TimedOut,
         LogError::Busy { .. } => ErrorKind::Busy,
         LogError::Closed => ErrorKind::Closed,

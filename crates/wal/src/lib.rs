@@ -106,6 +106,7 @@ mod salvage;
 pub mod storage;
 mod tail;
 mod ticket;
+mod tier;
 mod transaction;
 mod truncate;
 mod typed;
@@ -128,6 +129,7 @@ pub use replay::ReplayError;
 pub use salvage::{Salvaged, SalvagedRun, salvage};
 pub use tail::Tail;
 pub use ticket::Ticket;
+pub use tier::restore;
 pub use transaction::Transaction;
 #[cfg(feature = "json")]
 pub use typed::Json;
@@ -145,8 +147,9 @@ pub use wal_core::{
     Finding, FrameInfo, Histogram, LogEvent, MetricKind, MetricValue, Options, Pin, PinKind, PlannedRemoval,
     RecoveryMode, RecoveryReport, RecoveryStats, RepairReport, ReplayOptions, ReplayPoint, ReplayReport,
     RequestStats, Retained, Retention, RetentionPlan, RetentionReason, SalvageReport, Sample, SegmentSummary,
-    Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TransactionId, TransactionOptions,
-    TransactionState, Truncation, Visibility, WhenFull, human,
+    Shipment, Stats, SyncPolicy, SystemClock, SystemEntropy, TailFrom, TailOptions, TierOptions, TierStats,
+    TransactionId, TransactionOptions, TransactionState, Truncation, Visibility, WhenFull, WhenUnshipped,
+    human,
 };
 pub use wal_format::{
     ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,

@@ -54,6 +54,30 @@ fn an_export_is_imported_byte_for_byte() {
 }
 
 #[test]
+fn a_lost_log_comes_back_from_its_tier() {
+    let (dir, log) = place();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (tier, again) = (at("tier"), at("again"));
+    bad(&wal(&["restore", &tier, &again]), 1, &["tier"]);
+    drop(rich(&log));
+    let writer = Wal::builder(&log).tier_url(&tier).open().unwrap();
+    writer.append("the last that is shipped").unwrap();
+    writer.ship().unwrap();
+    let want = entries(&log);
+    writer.append("lost").unwrap();
+    drop(writer);
+    fs::remove_dir_all(&log).unwrap();
+    let said = text(&wal(&["restore", &tier, &again]));
+    assert!(said.contains("from LSN 2, next 11; "), "{said}");
+    assert_eq!(entries(&again), want);
+    let (one, two) = (Wal::open_read_only(&again).unwrap(), Wal::open(&again).unwrap());
+    assert_eq!(two.meta("vote").unwrap().unwrap(), b"\x00\xff".as_slice());
+    assert_eq!(one.id(), two.id());
+    bad(&wal(&["restore", &tier, &again]), 1, &["again"]);
+    assert!(text(&wal(&["verify", "--deep", &again])).ends_with("intact\n"));
+}
+
+#[test]
 fn a_log_without_entries_keeps_its_place() {
     let (dir, log) = place();
     let other = dir.path().join("other").to_str().unwrap().to_owned();

@@ -1,6 +1,7 @@
 //! Each field of the options: how it is read, how it is written.
 
 mod retention;
+mod tier;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wal_compress::{CodecId, Compression, WhenBehind};
@@ -107,6 +108,11 @@ const FIELDS: &[Field] = &[
         |options| retention::write(&options.retention),
         |options, value| retention::read(value).map(|value| options.retention = value),
     ),
+    field(
+        "tier",
+        |options| tier::write(&options.tier),
+        |options, value| tier::read(value).map(|value| options.tier = value),
+    ),
     plain!(idle_mark, Setting::duration, as_duration),
     plain!(background_threads, Setting::Flag, as_flag),
 ];
@@ -174,7 +180,7 @@ const COMPRESSION_FIELDS: &str =
     "a table holds codec, level, min_len, min_gain_percent, pack_len, raw_len_max, threads and when_behind";
 
 const WHEN_BEHIND: &[(&str, WhenBehind)] =
-    &[("compress", WhenBehind::Compress), ("store-plain", WhenBehind::StorePlain)];
+    &[("compress", WhenBehind::Compress), ("store_plain", WhenBehind::StorePlain)];
 const BEHIND: &str = "when_behind must be compress or store-plain";
 
 /// `zstd`, `zstd:19`, or a table with `codec` and the rest.

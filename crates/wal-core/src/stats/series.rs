@@ -3,6 +3,7 @@
 //! Names, units and meanings are documented in `docs/OBSERVABILITY.md`, and a test compares the two.
 
 use super::{Histogram, Stats};
+use crate::TierStats;
 
 /// How the values of a series behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,9 @@ impl Stats {
         }
         if let Some(requests) = &self.requests {
             requests.series(&mut list);
+        }
+        if let Some(tier) = &self.tier {
+            self::tier(tier, &mut list);
         }
         list.0
     }
@@ -223,6 +227,20 @@ impl Stats {
             self.recovery.rewritten,
         );
     }
+}
+
+fn tier(tier: &TierStats, list: &mut List) {
+    list.counter("wal_tier_shipped_segments", "Segments shipped to the tier", tier.shipped_segments);
+    list.counter("wal_tier_shipped_bytes", "Bytes of segments shipped to the tier", tier.shipped_bytes);
+    list.counter("wal_tier_failures", "Attempts to ship that failed", tier.failures);
+    list.counter("wal_tier_evicted_segments", "Segments that left for the tier", tier.evicted_segments);
+    list.counter("wal_tier_removed_segments", "Segments removed from the tier", tier.removed_segments);
+    list.counter("wal_tier_dropped_segments", "Segments given up unshipped", tier.dropped_segments);
+    list.gauge("wal_tier_lag_segments", "Sealed segments not shipped", tier.unshipped_segments);
+    list.gauge("wal_tier_lag_bytes", "Bytes of sealed segments not shipped", tier.unshipped_bytes);
+    list.gauge("wal_tier_local_bytes", "Bytes of segments in the local storage", tier.local_bytes);
+    list.gauge("wal_tier_failing", "Whether the last attempt failed", tier.last_error.is_some().into());
+    list.gauge("wal_tier_conflict", "Whether somebody else ships to the tier", tier.conflict.into());
 }
 
 pub(super) struct List(Vec<Family>);

@@ -38,6 +38,7 @@ pub(crate) fn environment(storage: Arc<dyn Storage>, time: &Arc<VirtualTime>, se
         entropy: Arc::new(SimEntropy(Mutex::new(Rng::new(seed)))),
         codecs: codecs(),
         hooks: Default::default(),
+        tier: None,
     }
 }
 

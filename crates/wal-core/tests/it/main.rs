@@ -23,4 +23,5 @@ mod settled;
 mod stats;
 mod support;
 mod threads;
+mod tier;
 mod transactions;

@@ -244,7 +244,7 @@ fn parsed(text: &str) -> BTreeMap<String, (String, String, BTreeSet<String>)> {
 #[test]
 fn documentation_and_exposition_name_the_same_series() {
     let storage = memory();
-    let log = open(&storage, &quiet()).unwrap();
+    let log = Log::open(environment(Arc::clone(&storage)).with_tier(memory()), quiet()).unwrap();
     log.append(b"hello").unwrap();
     log.create_cursor("one", None).unwrap();
     let mut stats = log.stats();

@@ -13,3 +13,4 @@ mod log;
 mod pages;
 mod schedules;
 mod storage;
+mod tiered;

@@ -7,7 +7,7 @@ use std::{hint::black_box, io, ops::Range};
 use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    FIRST_FRAME, FRAME_ALIGN, FRAME_HEADER_LEN, FrameFault, FrameHeader, IndexPoint, Lsn, Parsed,
+    FIRST_FRAME, FRAME_ALIGN, FRAME_HEADER_LEN, FrameFault, FrameHeader, IndexPoint, Lsn, Parsed, Scanner,
     SegmentIndex, hint_frame, parse_frame,
 };
 
@@ -69,6 +69,34 @@ impl Segment {
         let read = self.file.read_at(offset, &mut copy).with_context(|_| self.io("read"))?;
         copy.truncate(read);
         Ok(copy.into())
+    }
+
+    /// All of it that is durable, every frame verified.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Frame`] where it is damaged; [`SegmentError::Io`].
+    pub fn content(&self) -> Result<Bytes, SegmentError> {
+        let content = self.window(0, self.durable())?;
+        let mut scanner = Scanner::new();
+        let mut pieces = content.chunks(256 << 10);
+        loop {
+            let piece = pieces.next();
+            match piece {
+                Some(piece) => scanner.feed(piece),
+                None => scanner.end(),
+            }
+            while scanner.next().map_err(|source| SegmentError::header(&self.path, source))?.is_some() {}
+            if piece.is_none() {
+                break;
+            }
+        }
+        let verdict = scanner.verdict();
+        if verdict.end == self.durable() {
+            return Ok(content);
+        }
+        let (path, offset, source) = (self.path.clone(), verdict.end, verdict.fault);
+        Err(SegmentError::Frame { path, offset, source })
     }
 
     /// Where the frame that holds `lsn` starts; `None` when it is not among the written frames.

@@ -8,7 +8,9 @@ mod unix;
 use std::{fs, io, io::ErrorKind, path::Path, sync::Arc};
 
 use bytes::Bytes;
-use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, ReadMode, Storage, StorageFile, conformance};
+use wal_segment::{
+    LocalOptions, LocalStorage, MemoryStorage, ReadMode, Storage, StorageFile, TieredStorage, conformance,
+};
 
 const MODES: [ReadMode; 2] = [ReadMode::Mmap, ReadMode::Pread];
 
@@ -28,6 +30,83 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
 #[test]
 fn memory_keeps_the_contract() {
     conformance::check(&|| Arc::new(MemoryStorage::new()));
+}
+
+#[test]
+fn two_storages_as_one_keep_the_contract() {
+    conformance::check(&|| {
+        let tier = Arc::new(MemoryStorage::new());
+        Arc::new(TieredStorage::new(Arc::new(MemoryStorage::new()), tier))
+    });
+}
+
+#[test]
+fn only_what_is_known_to_be_in_the_tier_leaves_the_local_storage() {
+    let (near, far) = (MemoryStorage::new(), MemoryStorage::new());
+    let tiered = TieredStorage::new(Arc::new(near.clone()), Arc::new(far.clone()));
+    let content = Bytes::from((0..100_000_u32).map(|n| (n % 251) as u8).collect::<Vec<_>>());
+    tiered.create("a.wal").unwrap().write_at(0, &content).unwrap();
+    assert_eq!(kind(tiered.evict("a.wal")), Some(ErrorKind::InvalidInput));
+    assert!(tiered.is_local("a.wal"));
+    tiered.remote().ship("a.wal", content.clone()).unwrap();
+    tiered.record("a.wal", &content).unwrap();
+    let held = tiered.open("a.wal").unwrap();
+    tiered.evict("a.wal").unwrap();
+    assert!(!tiered.is_local("a.wal") && near.open("a.wal").is_err());
+    assert_eq!(tiered.list().unwrap(), ["a.wal"]);
+    assert_eq!(kind(tiered.create("a.wal")), Some(ErrorKind::AlreadyExists));
+    for file in [held, tiered.open("a.wal").unwrap()] {
+        assert_eq!(file.len().unwrap(), 100_000);
+        assert_eq!(file.view(0..100_000).unwrap(), content);
+        let mut end = [0; 100];
+        assert_eq!(file.read_at(99_950, &mut end).unwrap(), 50);
+        assert_eq!(end[..50], content[99_950..]);
+        assert_eq!(file.read_at(100_001, &mut end).unwrap(), 0);
+    }
+    // The ends are here, the rest is not.
+    far.remove("a.wal").unwrap();
+    let file = tiered.open("a.wal").unwrap();
+    assert_eq!(file.view(0..4096).unwrap(), content.slice(..4096));
+    let lost = file.view(0..5000).unwrap_err();
+    assert!(lost.kind() != ErrorKind::NotFound && lost.to_string().contains("was shipped to"), "{lost}");
+    // Removed is something else.
+    tiered.remove("a.wal").unwrap();
+    assert_eq!(kind(file.view(0..5000)), Some(ErrorKind::NotFound));
+    assert!(tiered.list().unwrap().is_empty());
+    assert_eq!(tiered.retired().unwrap(), [("a.wal".to_owned(), Some(wal_segment::Stub::of(&content)))]);
+    tiered.forget("a.wal").unwrap();
+    assert!(tiered.retired().unwrap().is_empty() && near.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_damaged_note_is_no_proof_and_no_loss() {
+    let (near, far) = (MemoryStorage::new(), MemoryStorage::new());
+    let tiered = TieredStorage::new(Arc::new(near.clone()), Arc::new(far));
+    let content = Bytes::from(vec![7; 10_000]);
+    tiered.remote().ship("a.wal", content.clone()).unwrap();
+    tiered.record("a.wal", &content).unwrap();
+    near.remove("a.wal.tier").unwrap();
+    near.create("a.wal.tier").unwrap().write_at(0, b"WALSTUB1 and nothing more").unwrap();
+    assert_eq!(tiered.recorded("a.wal"), None);
+    assert_eq!(kind(tiered.evict("a.wal")), Some(ErrorKind::InvalidInput));
+    let file = tiered.open("a.wal").unwrap();
+    assert_eq!((file.len().unwrap(), file.view(5..15).unwrap()), (10_000, content.slice(5..15)));
+    tiered.record("a.wal", &content).unwrap();
+    assert_eq!(tiered.recorded("a.wal"), Some(wal_segment::Stub::of(&content)));
+}
+
+#[test]
+fn a_local_directory_ships_as_memory_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = local(dir.path(), ReadMode::Mmap);
+    let content = Bytes::from(vec![7; 3 << 20]);
+    storage.ship("a.wal", content.clone()).unwrap();
+    storage.ship("a.wal", content.clone()).unwrap();
+    assert_eq!(storage.list().unwrap(), ["a.wal"]);
+    let other = Bytes::from(vec![8; 3 << 20]);
+    let error = storage.ship("a.wal", other).unwrap_err();
+    assert!(error.get_ref().is_some_and(|inner| inner.is::<wal_segment::TakenOver>()));
+    assert_eq!(storage.open("a.wal").unwrap().view(0..3 << 20).unwrap(), content);
 }
 
 #[test]

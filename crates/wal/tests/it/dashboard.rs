@@ -1,9 +1,9 @@
 //! The dashboard in the documentation.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
-use wal::{MetricKind, Wal};
+use wal::{MetricKind, Wal, storage::MemoryStorage};
 
 /// Every string under a key of this name, at any depth.
 fn strings<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
@@ -21,7 +21,7 @@ fn strings<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
 fn the_dashboard_asks_only_for_series_that_exist() {
     let dashboard: Value = serde_json::from_str(include_str!("../../../../docs/grafana.json")).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let wal = Wal::open(dir.path()).unwrap();
+    let wal = Wal::builder(dir.path()).tier(Arc::new(MemoryStorage::new())).open().unwrap();
     let mut exist = BTreeSet::new();
     let mut stats = wal.stats();
     stats.requests = Some(wal::RequestStats::default());

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::Retention;
+use crate::{Retention, TierOptions, WhenUnshipped};
 
 fn set(name: &str, value: Setting) -> Result<Options, SettingError> {
     let mut options = Options::default();
@@ -50,6 +50,14 @@ fn unusual() -> Options {
             cursor_max_age: Some(Duration::from_secs(90)),
             interval: Duration::from_millis(1500),
             clock_trial: Duration::ZERO,
+        },
+        tier: TierOptions {
+            local_len: None,
+            rate: Some(10 << 20),
+            unshipped_max: Some(1 << 40),
+            when_unshipped: WhenUnshipped::Drop,
+            retry: Duration::from_millis(1),
+            keep_removed: true,
         },
         idle_mark: Duration::MAX,
         background_threads: false,
@@ -128,7 +136,7 @@ fn refusals_name_the_field_the_value_and_the_bound() {
 fn no_field_accepts_what_makes_no_sense() {
     for name in Options::names() {
         for value in [Setting::Number(-1), Setting::Table(Vec::new())] {
-            let has_table = name == "compression" || name == "retention";
+            let has_table = ["compression", "retention", "tier"].contains(&name);
             let empty_table = matches!(value, Setting::Table(_)) && has_table;
             assert!(set(name, value).is_err() || empty_table, "{name}");
         }

@@ -1,0 +1,377 @@
+//! A tier behind a local log: sealed segments are shipped to another storage, and may leave the local one.
+//!
+//! The local storage is where entries become durable; the tier follows. A segment takes these steps, each of which may
+//! be the last before a crash and is then taken again (`docs/adr/0015`):
+//!
+//! 1. Its successor's opening is durable: it is sealed, and none of its bytes will change.
+//! 2. It is *shipped*: created in the tier if its name is free there, and read back whole.
+//! 3. That is *noted* here, durably. Only what is noted may leave.
+//! 4. It is *evicted*: its local file goes, and reads fall through to the tier.
+//!
+//! The order of the locks: `work` is taken before all others of the engine, `known` is a leaf.
+
+mod collect;
+mod options;
+mod report;
+mod restore;
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use parking_lot::Mutex;
+use wal_format::{FIRST_FRAME, FileName, Lsn, SegmentId};
+use wal_segment::{Directory, Segment, SegmentError, Storage, TakenOver, TieredStorage, WriterLock, inspect};
+
+pub use options::{TierOptions, WhenUnshipped};
+pub use report::{Shipment, TierStats};
+pub use restore::restore;
+
+use self::report::Known;
+use crate::{
+    DeletionReason, Log, LogError, LogEvent,
+    appender::Appender,
+    engine::Engine,
+    error::{InvalidArgumentSnafu, TierBehindSnafu, TierConflictSnafu},
+    events, open,
+    view::View,
+};
+
+/// A segment is sealed and not synced yet: it is looked at again so much later.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// The tier of one log that is open for writing.
+#[derive(Debug)]
+pub(crate) struct Tier {
+    storage: Arc<TieredStorage>,
+    prefix: String,
+    known: Mutex<Known>,
+    /// Held by the one thread that ships.
+    work: Mutex<Work>,
+    signal: (Sender<()>, Receiver<()>),
+    stopped: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    /// The right to write to the tier, once that was found to be this log's.
+    guard: Option<WriterLock>,
+    /// Nothing is to be done before.
+    due: Duration,
+}
+
+impl Tier {
+    pub(crate) fn new(storage: Arc<TieredStorage>, prefix: &str, view: &View) -> Self {
+        let tier = Self {
+            storage,
+            prefix: prefix.to_owned(),
+            known: Mutex::default(),
+            work: Mutex::default(),
+            signal: bounded(1),
+            stopped: AtomicBool::new(false),
+        };
+        let mut known = Known::default();
+        for segment in &view.segments {
+            let name = tier.name(segment.id());
+            if tier.storage.recorded(&name).and_then(|stub| stub.header()) == Some(*segment.header()) {
+                known.shipped.insert(segment.id());
+                if !tier.storage.is_local(&name) {
+                    known.evicted.insert(segment.id());
+                }
+            }
+        }
+        *tier.known.lock() = known;
+        tier
+    }
+
+    fn name(&self, id: SegmentId) -> String {
+        FileName::Segment(id).with_prefix(&self.prefix)
+    }
+
+    /// There may be something to do.
+    pub(crate) fn wake(&self) {
+        // A full channel holds a signal that will be seen.
+        let _ = self.signal.0.try_send(());
+    }
+
+    /// Nothing is begun any more. What is on its way may end later, and is not noted.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.wake();
+        // Whoever opens the log next ships to the place. A request that is on its way keeps it a little longer.
+        if let Some(mut work) = self.work.try_lock() {
+            work.guard = None;
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// The sealed segments that are not known to be in the tier.
+    fn unshipped(&self, view: &View) -> Vec<Arc<Segment>> {
+        let sealed = view.segments.split_last().map_or(&[][..], |(_, sealed)| sealed);
+        let known = self.known.lock();
+        sealed.iter().filter(|segment| !known.shipped.contains(&segment.id())).cloned().collect()
+    }
+
+    /// The oldest of them, if nothing of it will change any more: what a durable opening follows is durable whole.
+    fn next(&self, view: &View) -> Option<Arc<Segment>> {
+        let next = self.unshipped(view).into_iter().next()?;
+        let after = view.segments.partition_point(|segment| segment.id() <= next.id());
+        let followed = view.segments.get(after).is_some_and(|successor| successor.durable() > FIRST_FRAME);
+        (followed && next.durable() == next.written()).then_some(next)
+    }
+
+    fn failed(&self, name: &str, source: io::Error) -> LogError {
+        let location = self.storage.remote().location();
+        if source.get_ref().is_some_and(|inner| inner.is::<TakenOver>()) {
+            return TierConflictSnafu { location, name }.build();
+        }
+        let source = SegmentError::Io { operation: "ship", path: format!("{location}/{name}"), source };
+        LogError::Segment { operation: "ship a segment", source }
+    }
+}
+
+fn noting(path: String, source: io::Error) -> LogError {
+    LogError::segment("note what was shipped", SegmentError::Io { operation: "note", path, source })
+}
+
+impl Engine {
+    /// Whether the tier lets an append begin another segment.
+    pub(crate) fn check_tier(&self, appender: &Appender) -> Result<(), LogError> {
+        let Some(tier) = self.tier.as_ref() else { return Ok(()) };
+        let options = &self.options.tier;
+        let Some(max) = options.unshipped_max.filter(|_| options.when_unshipped == WhenUnshipped::Refuse)
+        else {
+            return Ok(());
+        };
+        let waiting = tier.unshipped(&self.view());
+        let active = appender.tail.as_ref().map_or(0, |tail| tail.offset);
+        let bytes = waiting.iter().map(|segment| segment.written()).sum::<u64>() + active;
+        if waiting.is_empty() || bytes <= max {
+            return Ok(());
+        }
+        tier.wake();
+        TierBehindSnafu { location: tier.storage.remote().location(), bytes, max }.fail()
+    }
+
+    /// There may be something to ship, or to remove from the tier.
+    pub(crate) fn wake_tier(&self) {
+        if let Some(tier) = &self.tier {
+            tier.wake();
+        }
+    }
+
+    /// What the thread does that ships.
+    pub(crate) fn run_tier(&self) {
+        let Some(tier) = &self.tier else { return };
+        while !tier.is_stopped() {
+            match self.ship_by_itself() {
+                Some(wait) => drop(tier.signal.1.recv_timeout(wait)),
+                None => drop(tier.signal.1.recv()),
+            }
+        }
+        tier.work.lock().guard = None;
+    }
+
+    /// Ships what can be shipped now. Returns when to look again; `None` when only a signal can bring work.
+    pub(crate) fn ship_by_itself(&self) -> Option<Duration> {
+        let tier = self.tier.as_ref()?;
+        let wait = self.keep_shipping(tier, &mut tier.work.lock());
+        // Entries may have been dropped, and no lock is held now.
+        self.tell();
+        wait
+    }
+
+    fn keep_shipping(&self, tier: &Tier, work: &mut Work) -> Option<Duration> {
+        while !tier.is_stopped() && !tier.known.lock().conflict {
+            let now = self.clock.monotonic();
+            if now < work.due {
+                return Some(work.due.saturating_sub(now));
+            }
+            let shipped = self.ship_next(tier, work);
+            let done = shipped.and_then(|len| self.clear_out(tier).map(|()| len));
+            match done {
+                Ok(Some(len)) => work.due = now.saturating_add(self.pace(len)),
+                Ok(None) => {
+                    let is_settling = !tier.unshipped(&self.view()).is_empty();
+                    return is_settling.then_some(SETTLING);
+                }
+                Err(error) => {
+                    self.note_failure(tier, &error);
+                    self.drop_oldest(tier);
+                    let retry = self.options.tier.retry;
+                    work.due = now.saturating_add(retry);
+                    return Some(retry);
+                }
+            }
+        }
+        None
+    }
+
+    /// How long to wait after so many bytes.
+    fn pace(&self, bytes: u64) -> Duration {
+        let rate = self.options.tier.rate.filter(|rate| *rate > 0);
+        rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(bytes as f64 / rate as f64))
+    }
+
+    /// Ships the oldest segment that can be. Returns its length.
+    fn ship_next(&self, tier: &Tier, work: &mut Work) -> Result<Option<u64>, LogError> {
+        let Some(segment) = tier.next(&self.view()) else { return Ok(None) };
+        if work.guard.is_none() {
+            // A store that does not refuse a second creation is found out here.
+            let guard = open::lock(tier.storage.remote())?;
+            self.check_owner(tier)?;
+            work.guard = Some(guard);
+        }
+        let content = segment.content().map_err(|source| LogError::segment("ship a segment", source))?;
+        let name = tier.name(segment.id());
+        let shipped = tier.storage.remote().ship(&name, content.clone());
+        shipped.map_err(|source| tier.failed(&name, source))?;
+        self.note_shipped(tier, &segment, &name, &content)?;
+        Ok(Some(content.len() as u64))
+    }
+
+    /// Makes sure that nobody else ships to the place. Two logs, or two lives of one log, that have no name in common
+    /// would not notice each other otherwise.
+    fn check_owner(&self, tier: &Tier) -> Result<(), LogError> {
+        let remote = Directory::new(Arc::clone(tier.storage.remote()), &tier.prefix);
+        let failed = |source| LogError::Segment { operation: "look at the tier", source };
+        let listing = remote.list().map_err(failed)?;
+        let Some(greatest) = listing.segments.last() else { return Ok(()) };
+        if tier.known.lock().shipped.contains(greatest) {
+            return Ok(());
+        }
+        let header = inspect(&remote, *greatest).map_err(failed)?.header;
+        let is_mine = header.log_id == self.preparer()?.log_id();
+        // This log has not come so far: another one that began like it has.
+        let is_newer = self.view().segments.last().is_none_or(|newest| newest.id() < *greatest);
+        if is_mine && !is_newer {
+            return Ok(());
+        }
+        let location = tier.storage.remote().location();
+        TierConflictSnafu { location, name: tier.name(*greatest) }.fail()
+    }
+
+    fn note_shipped(
+        &self,
+        tier: &Tier,
+        segment: &Segment,
+        name: &str,
+        content: &Bytes,
+    ) -> Result<(), LogError> {
+        // Nothing is removed meanwhile.
+        let admin = self.admin.lock();
+        if tier.is_stopped() {
+            return Ok(());
+        }
+        let failed = |source| noting(segment.path().to_owned(), source);
+        tier.storage.record(name, content).map_err(failed)?;
+        if self.view().segments.iter().all(|live| live.id() != segment.id()) {
+            // It was removed while it was on its way.
+            tier.storage.remove(name).map_err(failed)?;
+        }
+        drop(admin);
+        tier.known.lock().note_shipped(segment.id(), content.len() as u64);
+        events::shipped(segment, content.len());
+        self.tell_hooks(|| LogEvent::Shipped { segment: segment.id(), bytes: content.len() as u64 });
+        Ok(())
+    }
+
+    fn note_failure(&self, tier: &Tier, error: &LogError) {
+        let conflict = matches!(error, LogError::TierConflict { .. });
+        let cause = crate::engine::chain(error);
+        if tier.known.lock().note_failure(&cause, conflict) {
+            events::not_shipped(&self.directory, &cause, conflict);
+            self.tell_hooks(|| LogEvent::TierFailed { cause: cause.into(), conflict });
+        }
+    }
+
+    /// Lets the oldest segments go that the tier does not get, if that is the policy.
+    fn drop_oldest(&self, tier: &Tier) {
+        let options = &self.options.tier;
+        let Some(max) = options.unshipped_max.filter(|_| options.when_unshipped == WhenUnshipped::Drop)
+        else {
+            return;
+        };
+        loop {
+            let view = self.view();
+            let waiting = tier.unshipped(&view);
+            let bytes: u64 = waiting.iter().map(|segment| segment.written()).sum();
+            let Some(oldest) = waiting.first().filter(|_| bytes > max) else { return };
+            let after = view.segments.partition_point(|segment| segment.id() <= oldest.id());
+            let Some(first) = view.segments.get(after).map(|segment| segment.base()) else { return };
+            let trimmed = {
+                let _admin = self.admin.lock();
+                self.trim(&mut |_| Ok(first), &|_| DeletionReason::Behind)
+            };
+            // On a full disk, or when it is closed. The next attempt comes by here again.
+            if trimmed.is_err() || tier.unshipped(&self.view()).len() == waiting.len() {
+                return;
+            }
+            tier.known.lock().stats.dropped_segments += 1;
+        }
+    }
+
+    /// Closes the active segment and ships everything, as fast as it goes.
+    fn ship_all(&self, tier: &Tier) -> Result<Shipment, LogError> {
+        let (next, tick) = {
+            let _admin = self.admin.lock();
+            self.check_writable(&self.appender.lock())?;
+            if let Some(base) = self.view().segments.last().map(|active| active.base()) {
+                self.close_active(base)?;
+            }
+            let appender = self.appender.lock();
+            let active = appender.tail.as_ref().map(|tail| tail.segment.base());
+            (active.unwrap_or(appender.next), appender.tick)
+        };
+        self.commit.wait(self, tick)?;
+        let mut shipment = Shipment { segments: 0, bytes: 0, next };
+        let mut work = tier.work.lock();
+        while let Some(len) = self.ship_next(tier, &mut work)? {
+            shipment.segments += 1;
+            shipment.bytes += len;
+        }
+        self.clear_out(tier)?;
+        Ok(shipment)
+    }
+}
+
+impl Log {
+    /// Closes the active segment, if it holds anything, and ships all that is not in the tier, whatever its rate. When
+    /// this returns, what was appended before is in the tier.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::InvalidArgument`] when the log has no tier; [`LogError::TierConflict`]; errors of the tier, and
+    /// those of [`sync`](Self::sync).
+    pub fn ship(&self) -> Result<Shipment, LogError> {
+        self.start_threads()?;
+        let engine = self.engine();
+        let Some(tier) = &engine.tier else {
+            return InvalidArgumentSnafu { why: "the log has no tier" }.fail();
+        };
+        let shipped = engine.ship_all(tier).inspect_err(|error| engine.note_failure(tier, error));
+        self.tell();
+        shipped
+    }
+}
+
+/// The segments of the log by their ids.
+fn ids(view: &View) -> BTreeSet<SegmentId> {
+    view.segments.iter().map(|segment| segment.id()).collect()
+}
+
+/// The first entry that is in a segment of the view.
+fn base_of(view: &View) -> Option<(SegmentId, Lsn)> {
+    view.segments.first().map(|segment| (segment.id(), segment.base()))
+}

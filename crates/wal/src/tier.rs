@@ -1,0 +1,47 @@
+//! The tier of a log: sealed segments in another place.
+
+use std::path::Path;
+
+use wal_core::{BackupReport, Shipment};
+
+use crate::{Error, Wal};
+
+/// A tier, which [`WalBuilder::tier`](crate::WalBuilder::tier) puts behind the log.
+impl Wal {
+    /// Ships everything that is not in the tier yet, as fast as it goes, the active segment included, which is closed
+    /// for that if it holds anything. When this returns, everything appended before the call is in the tier and was
+    /// read back.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the log has no tier;
+    /// [`ErrorKind::Fenced`](crate::ErrorKind::Fenced) when somebody else ships to its place, which ends the shipping
+    /// and not the log; [`ErrorKind::Io`](crate::ErrorKind::Io) when the tier cannot be reached; those of
+    /// [`sync`](Self::sync).
+    pub fn ship(&self) -> Result<Shipment, Error> {
+        self.log.ship().map_err(Error::new)
+    }
+}
+
+/// Writes the log that was shipped to `tier`, `s3://bucket/prefix` or a directory, to the directory `dir`:
+/// [`WalBuilder::restore`](crate::WalBuilder::restore).
+///
+/// # Errors
+///
+/// Those of [`WalBuilder::restore`](crate::WalBuilder::restore).
+///
+/// ```
+/// use wal::Wal;
+/// # let dir = tempfile::tempdir()?;
+/// # let place = |name: &str| dir.path().join(name);
+/// let wal = Wal::builder(place("log")).tier_url(place("tier")).open()?;
+/// wal.append("hello")?;
+/// wal.ship()?;
+///
+/// wal::restore(place("tier"), place("again"))?;
+/// assert_eq!(Wal::open(place("again"))?.last_lsn(), wal.last_lsn());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn restore(tier: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<BackupReport, Error> {
+    Wal::builder(dir).tier_url(tier).restore()
+}
