@@ -195,8 +195,8 @@ impl WalBuilder {
         self
     }
 
-    /// The same with a place by its name: a URL as that of a log, with the same settings of objects; or a directory, for
-    /// instance of a file server.
+    /// The same with a place by its name: a URL as that of a log, with the same settings of objects; or a directory,
+    /// for instance of a file server.
     pub fn tier_url(mut self, url: impl AsRef<Path>) -> Self {
         self.tier = Some(TierPlace::Url(url.as_ref().to_owned()));
         self
