@@ -35,13 +35,16 @@ impl Cache {
         Some(bytes.clone())
     }
 
-    /// Takes in what an object holds from a block's start on.
+    /// Takes in what an object holds from a block's start on. A part of something longer is copied: it would keep all of
+    /// it in memory.
     pub(crate) fn put(&mut self, object: u64, first: u64, bytes: &Bytes) {
         let mut at = 0;
         let mut block = first;
         while at < bytes.len() {
             let end = bytes.len().min(at + BLOCK_LEN as usize);
-            self.put_block((object, block), bytes.slice(at..end));
+            let part = bytes.slice(at..end);
+            let part = if part.len() < bytes.len() { Bytes::copy_from_slice(&part) } else { part };
+            self.put_block((object, block), part);
             (at, block) = (end, block + 1);
         }
     }
@@ -68,6 +71,18 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_keeps_nothing_but_itself_in_memory() {
+        let object = Bytes::from(vec![7; 3 * BLOCK_LEN as usize + 1]);
+        let within = object.as_ptr_range();
+        let mut cache = Cache::new(16 * BLOCK_LEN as usize);
+        cache.put(1, 0, &object);
+        for block in 0..4 {
+            let kept = cache.get((1, block)).unwrap();
+            assert!(!within.contains(&kept.as_ptr()), "block {block} is a part of the object");
+        }
+    }
 
     #[test]
     fn what_was_not_looked_at_for_longest_goes() {
