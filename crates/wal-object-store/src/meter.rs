@@ -71,6 +71,15 @@ impl Meter {
         if let Some(made) = self.made.get(kind as usize) {
             made.fetch_add(1, Relaxed);
         }
+        self.within(options, request).await
+    }
+
+    /// The same for what is a part of a request that has had its turn.
+    pub(crate) async fn within<T>(
+        &self,
+        options: &ObjectOptions,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> object_store::Result<io::Result<T>> {
         let _counted = InFlight::of(&self.in_flight);
         let outcome = timeout(options.request_timeout, request).await;
         let failed = match &outcome {

@@ -4,6 +4,9 @@ use std::{fmt, time::Duration};
 
 use tokio::runtime::Handle;
 
+/// Whoever is slower than this many bytes a second for a while does not get a long object through.
+const SLOWEST: u64 = 256 << 10;
+
 /// Settings of an [`ObjectStorage`](crate::ObjectStorage).
 #[derive(Clone)]
 pub struct ObjectOptions {
@@ -15,7 +18,8 @@ pub struct ObjectOptions {
     pub attempts: u32,
     /// Pause before the second attempt; each further one takes twice as long, up to 5 s. Default: 50 ms.
     pub pause: Duration,
-    /// How long one request may take before it counts as failed. Default: 30 s.
+    /// How long one request may take before it counts as failed; that of an upload a second more for each 256 KiB, that
+    /// of a listing for each page of it. Default: 30 s.
     pub request_timeout: Duration,
     /// How long all attempts at one thing may take together, pauses included. Default: 2 min.
     pub give_up_after: Duration,
@@ -78,6 +82,12 @@ impl fmt::Debug for ObjectOptions {
 }
 
 impl ObjectOptions {
+    /// What holds for the upload of so many bytes.
+    pub(crate) fn for_upload(&self, len: usize) -> Self {
+        let more = Duration::from_secs(len as u64 / SLOWEST);
+        Self { request_timeout: self.request_timeout.saturating_add(more), ..self.clone() }
+    }
+
     /// How long to wait after so many attempts that failed.
     pub(crate) fn pause_after(&self, failed: u32) -> Duration {
         self.pause.saturating_mul(1 << failed.min(16)).min(Duration::from_secs(5))

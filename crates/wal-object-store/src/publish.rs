@@ -25,12 +25,13 @@ pub(crate) async fn publish(
     content: &Bytes,
 ) -> io::Result<Option<String>> {
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
+    let options = shared.options.for_upload(content.len());
     let mut attempts = shared.attempts();
     while attempts.next().await {
         let mode = PutOptions::from(PutMode::Create);
         let put = shared.store.put_opts(path, content.clone().into(), mode);
         shared.meter.sent_bytes.fetch_add(content.len() as u64, Relaxed);
-        match shared.meter.request(Kind::Put, &shared.options, put).await {
+        match shared.meter.request(Kind::Put, &options, put).await {
             Ok(Ok(put)) => {
                 shared.meter.published(attempts.elapsed());
                 return Ok(put.e_tag);

@@ -12,13 +12,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
 use parking_lot::Mutex;
 
 use crate::{
     ObjectOptions,
     cache::{BLOCK_LEN, Cache},
-    error::may_pass,
+    error::{from_store, may_pass},
     meter::{Attempts, Kind, Meter},
 };
 
@@ -106,13 +106,22 @@ impl Shared {
 
     /// Everything below a path.
     pub(crate) async fn list(&self, prefix: &Path) -> io::Result<Vec<Remote>> {
-        let once = || {
-            let all = self.store.list(Some(prefix)).try_collect::<Vec<_>>();
-            self.meter.ask(Kind::List, &self.options, all)
-        };
-        let found = self.insist(once).await?;
+        let found = self.insist(|| self.list_once(prefix)).await?;
         self.meter.listed(found.len(), &self.options).await;
         Ok(found.into_iter().map(|object| self.remote(object.location, object.size, object.e_tag)).collect())
+    }
+
+    /// One listing. It is a request for each page, which has a time of its own: a long log has many of them.
+    async fn list_once(&self, prefix: &Path) -> io::Result<Vec<ObjectMeta>> {
+        let mut listing = self.store.list(Some(prefix));
+        let mut found = Vec::new();
+        let mut next = self.meter.ask(Kind::List, &self.options, listing.try_next()).await?;
+        while let Some(object) = next {
+            found.push(object);
+            let more = self.meter.within(&self.options, listing.try_next()).await;
+            next = more.map_err(|error| from_store(&error))??;
+        }
+        Ok(found)
     }
 
     /// Asks until there is an answer, or no hope for one.
@@ -169,4 +178,41 @@ fn slice(bytes: &Bytes, skip: usize, len: usize) -> io::Result<Bytes> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(bytes.slice(skip..skip + len))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use object_store::{
+        memory::InMemory,
+        throttle::{ThrottleConfig, ThrottledStore},
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_listing_may_take_longer_than_a_request() {
+        let slow =
+            ThrottleConfig { wait_list_per_entry: Duration::from_secs(20), ..ThrottleConfig::default() };
+        let store = ThrottledStore::new(InMemory::new(), slow);
+        for name in ["a", "b", "c", "d"] {
+            store.put(&Path::from("log").join(name), name.into()).await.unwrap();
+        }
+        let shared = Shared::new(Arc::new(store), ObjectOptions { attempts: 1, ..ObjectOptions::default() });
+        assert_eq!(shared.list(&"log".into()).await.unwrap().len(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_object_gets_more_time_than_a_short_one() {
+        let slow = ThrottleConfig { wait_put_per_call: Duration::from_secs(40), ..ThrottleConfig::default() };
+        let store = ThrottledStore::new(InMemory::new(), slow);
+        let options = ObjectOptions { attempts: 1, ..ObjectOptions::default() };
+        let shared = Shared::new(Arc::new(store), options);
+        for (name, len, is_published) in [("short", 10, false), ("long", 8 << 20, true)] {
+            let content = Bytes::from(vec![7; len]);
+            let published = crate::publish::publish(&shared, name, &name.into(), &content).await;
+            assert_eq!(published.is_ok(), is_published, "{name}");
+        }
+    }
 }

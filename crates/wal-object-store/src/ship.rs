@@ -1,27 +1,23 @@
 //! Whole segments, sent from a log that has them elsewhere, and read back before anybody relies on them.
 
-use std::{io, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{io, sync::atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
 use object_store::{PutMode, PutOptions, path::Path};
 use wal_segment::{TakenOver, compare};
 
-use crate::{ObjectOptions, error::from_store, meter::Kind, publish::is_final, remote::Shared};
+use crate::{error::from_store, meter::Kind, publish::is_final, remote::Shared};
 
 /// The first look: whose it is.
 const FIRST_LEN: usize = 4096;
 /// So much is read back at once.
 const PIECE_LEN: usize = 4 << 20;
-/// Whoever is slower than this many bytes a second for a while does not get a long object through.
-const SLOWEST: u64 = 256 << 10;
 
 /// Creates the object unless it is there, and reads all of it back, past what this process remembers of it. An object
 /// that is longer and begins with the content is as good.
 pub(crate) async fn ship(shared: &Shared, name: &str, path: &Path, content: &Bytes) -> io::Result<()> {
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
-    let request_timeout =
-        shared.options.request_timeout + Duration::from_secs(content.len() as u64 / SLOWEST);
-    let options = ObjectOptions { request_timeout, ..shared.options.clone() };
+    let options = shared.options.for_upload(content.len());
     let mut attempts = shared.attempts();
     while attempts.next().await {
         // What is said of a creation is not what counts: an answer may be lost, and a conflict may be our own object.
