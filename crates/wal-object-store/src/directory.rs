@@ -11,8 +11,8 @@ use crate::{ObjectOptions, ObjectStorage, error::from_store};
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a directory in which there is an ordinary log, known by its lock file: that one has other rules;
-/// those of [`ObjectStorage::new`].
+/// `InvalidInput` for a directory in which there is an ordinary log, known by its lock file: that one has other rules; and for
+/// the root of all directories; those of [`ObjectStorage::new`].
 pub fn in_directory(dir: &Path, options: ObjectOptions) -> io::Result<ObjectStorage> {
     let dir = path::absolute(dir)?;
     if dir.join("LOCK").try_exists()? {
@@ -22,6 +22,34 @@ pub fn in_directory(dir: &Path, options: ObjectOptions) -> io::Result<ObjectStor
     let location = options.location.clone().or_else(|| Some(format!("file://{}", dir.display())));
     let prefix = StorePath::from_absolute_path(&dir)
         .map_err(|source| from_store(&object_store::Error::InvalidPath { source }))?;
+    if prefix.as_ref().is_empty() {
+        let why = "this is the root of all directories: a log has one of its own";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     let store = LocalFileSystem::new().with_fsync(true);
     ObjectStorage::new(Arc::new(store), prefix.as_ref(), ObjectOptions { location, ..options })
+}
+
+#[cfg(test)]
+mod tests {
+    use wal_segment::Storage;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_may_have_any_name_and_is_not_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a b%20c", "ü#1?", "x@y", "..."] {
+            let place = dir.path().join(name);
+            let storage = in_directory(&place, ObjectOptions::default()).unwrap();
+            storage.create("f").unwrap().sync().unwrap();
+            assert!(place.join("f").exists(), "{name}");
+            let again = in_directory(&place, ObjectOptions::default()).unwrap();
+            assert_eq!(again.list().unwrap(), ["f"], "{name}");
+        }
+        for root in ["/", "/.", "/.."] {
+            let error = in_directory(Path::new(root), ObjectOptions::default()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{root}");
+        }
+    }
 }
