@@ -6,7 +6,8 @@
 use std::{
     collections::BTreeMap,
     env::VarError,
-    fmt, io,
+    fmt,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -105,13 +106,17 @@ impl fmt::Debug for Profile {
 fn read(path: &Path) -> io::Result<Option<String>> {
     let failed =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {}", path.display(), error.kind()));
-    match std::fs::metadata(path) {
+    let file = match std::fs::File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-        Ok(about) if about.len() > LEN_MAX => return Err(failed(io::ErrorKind::FileTooLarge.into())),
-        Ok(_) => {}
+        file => file.map_err(failed)?,
+    };
+    // The length of what is no file is not known before it ends.
+    let mut bytes = Vec::new();
+    file.take(LEN_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > LEN_MAX {
+        return Err(failed(io::ErrorKind::FileTooLarge.into()));
     }
-    std::fs::read(path).map(|bytes| Some(String::from_utf8_lossy(&bytes).into_owned())).map_err(failed)
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The settings of one section; `None` when there is none of this name. A later line overrides an earlier one, and
@@ -235,6 +240,17 @@ web_identity_token_file = /var/token
             _ => Err(VarError::NotPresent),
         };
         assert_eq!(Profile::find(None, &missing).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        let endless = |name: &str| match name {
+            "AWS_PROFILE" => Ok("default".to_owned()),
+            "AWS_CONFIG_FILE" => Ok("/dev/zero".to_owned()),
+            _ => Err(VarError::NotPresent),
+        };
+        assert_eq!(Profile::find(None, &endless).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]
