@@ -1,6 +1,6 @@
 //! S3 and what speaks like it, by a URL and the settings its users know.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, ffi::OsString, fmt, io, sync::Arc, time::Duration};
 
 use object_store::{
     ClientOptions, RetryConfig,
@@ -25,13 +25,22 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct S3Config {
-    builder: AmazonS3Builder,
+    /// What the client is told, the environment included. A client that was told something does not forget it.
+    settings: HashMap<AmazonS3ConfigKey, String>,
     bucket: String,
     prefix: String,
-    /// Of one request, the store's own attempts included.
-    timeout: Duration,
-    attempts: usize,
+    /// Of one attempt, and how many more the client makes by itself.
+    limits: Option<(Duration, usize)>,
 }
+
+/// Whose requests they are: from one source, and never some of it from one and some from another.
+const IDENTITY: &[(AmazonS3ConfigKey, &str)] = &[
+    (AmazonS3ConfigKey::AccessKeyId, "aws_access_key_id"),
+    (AmazonS3ConfigKey::SecretAccessKey, "aws_secret_access_key"),
+    (AmazonS3ConfigKey::Token, "aws_session_token"),
+    (AmazonS3ConfigKey::WebIdentityTokenFile, "web_identity_token_file"),
+    (AmazonS3ConfigKey::RoleArn, "role_arn"),
+];
 
 impl S3Config {
     /// The log at `s3://bucket/prefix`. Everything else comes from the environment, from variables with the names that
@@ -43,6 +52,10 @@ impl S3Config {
     ///
     /// `InvalidInput` for what is no such URL, or has no bucket or no prefix in it, or more than that.
     pub fn from_url(url: &str) -> io::Result<Self> {
+        Self::from_url_and(url, std::env::vars_os())
+    }
+
+    fn from_url_and(url: &str, vars: impl Iterator<Item = (OsString, OsString)>) -> io::Result<Self> {
         let invalid = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
         let place = url.strip_prefix("s3://").ok_or_else(|| invalid("the URL does not begin with s3://"))?;
         if place.contains(['?', '#', '@']) {
@@ -53,9 +66,10 @@ impl S3Config {
         if bucket.is_empty() || prefix.is_empty() {
             return Err(invalid("a URL of a log is s3://bucket/prefix, with both of them"));
         }
-        let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+        let mut settings: HashMap<_, _> = vars.filter_map(setting).collect();
+        settings.insert(AmazonS3ConfigKey::Bucket, bucket.to_owned());
         let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
-        Ok(Self { builder, bucket, prefix, timeout: Duration::from_secs(30), attempts: 0 })
+        Ok(Self { settings, bucket, prefix, limits: None })
     }
 
     /// Takes what the environment does not say from a profile of the shared files of AWS, `~/.aws/credentials` and
@@ -73,72 +87,71 @@ impl S3Config {
 
     fn profile_from(mut self, name: Option<&str>, var: Vars<'_>) -> io::Result<Self> {
         use AmazonS3ConfigKey::{
-            AccessKeyId, Endpoint, Region, RoleArn, SecretAccessKey, Token, WebIdentityTokenFile,
+            AccessKeyId, DefaultRegion, Endpoint, Region, S3Endpoint, WebIdentityTokenFile,
         };
         let is_named = name.is_some() || var("AWS_PROFILE").is_ok_and(|name| !name.is_empty());
         let Some(profile) = Profile::find(name, var)? else { return Ok(self) };
-        let has_keys = [AccessKeyId, WebIdentityTokenFile]
-            .iter()
-            .any(|key| self.builder.get_config_value(key).is_some());
-        if is_named || !has_keys {
+        if is_named || !self.has(&[AccessKeyId, WebIdentityTokenFile]) {
             profile.check()?;
-            for (key, name) in [
-                (AccessKeyId, "aws_access_key_id"),
-                (SecretAccessKey, "aws_secret_access_key"),
-                (Token, "aws_session_token"),
-                (WebIdentityTokenFile, "web_identity_token_file"),
-                (RoleArn, "role_arn"),
-            ] {
-                if let Some(value) = profile.get(name) {
-                    self.builder = self.builder.with_config(key, value);
-                }
+            let found: Vec<_> = IDENTITY
+                .iter()
+                .filter_map(|(key, name)| profile.get(name).map(|value| (*key, value.to_owned())))
+                .collect();
+            if !found.is_empty() {
+                self.settings.retain(|key, _| IDENTITY.iter().all(|(part, _)| part != key));
+                self.settings.extend(found);
             }
         }
-        for (key, name) in [(Region, "region"), (Endpoint, "endpoint_url")] {
-            if let (None, Some(value)) = (self.builder.get_config_value(&key), profile.get(name)) {
-                self.builder = self.builder.with_config(key, value);
+        for (keys, name) in [([Region, DefaultRegion], "region"), ([Endpoint, S3Endpoint], "endpoint_url")] {
+            if let (false, Some(value)) = (self.has(&keys), profile.get(name)) {
+                self.settings.insert(keys[0], value.to_owned());
             }
         }
         Ok(self)
     }
 
+    fn has(&self, keys: &[AmazonS3ConfigKey]) -> bool {
+        keys.iter().any(|key| self.settings.contains_key(key))
+    }
+
     /// The region of the bucket.
     #[must_use]
     pub fn region(mut self, region: &str) -> Self {
-        self.builder = self.builder.with_region(region);
+        self.settings.insert(AmazonS3ConfigKey::Region, region.to_owned());
         self
     }
 
     /// Another server than that of AWS. One that begins with `http://` is spoken to without encryption.
     #[must_use]
     pub fn endpoint(mut self, url: &str) -> Self {
-        self.builder = self.builder.with_allow_http(url.starts_with("http://")).with_endpoint(url);
+        self.settings.remove(&AmazonS3ConfigKey::S3Endpoint);
+        self.settings.insert(AmazonS3ConfigKey::Endpoint, url.to_owned());
         self
     }
 
     /// Whether the bucket stands in the path and not in the name of the host. Default: yes.
     #[must_use]
     pub fn path_style(mut self, yes: bool) -> Self {
-        self.builder = self.builder.with_virtual_hosted_style_request(!yes);
+        self.settings.insert(AmazonS3ConfigKey::VirtualHostedStyleRequest, (!yes).to_string());
         self
     }
 
-    /// Keys, and the token of a session.
+    /// Keys, and the token of a session. Nothing of the environment's is used with them.
     #[must_use]
     pub fn keys(mut self, id: &str, secret: &str, token: Option<&str>) -> Self {
-        self.builder = self.builder.with_access_key_id(id).with_secret_access_key(secret);
-        if let Some(token) = token {
-            self.builder = self.builder.with_token(token);
-        }
+        self.settings.retain(|key, _| IDENTITY.iter().all(|(part, _)| part != key));
+        let token = token.map(|token| (AmazonS3ConfigKey::Token, token));
+        let keys = [(AmazonS3ConfigKey::AccessKeyId, id), (AmazonS3ConfigKey::SecretAccessKey, secret)];
+        self.settings.extend(keys.into_iter().chain(token).map(|(key, value)| (key, value.to_owned())));
         self
     }
 
-    /// How long one attempt of a request may take, and how often the client makes it again by itself. Default: 30 s, 0:
-    /// [`ObjectOptions::attempts`] are counted, and keep to the limit of requests.
+    /// How long one attempt of a request may take, in the place of [`ObjectOptions::request_timeout`], and how often the
+    /// client makes it again by itself. Default: what the options say, 0: [`ObjectOptions::attempts`] are counted, and
+    /// keep to the limit of requests. A client that makes more attempts gives an upload no more time for its length.
     #[must_use]
     pub const fn limits(mut self, timeout: Duration, attempts: usize) -> Self {
-        self.timeout = timeout;
-        self.attempts = attempts;
+        self.limits = Some((timeout, attempts));
         self
     }
 
@@ -155,18 +168,38 @@ impl S3Config {
     /// What the client has against these settings; those of [`ObjectStorage::new`].
     pub fn open(self, options: ObjectOptions) -> io::Result<ObjectStorage> {
         let location = options.location.clone().or_else(|| Some(self.location()));
-        let retry_timeout = self.timeout.saturating_mul(1 + u32::try_from(self.attempts).unwrap_or(u32::MAX));
-        let retry = RetryConfig { max_retries: self.attempts, retry_timeout, ..RetryConfig::default() };
-        let client = ClientOptions::new().with_timeout(self.timeout);
-        // The options of a client replace those that are there, and with them what was said about encryption.
-        let encrypted = self.builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-        let plain = encrypted.is_some_and(|endpoint| endpoint.starts_with("http://"));
-        let client = client.with_allow_http(plain);
-        let store = self.builder.with_retry(retry).with_client_options(client).build();
+        let (timeout, attempts) = self.limits.unwrap_or((options.request_timeout, 0));
+        let request_timeout =
+            timeout.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX).saturating_add(1));
+        let retry =
+            RetryConfig { max_retries: attempts, retry_timeout: request_timeout, ..RetryConfig::default() };
+        // Whoever makes one attempt is stopped by the storage, which knows how long the object is.
+        let client = ClientOptions::new();
+        let client =
+            if attempts == 0 { client.with_timeout_disabled() } else { client.with_timeout(timeout) };
+        let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint]
+            .iter()
+            .find_map(|key| self.settings.get(key));
+        // The options of a client replace those that are there.
+        let client = client.with_allow_http(endpoint.is_some_and(|url| url.starts_with("http://")));
+        let store = self.builder().with_retry(retry).with_client_options(client).build();
         let store = Arc::new(store.map_err(|error| from_store(&error))?);
-        let request_timeout = options.request_timeout.max(retry_timeout);
         ObjectStorage::new(store, &self.prefix, ObjectOptions { location, request_timeout, ..options })
     }
+
+    fn builder(&self) -> AmazonS3Builder {
+        let told = |builder: AmazonS3Builder, (key, value): (&AmazonS3ConfigKey, &String)| {
+            builder.with_config(*key, value)
+        };
+        self.settings.iter().fold(AmazonS3Builder::new(), told)
+    }
+}
+
+/// What a variable of the environment says to the client. One that is empty says nothing.
+fn setting((name, value): (OsString, OsString)) -> Option<(AmazonS3ConfigKey, String)> {
+    let (name, value) = (name.to_str()?, value.into_string().ok()?);
+    let key = name.starts_with("AWS_").then(|| name.to_ascii_lowercase().parse().ok())??;
+    (!value.is_empty()).then_some((key, value))
 }
 
 impl fmt::Debug for S3Config {
@@ -204,11 +237,8 @@ mod tests {
             "AWS_SHARED_CREDENTIALS_FILE" => Ok(file.to_str().unwrap().to_owned()),
             _ => Err(std::env::VarError::NotPresent),
         };
-        let bare = || S3Config {
-            builder: AmazonS3Builder::new().with_bucket_name("b"),
-            ..S3Config::from_url("s3://b/p").unwrap()
-        };
-        let said = |config: &S3Config, key| config.builder.get_config_value(&key);
+        let bare = || S3Config::from_url_and("s3://b/p", std::iter::empty()).unwrap();
+        let said = |config: &S3Config, key| config.builder().get_config_value(&key);
         let config = bare().profile_from(None, &var).unwrap();
         assert_eq!(said(&config, AmazonS3ConfigKey::AccessKeyId).as_deref(), Some("ID"));
         assert_eq!(said(&config, AmazonS3ConfigKey::Region).as_deref(), Some("r1"));
@@ -221,6 +251,50 @@ mod tests {
         assert!(!format!("{config:?}").contains("SECRET"));
         assert!(bare().profile_from(Some("none"), &var).is_err());
         std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn keys_of_two_sources_are_never_mixed() {
+        use AmazonS3ConfigKey::{
+            AccessKeyId, DefaultRegion, Endpoint, Region, S3Endpoint, SecretAccessKey, Token,
+            WebIdentityTokenFile,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        let text = "[profile keys]\naws_access_key_id = ID\naws_secret_access_key = SECRET\n\
+            [profile pod]\nrole_arn = arn\nweb_identity_token_file = /token\nregion = r1\n";
+        #[expect(clippy::disallowed_methods, reason = "a test's own file")]
+        std::fs::write(&file, text).unwrap();
+        let var = |name: &str| match name {
+            "AWS_CONFIG_FILE" => Ok(file.to_str().unwrap().to_owned()),
+            _ => Err(std::env::VarError::NotPresent),
+        };
+        let vars = [
+            ("AWS_ACCESS_KEY_ID", "OTHER"),
+            ("AWS_SECRET_ACCESS_KEY", "OTHERS"),
+            ("AWS_SESSION_TOKEN", "STALE"),
+            ("AWS_DEFAULT_REGION", "r9"),
+            ("AWS_REGION", ""),
+            ("AWS_ENDPOINT_URL_S3", "http://other"),
+        ];
+        let vars = || vars.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let bare = || S3Config::from_url_and("s3://b/p", vars()).unwrap();
+        let said = |config: &S3Config, key| config.builder().get_config_value(&key);
+        let told = bare();
+        assert_eq!(said(&told, Token).as_deref(), Some("STALE"));
+        for config in [bare().profile_from(Some("keys"), &var).unwrap(), bare().keys("ID", "SECRET", None)] {
+            assert_eq!(said(&config, AccessKeyId).as_deref(), Some("ID"));
+            assert_eq!(said(&config, Token), None, "the token belongs to other keys");
+        }
+        let pod = bare().profile_from(Some("pod"), &var).unwrap();
+        assert_eq!(
+            (said(&pod, AccessKeyId), said(&pod, SecretAccessKey), said(&pod, Token)),
+            (None, None, None)
+        );
+        assert_eq!(said(&pod, WebIdentityTokenFile).as_deref(), Some("/token"));
+        assert_eq!((said(&pod, Region), said(&pod, DefaultRegion)), (Some("r9".into()), Some("r9".into())));
+        let here = bare().endpoint("http://here");
+        assert_eq!((said(&here, Endpoint).as_deref(), said(&here, S3Endpoint)), (Some("http://here"), None));
     }
 
     #[test]
