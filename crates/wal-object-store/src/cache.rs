@@ -35,8 +35,8 @@ impl Cache {
         Some(bytes.clone())
     }
 
-    /// Takes in what an object holds from a block's start on. A part of something longer is copied: it would keep all of
-    /// it in memory.
+    /// Takes in what an object holds from a block's start on. A part of something longer is copied: it would keep all
+    /// of it in memory.
     pub(crate) fn put(&mut self, object: u64, first: u64, bytes: &Bytes) {
         let mut at = 0;
         let mut block = first;

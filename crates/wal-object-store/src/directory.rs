@@ -11,8 +11,8 @@ use crate::{ObjectOptions, ObjectStorage, error::from_store};
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a directory in which there is an ordinary log, known by its lock file: that one has other rules; and for
-/// the root of all directories; those of [`ObjectStorage::new`].
+/// `InvalidInput` for a directory in which there is an ordinary log, known by its lock file: that one has other rules;
+/// and for the root of all directories; those of [`ObjectStorage::new`].
 pub fn in_directory(dir: &Path, options: ObjectOptions) -> io::Result<ObjectStorage> {
     let dir = path::absolute(dir)?;
     if dir.join("LOCK").try_exists()? {

@@ -66,10 +66,6 @@ impl ObjectFile {
         unsent
     }
 
-    fn path(&self) -> Path {
-        self.inner.path(&self.name.lock())
-    }
-
     /// The length that `end` asks for, if the buffer may be changed from `offset` on.
     fn check_change(&self, content: &Content, offset: u64) -> io::Result<()> {
         let frozen = self.frozen.load(Ordering::Acquire);
@@ -106,14 +102,20 @@ impl ObjectFile {
                 return Upload::Failed(error.kind(), error.to_string(), taken);
             }
         };
-        let mut content = self.content.write();
-        if let Content::Sent(bytes) = &*content {
-            let remote = Arc::new(self.inner.shared.remote(self.path(), bytes.len() as u64, e_tag));
-            self.inner.shared.cache.lock().put(remote.serial, 0, bytes);
-            self.inner.head_published(&self.name.lock(), &remote, bytes);
-            self.inner.published(&self.name.lock(), Arc::clone(&remote));
-            *content = Content::Object(remote);
-        }
+        let name = self.name.lock().clone();
+        let (remote, bytes) = {
+            let mut content = self.content.write();
+            let Content::Sent(bytes) = &*content else { return Upload::Done };
+            let bytes = bytes.clone();
+            let remote =
+                Arc::new(self.inner.shared.remote(self.inner.path(&name), bytes.len() as u64, e_tag));
+            self.inner.shared.cache.lock().put(remote.serial, 0, &bytes);
+            *content = Content::Object(Arc::clone(&remote));
+            (remote, bytes)
+        };
+        self.inner.published(&name, Arc::clone(&remote));
+        // This may write a page. Nobody who reads waits for it.
+        self.inner.head_published(&name, &remote, &bytes);
         Upload::Done
     }
 
