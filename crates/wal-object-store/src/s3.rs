@@ -147,8 +147,9 @@ impl S3Config {
     }
 
     /// How long one attempt of a request may take, in the place of [`ObjectOptions::request_timeout`], and how often
-    /// the client makes it again by itself. Default: what the options say, 0: [`ObjectOptions::attempts`] are counted, and
-    /// keep to the limit of requests. A client that makes more attempts gives an upload no more time for its length.
+    /// the client makes it again by itself. Default: what the options say, 0: [`ObjectOptions::attempts`] are counted,
+    /// and keep to the limit of requests. A client that makes more attempts gives an upload no more time for its
+    /// length.
     #[must_use]
     pub const fn limits(mut self, timeout: Duration, attempts: usize) -> Self {
         self.limits = Some((timeout, attempts));
