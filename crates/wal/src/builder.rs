@@ -417,7 +417,8 @@ pub(crate) fn storage_at(
     let Some(url) = url(place) else { return local(place, files, create) };
     at_url(url, objects).map_err(|source| {
         // Whoever put a key into it does not want to read it here.
-        let path = url.rsplit_once('@').map_or(url, |(_, place)| place).to_owned();
+        let place = url.split(['?', '#']).next().unwrap_or(url);
+        let path = place.rsplit_once('@').map_or(place, |(_, place)| place).to_owned();
         LogError::Segment {
             operation: "open the storage of the log",
             source: SegmentError::Io { operation: "open", path, source },

@@ -148,6 +148,11 @@ fn a_fence_stops_the_writer() {
     assert_eq!(text(&wal(&["dump", &url, "--format", "raw"])), "mine\n");
     let json = text(&wal(&["fence", &url, "--format", "json"]));
     assert!(json.contains("\"old_epoch\": 2") && json.contains("\"new_epoch\": 3"), "{json}");
+    let appended = wal_with(&["append", &url], b"one\n");
+    assert!(
+        String::from_utf8_lossy(&appended.stderr).contains("takes the log over"),
+        "a writer is stopped, and told"
+    );
     bad(&wal(&["fence", &log]), 2, &["only a log at a URL"]);
     bad(&wal(&["fence", &url.replace("bucket", "none")]), 1, &["there is no log"]);
 }
@@ -207,8 +212,10 @@ fn places_that_make_no_sense_are_refused() {
     let (dir, url, log) = bucket();
     bad(&wal(&["ls", "gs://bucket/log"]), 1, &["only s3:// and file://"]);
     bad(&wal(&["ls", "file://relative"]), 1, &["file:///directory"]);
-    let shown = bad(&wal(&["ls", "s3://key:SECRET@bucket/log"]), 1, &["bucket/log"]);
-    assert!(!shown.contains("SECRET"), "{shown}");
+    for place in ["s3://key:SECRET@bucket/log", "s3://bucket/log?sig=SECRET", "s3://bucket/log#a@SECRET"] {
+        let shown = bad(&wal(&["ls", place]), 1, &["bucket/log"]);
+        assert!(!shown.contains("SECRET"), "{shown}");
+    }
     // A directory of files is not one of objects.
     filled(&log, b"one\n");
     bad(&wal(&["dump", &format!("file://{log}")]), 1, &["ordinary log"]);
