@@ -34,7 +34,8 @@ Examples:
   wal append ./log --batch 100 < records.txt   a hundred lines at a time are there whole or not at all
 
 A record is a line without its newline; the last one needs none. Any byte but the newline may be in it, and it may be
-empty. The log is created when it is missing.
+empty. The log is created when it is missing. At a URL it is taken over from the program that writes to it, which is
+stopped.
 
 What `--ack` confirms depends on the policy:
   always      the record is synced: it survives power loss
@@ -97,6 +98,7 @@ pub(crate) fn run(args: AppendArgs, out: &mut Output) -> Result<(), Failure> {
     let wait_for_durable = config.options.sync == SyncPolicy::Always;
     // Before the log is created: a wrong file name leaves nothing behind.
     let sources = records::open(&args.files)?;
+    args.log.announce();
     let wal = Wal::builder(args.log.path()).config(config).open()?;
     if let Some(cut) = wal.recovery_report().cut {
         tell(&format!("note: a torn write at the end was cut off at {}, before entry {}", cut.at, cut.next));

@@ -38,10 +38,15 @@ impl LogArgs {
     /// made.
     pub(crate) fn existing(&self) -> Result<Wal, Failure> {
         drop(self.read_only()?);
+        self.announce();
+        Ok(self.builder()?.open()?)
+    }
+
+    /// Says what opening a log for writing does to others.
+    pub(crate) fn announce(&self) {
         if is_url(&self.log) {
             tell("note: this takes the log over; a program that writes to it is stopped");
         }
-        Ok(self.builder()?.open()?)
     }
 }
 
