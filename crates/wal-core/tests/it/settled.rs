@@ -177,3 +177,42 @@ fn what_was_cut_off_is_never_seen_again() {
         done.store(true, Ordering::Release);
     });
 }
+
+#[test]
+fn many_entries_are_of_one_history() {
+    const LSNS: u64 = 200;
+    let dir = tempfile::tempdir().unwrap();
+    let sync = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let log = local(dir.path(), Options { sync, ..small() });
+    let (done, compared) = (AtomicBool::new(false), AtomicU64::new(0));
+    let lsns: Vec<Lsn> = (2..=LSNS).map(lsn).collect();
+    log.append(&[0; 8]).unwrap();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                match log.get_many(&lsns) {
+                    Ok(all) => {
+                        let editions = all.iter().map(|entry| edition(&entry.payload));
+                        let (oldest, newest) = (editions.clone().min(), editions.max());
+                        assert_eq!(oldest, newest, "entries of two histories");
+                        compared.fetch_add(1, Ordering::AcqRel);
+                    }
+                    Err(LogError::CutOff { .. } | LogError::OutOfRange { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        let mut number = 0;
+        while !reader.is_finished() && (number < 200 || compared.load(Ordering::Acquire) < 20) {
+            number += 1_u64;
+            log.truncate_after(Lsn::FIRST).unwrap();
+            for _ in 2..=LSNS {
+                log.append(&number.to_le_bytes()).unwrap();
+            }
+            if number % 2 == 0 {
+                log.sync().unwrap();
+            }
+        }
+        done.store(true, Ordering::Release);
+    });
+}
