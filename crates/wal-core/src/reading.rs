@@ -4,7 +4,12 @@ use std::ops::RangeBounds;
 
 use wal_format::Lsn;
 
-use crate::{Entry, Iter, LogError, error::{CutOffSnafu, InvalidArgumentSnafu}, log::Log, settled::GROUP};
+use crate::{
+    Entry, Iter, LogError,
+    error::{CutOffSnafu, InvalidArgumentSnafu},
+    log::Log,
+    settled::GROUP,
+};
 
 /// How much to take at once. Whichever limit is reached first counts; one entry is always taken, however long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
