@@ -216,3 +216,27 @@ fn many_entries_are_of_one_history() {
         done.store(true, Ordering::Release);
     });
 }
+
+/// How many descriptors of this process are of files in a directory.
+#[cfg(target_os = "linux")]
+fn open_files(dir: &Path) -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok);
+    links.filter_map(|link| fs::read_link(link.path()).ok()).filter(|to| to.starts_with(dir)).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn segments_sealed_long_ago_are_closed_until_they_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let sync = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let log = local(dir.path(), Options { background_threads: false, sync, ..small() });
+    for n in 1..=12_000 {
+        log.append(&payload(n)).unwrap();
+        if n % 100 == 0 {
+            log.maintain().unwrap();
+        }
+    }
+    let (open, segments) = (open_files(dir.path()), log.segments().unwrap().len());
+    assert!(segments > 25 && open < 15, "{open} files are open of {segments} segments");
+    crate::support::check(&log, 1, 12_001);
+}
