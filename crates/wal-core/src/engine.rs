@@ -6,7 +6,7 @@
 //! open or a cut.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -64,7 +64,7 @@ pub(crate) struct Engine {
     /// Those who wait for entries to come.
     pub(crate) watch: Watch,
     pub(crate) errands: Errands,
-    /// Looked at without a lock; changed by a thread that holds `appender`.
+    /// Looked at without a lock; other segments are put into it by a thread that holds `appender`.
     pub(crate) view: ArcSwap<View>,
     /// `None` when the log is open for reading only.
     pub(crate) preparer: Option<Preparer>,
@@ -72,6 +72,8 @@ pub(crate) struct Engine {
     pub(crate) inheritance: Mutex<Inheritance>,
     /// Sealed segments whose index is not written yet, with the offset of their last frame.
     pub(crate) sealed: Mutex<Vec<(Arc<Segment>, u64)>>,
+    /// Those sealed last, oldest first: their files are open and their indexes in memory.
+    pub(crate) warm: Mutex<VecDeque<SegmentId>>,
     pub(crate) cuts: Cuts,
     pub(crate) transactions: Registry,
     /// Apart, so that its alignment is not that of everything here.
@@ -148,6 +150,7 @@ impl Engine {
             preparer: parts.preparer,
             inheritance: Mutex::new(parts.inheritance),
             sealed: Mutex::new(Vec::new()),
+            warm: Mutex::default(),
             cuts: Cuts::default(),
             transactions: Registry::default(),
             stats: Box::default(),

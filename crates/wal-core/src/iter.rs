@@ -110,12 +110,14 @@ enum Direction {
 impl Iter {
     pub(crate) fn new(engine: Arc<Engine>, from: Lsn, to: Lsn) -> Self {
         let generation = engine.cuts.generation();
+        // In this order: a failure that is not seen here is noticed by the generation.
+        let certain = engine.certain_next().get();
         let view = engine.view();
         Self {
             engine,
             view,
             generation,
-            certain: u64::MAX,
+            certain,
             front: from.get(),
             back: to.get(),
             range: from.get()..to.get().max(from.get()),
@@ -202,9 +204,7 @@ impl Iter {
         if let Err(next) = self.engine.cuts.notice(&mut self.generation, lsn) {
             return CutOffSnafu { lsn, next }.fail();
         }
-        let certain =
-            if self.engine.poisoned().is_some() { self.engine.marks.durable_next() } else { Lsn::MAX };
-        self.certain = certain.get();
+        self.certain = self.engine.certain_next().get();
         self.view = self.engine.view();
         (self.forward, self.backward) = (Cursor::new(), Cursor::new());
         Ok(())

@@ -107,6 +107,11 @@ impl Engine {
         if self.poisoned().is_some() { self.marks.durable_next() } else { self.marks.next() }
     }
 
+    /// Entries from this LSN on are not certain, because the log has failed.
+    pub(crate) fn certain_next(&self) -> Lsn {
+        if self.is_poisoned() { self.marks.durable_next() } else { Lsn::MAX }
+    }
+
     /// The frame that holds `lsn`, and the index of its segment in the view. Of what has no frame yet, only this part.
     pub(crate) fn load(
         &self,

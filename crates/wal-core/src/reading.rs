@@ -4,7 +4,12 @@ use std::ops::RangeBounds;
 
 use wal_format::Lsn;
 
-use crate::{Entry, Iter, LogError, error::InvalidArgumentSnafu, log::Log, settled::GROUP};
+use crate::{
+    Entry, Iter, LogError,
+    error::{CutOffSnafu, InvalidArgumentSnafu},
+    log::Log,
+    settled::GROUP,
+};
 
 /// How much to take at once. Whichever limit is reached first counts; one entry is always taken, however long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,13 +98,24 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get), of the lowest LSN that has one.
+    /// Those of [`get`](Self::get), of the lowest LSN that has one. [`LogError::CutOff`] when the log was cut among
+    /// them meanwhile: they would be of two histories.
     pub fn get_many(&self, lsns: &[Lsn]) -> Result<Vec<Entry>, LogError> {
+        let generation = self.engine().cuts.generation();
         let (mut settled, mut missing) = (Vec::with_capacity(lsns.len()), Vec::new());
         for lsns in lsns.chunks(GROUP) {
             self.engine().settled_group(lsns, &mut settled, &mut missing);
         }
-        if missing.is_empty() { Ok(settled) } else { self.get_others(lsns, settled, missing) }
+        if missing.is_empty() && lsns.len() <= GROUP {
+            return Ok(settled);
+        }
+        let found = if missing.is_empty() { settled } else { self.get_others(lsns, settled, missing)? };
+        // What was appended behind a cut was not there before the cut could be seen here.
+        let cut = self.engine().cuts.since(generation);
+        match cut.and_then(|next| Some((next, lsns.iter().filter(|lsn| **lsn >= next).min()?))) {
+            Some((next, lsn)) => CutOffSnafu { lsn: *lsn, next }.fail(),
+            None => Ok(found),
+        }
     }
 
     /// What was found, with what is `missing` in its places.

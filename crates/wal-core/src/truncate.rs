@@ -24,6 +24,9 @@ use crate::{
     sweep::Swept,
 };
 
+/// So many sealed segments are kept open: a log that is only appended to needs no more memory the longer it gets.
+const WARM: usize = 8;
+
 /// What was taken away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -312,10 +315,26 @@ impl Engine {
         for (segment, last_frame) in sealed {
             if view.segments.iter().any(|live| live.id() == segment.id()) {
                 self.directory_hint(&segment, last_frame);
+                self.cool(segment.id());
             }
             segment.release_tail();
         }
         any
+    }
+
+    /// A segment was sealed, which means that another one has been for a while: its file is closed and its index
+    /// forgotten, until somebody reads there.
+    fn cool(&self, sealed: SegmentId) {
+        if self.objects {
+            return;
+        }
+        let mut warm = self.warm.lock();
+        warm.push_back(sealed);
+        if warm.len() > WARM
+            && let Some(cold) = warm.pop_front()
+        {
+            self.view.rcu(|view| view.reopened(cold));
+        }
     }
 
     fn directory_hint(&self, segment: &wal_segment::Segment, last_frame: u64) {

@@ -177,3 +177,66 @@ fn what_was_cut_off_is_never_seen_again() {
         done.store(true, Ordering::Release);
     });
 }
+
+#[test]
+fn many_entries_are_of_one_history() {
+    const LSNS: u64 = 200;
+    let dir = tempfile::tempdir().unwrap();
+    let sync = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let log = local(dir.path(), Options { sync, ..small() });
+    let (done, compared) = (AtomicBool::new(false), AtomicU64::new(0));
+    let lsns: Vec<Lsn> = (2..=LSNS).map(lsn).collect();
+    log.append(&[0; 8]).unwrap();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                match log.get_many(&lsns) {
+                    Ok(all) => {
+                        let editions = all.iter().map(|entry| edition(&entry.payload));
+                        let (oldest, newest) = (editions.clone().min(), editions.max());
+                        assert_eq!(oldest, newest, "entries of two histories");
+                        compared.fetch_add(1, Ordering::AcqRel);
+                    }
+                    Err(LogError::CutOff { .. } | LogError::OutOfRange { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        let mut number = 0;
+        while !reader.is_finished() && (number < 200 || compared.load(Ordering::Acquire) < 20) {
+            number += 1_u64;
+            log.truncate_after(Lsn::FIRST).unwrap();
+            for _ in 2..=LSNS {
+                log.append(&number.to_le_bytes()).unwrap();
+            }
+            if number % 2 == 0 {
+                log.sync().unwrap();
+            }
+        }
+        done.store(true, Ordering::Release);
+    });
+}
+
+/// How many descriptors of this process are of files in a directory.
+#[cfg(target_os = "linux")]
+fn open_files(dir: &Path) -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok);
+    links.filter_map(|link| fs::read_link(link.path()).ok()).filter(|to| to.starts_with(dir)).count()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn segments_sealed_long_ago_are_closed_until_they_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let sync = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let log = local(dir.path(), Options { background_threads: false, sync, ..small() });
+    for n in 1..=12_000 {
+        log.append(&payload(n)).unwrap();
+        if n % 100 == 0 {
+            log.maintain().unwrap();
+        }
+    }
+    let (open, segments) = (open_files(dir.path()), log.segments().unwrap().len());
+    assert!(segments > 25 && open < 15, "{open} files are open of {segments} segments");
+    crate::support::check(&log, 1, 12_001);
+}

@@ -316,6 +316,12 @@ impl FrameReader {
         let Some(delta) = lsn.since(segment.base).and_then(|delta| u32::try_from(delta).ok()) else {
             return Ok(None);
         };
+        if delta == 0
+            && segment.index.get().is_none()
+            && let Some(first) = self.first(segment)
+        {
+            return Ok(Some(first));
+        }
         let start = segment.floor(delta)?;
         if start < segment.written() {
             self.fill(segment, start, self.read_ahead)?;
@@ -329,6 +335,13 @@ impl FrameReader {
             Some(offset) => self.read(segment, offset),
             None => Ok(None),
         }
+    }
+
+    /// The frame behind the opening, if it holds the first entry: whoever walks through the log needs no index.
+    fn first(&mut self, segment: &Segment) -> Option<LoadedFrame> {
+        let opening = self.read(segment, FIRST_FRAME).ok()??;
+        let frame = self.read(segment, opening.end()).ok()??;
+        (frame.header.lsn_delta == 0 && frame.header.count > 0).then_some(frame)
     }
 
     /// Loads and verifies the frame at `offset`; `None` at or beyond the end of what is written.
