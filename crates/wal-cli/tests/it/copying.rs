@@ -90,11 +90,11 @@ fn a_log_that_has_partly_left_is_read_with_its_tier() {
     writer.append("at hand").unwrap();
     writer.close().unwrap();
     bad(&wal(&["dump", &log]), 3, &["segment 1 is missing", "left for the tier"]);
-    assert_eq!(text(&wal(&["dump", &log, "--tier", &tier])), "far away\nat hand\n");
+    assert_eq!(text(&wal(&["dump", &log, "--tier", &tier])), "1\tfar away\n2\tat hand\n");
     assert!(text(&wal(&["verify", "--deep", &log, "--tier", &tier])).ends_with("intact\n"));
     bad(&wal(&["copy", &log, &copy, "--tier", &tier]), 2, &["wal backup"]);
     good(&wal(&["backup", &log, &copy, "--tier", &tier]));
-    assert_eq!(text(&wal(&["dump", &copy])), "far away\nat hand\n");
+    assert_eq!(text(&wal(&["dump", &copy])), "1\tfar away\n2\tat hand\n");
     good(&wal_with(&["append", &log, "--tier", &tier, "--ack"], b"one more\n"));
     assert_eq!(text(&wal(&["get", &log, "3", "--tier", &tier])).trim_end(), "one more");
     let none = at("none");
