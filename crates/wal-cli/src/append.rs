@@ -99,7 +99,7 @@ pub(crate) fn run(args: AppendArgs, out: &mut Output) -> Result<(), Failure> {
     // Before the log is created: a wrong file name leaves nothing behind.
     let sources = records::open(&args.files)?;
     args.log.announce();
-    let wal = Wal::builder(args.log.path()).config(config).open()?;
+    let wal = args.log.with(config).open()?;
     if let Some(cut) = wal.recovery_report().cut {
         tell(&format!("note: a torn write at the end was cut off at {}, before entry {}", cut.at, cut.next));
     }

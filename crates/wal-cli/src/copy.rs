@@ -2,7 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::{config::ConfigArgs, error::Failure, output::Output, place::LogArgs, progress::Progress, size};
+use crate::{
+    config::ConfigArgs,
+    error::{Failure, UsageSnafu},
+    output::Output,
+    place::LogArgs,
+    progress::Progress,
+    size,
+};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -30,6 +37,10 @@ pub(crate) struct CopyArgs {
 
 pub(crate) fn run(args: &CopyArgs, out: &mut Output) -> Result<(), Failure> {
     let config: &ConfigArgs = &args.log.config;
+    if args.log.has_tier() {
+        return UsageSnafu { what: "a copy does not read a tier: say `wal backup LOG DEST --tier URL`" }
+            .fail();
+    }
     let progress = Progress::unknown("copying");
     let report = wal::copy(args.log.path(), &args.dest, &config.config()?)?;
     drop(progress);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wal::{Wal, WalBuilder};
+use wal::{Config, Wal, WalBuilder};
 
 use crate::{
     config::ConfigArgs,
@@ -15,6 +15,9 @@ pub(crate) struct LogArgs {
     /// The directory of the log, or its URL: s3://bucket/prefix, file:///directory
     #[arg(value_name = "LOG")]
     log: PathBuf,
+    /// The tier of the log, from which segments are read that have left the directory: a URL or a directory
+    #[arg(long, value_name = "URL")]
+    tier: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 }
@@ -27,7 +30,21 @@ impl LogArgs {
 
     /// With the settings that were asked for.
     pub(crate) fn builder(&self) -> Result<WalBuilder, Failure> {
-        Ok(Wal::builder(&self.log).config(self.config.config()?))
+        Ok(self.with(self.config.config()?))
+    }
+
+    /// With these settings.
+    pub(crate) fn with(&self, config: Config) -> WalBuilder {
+        let builder = Wal::builder(&self.log).config(config);
+        match &self.tier {
+            Some(tier) => builder.tier_url(tier),
+            None => builder,
+        }
+    }
+
+    /// Whether a tier was named.
+    pub(crate) const fn has_tier(&self) -> bool {
+        self.tier.is_some()
     }
 
     pub(crate) fn read_only(&self) -> Result<Wal, Failure> {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::{error::Failure, output::Output, size};
+use wal::Wal;
+
+use crate::{config::ConfigArgs, error::Failure, output::Output, size};
 
 const RESTORE_HELP: &str = "\
 Examples:
@@ -14,7 +16,8 @@ checkpoints, cursors and values. What was appended after that was on the lost ma
 Opened with the same tier the log goes on shipping to it.
 
 When the command ends well the log is durable. DIR must be missing or empty; until the log is complete it is called
-DIR.partial, and one that is left can be removed. Credentials for s3:// come from the environment (AWS_...).";
+DIR.partial, and one that is left can be removed. Credentials for s3:// come from the environment (AWS_...) or from a
+profile.";
 
 /// Bring a lost log back from its tier
 #[derive(Debug, clap::Args)]
@@ -24,10 +27,13 @@ pub(crate) struct RestoreArgs {
     tier: PathBuf,
     /// The directory of the log, which must be empty or missing
     dir: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 pub(crate) fn run(args: &RestoreArgs, out: &mut Output) -> Result<(), Failure> {
-    let report = wal::restore(&args.tier, &args.dir)?;
+    let builder = Wal::builder(&args.dir).config(args.config.config()?);
+    let report = builder.tier_url(&args.tier).restore()?;
     let (first, next, copied) = (report.first, report.next, size::human(report.copied_bytes));
     let segments = report.segments;
     out.line(format_args!(

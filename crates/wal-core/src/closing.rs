@@ -45,6 +45,10 @@ impl Engine {
             self.end_packing();
             driver.stop();
         }
+        if self.tier.is_some() {
+            // Whoever ships may be in the middle of a note. Under the lock it finds that the log is closed.
+            drop(self.admin.lock());
+        }
         self.unlock();
         closed
     }

@@ -35,7 +35,10 @@ pub enum LogError {
         source: SegmentError,
     },
     /// A segment that must be there is not.
-    #[snafu(display("segment {segment} is missing from {location} (near entry {near})"))]
+    #[snafu(display(
+        "segment {segment} is missing from {location} (near entry {near}){}",
+        if *shipped { ": it left for the tier of the log, which must be opened with it" } else { "" }
+    ))]
     MissingSegment {
         /// The segment.
         segment: SegmentId,
@@ -43,6 +46,9 @@ pub enum LogError {
         location: String,
         /// An entry next to those it held.
         near: Lsn,
+        /// Whether there is a note that a [tier](crate::Environment::with_tier) has it, without which the log was
+        /// opened.
+        shipped: bool,
     },
     /// The log ends in a torn write, and was opened in a mode that refuses to cut it. Nothing was changed.
     #[snafu(display(

@@ -23,7 +23,7 @@ pub(crate) use cut::{CutPlace, place_of_cut};
 pub(crate) use remains::{Lost, Part, Remains, remains};
 pub(crate) use walk::walk;
 
-use crate::{LogError, error::MissingSegmentSnafu};
+use crate::LogError;
 
 /// A log as it was found.
 #[derive(Debug)]
@@ -176,8 +176,7 @@ fn scan_newest(
     let is_local = directory.storage().capabilities().append_after_sync;
     let is_absent = |seal: &Seal| is_local && listing.segments.binary_search(&seal.successor).is_err();
     if let Some(seal) = state.seal.filter(is_absent) {
-        let location = directory.storage().location();
-        return MissingSegmentSnafu { segment: seal.successor, location, near: seal.next }.fail();
+        return chain::missing(directory, seal.successor, seal.next);
     }
     let State { first_retained, metadata, .. } = state;
     Ok((verdict, CloseState { first_retained, metadata }))

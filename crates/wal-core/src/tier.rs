@@ -12,6 +12,7 @@
 
 mod collect;
 mod options;
+mod place;
 mod report;
 mod restore;
 
@@ -29,7 +30,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use wal_format::{FIRST_FRAME, FileName, Lsn, SegmentId};
-use wal_segment::{Directory, Segment, SegmentError, Storage, TakenOver, TieredStorage, WriterLock, inspect};
+use wal_segment::{Segment, SegmentError, Storage, TakenOver, TieredStorage, WriterLock};
 
 pub use options::{TierOptions, WhenUnshipped};
 pub use report::{Shipment, TierStats};
@@ -37,11 +38,12 @@ pub use restore::restore;
 
 use self::report::Known;
 use crate::{
-    DeletionReason, Log, LogError, LogEvent,
+    CursorInfo, DeletionReason, Log, LogError, LogEvent,
     appender::Appender,
+    cursor,
     engine::Engine,
-    error::{InvalidArgumentSnafu, TierBehindSnafu, TierConflictSnafu},
-    events, open,
+    error::{ClosedSnafu, InvalidArgumentSnafu, TierBehindSnafu, TierConflictSnafu},
+    events,
     view::View,
 };
 
@@ -193,13 +195,24 @@ impl Engine {
     }
 
     fn keep_shipping(&self, tier: &Tier, work: &mut Work) -> Option<Duration> {
-        while !tier.is_stopped() && !tier.known.lock().conflict {
+        while !tier.is_stopped() {
+            if tier.known.lock().conflict {
+                self.drop_oldest(tier);
+                return None;
+            }
             let now = self.clock.monotonic();
             if now < work.due {
                 return Some(work.due.saturating_sub(now));
             }
-            let shipped = self.ship_next(tier, work);
-            let done = shipped.and_then(|len| self.clear_out(tier).map(|()| len));
+            let done = match self.ship_next(tier, work, SegmentId(u64::MAX)) {
+                Ok(Some(len)) => self.evict(tier, work).map(|()| Some(len)),
+                // Removing can wait until the tier has what it is to have.
+                Ok(None) => self.clear_out(tier, work).map(|()| None),
+                Err(error) => {
+                    self.drop_oldest(tier);
+                    Err(error)
+                }
+            };
             match done {
                 Ok(Some(len)) => work.due = now.saturating_add(self.pace(len)),
                 Ok(None) => {
@@ -208,7 +221,6 @@ impl Engine {
                 }
                 Err(error) => {
                     self.note_failure(tier, &error);
-                    self.drop_oldest(tier);
                     let retry = self.options.tier.retry;
                     work.due = now.saturating_add(retry);
                     return Some(retry);
@@ -224,42 +236,19 @@ impl Engine {
         rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(bytes as f64 / rate as f64))
     }
 
-    /// Ships the oldest segment that can be. Returns its length.
-    fn ship_next(&self, tier: &Tier, work: &mut Work) -> Result<Option<u64>, LogError> {
-        let Some(segment) = tier.next(&self.view()) else { return Ok(None) };
-        if work.guard.is_none() {
-            // A store that does not refuse a second creation is found out here.
-            let guard = open::lock(tier.storage.remote())?;
-            self.check_owner(tier)?;
-            work.guard = Some(guard);
+    /// Ships the oldest segment that can be, if it is older than `before`. Returns its length.
+    fn ship_next(&self, tier: &Tier, work: &mut Work, before: SegmentId) -> Result<Option<u64>, LogError> {
+        let next = || tier.next(&self.view()).filter(|segment| segment.id() < before);
+        if next().is_some() {
+            self.enter(tier, work)?;
         }
+        let Some(segment) = next() else { return Ok(None) };
         let content = segment.content().map_err(|source| LogError::segment("ship a segment", source))?;
         let name = tier.name(segment.id());
         let shipped = tier.storage.remote().ship(&name, content.clone());
         shipped.map_err(|source| tier.failed(&name, source))?;
         self.note_shipped(tier, &segment, &name, &content)?;
         Ok(Some(content.len() as u64))
-    }
-
-    /// Makes sure that nobody else ships to the place. Two logs, or two lives of one log, that have no name in common
-    /// would not notice each other otherwise.
-    fn check_owner(&self, tier: &Tier) -> Result<(), LogError> {
-        let remote = Directory::new(Arc::clone(tier.storage.remote()), &tier.prefix);
-        let failed = |source| LogError::Segment { operation: "look at the tier", source };
-        let listing = remote.list().map_err(failed)?;
-        let Some(greatest) = listing.segments.last() else { return Ok(()) };
-        if tier.known.lock().shipped.contains(greatest) {
-            return Ok(());
-        }
-        let header = inspect(&remote, *greatest).map_err(failed)?.header;
-        let is_mine = header.log_id == self.preparer()?.log_id();
-        // This log has not come so far: another one that began like it has.
-        let is_newer = self.view().segments.last().is_none_or(|newest| newest.id() < *greatest);
-        if is_mine && !is_newer {
-            return Ok(());
-        }
-        let location = tier.storage.remote().location();
-        TierConflictSnafu { location, name: tier.name(*greatest) }.fail()
     }
 
     fn note_shipped(
@@ -272,7 +261,7 @@ impl Engine {
         // Nothing is removed meanwhile.
         let admin = self.admin.lock();
         if tier.is_stopped() {
-            return Ok(());
+            return ClosedSnafu.fail();
         }
         let failed = |source| noting(segment.path().to_owned(), source);
         tier.storage.record(name, content).map_err(failed)?;
@@ -288,6 +277,9 @@ impl Engine {
     }
 
     fn note_failure(&self, tier: &Tier, error: &LogError) {
+        if tier.is_stopped() {
+            return;
+        }
         let conflict = matches!(error, LogError::TierConflict { .. });
         let cause = crate::engine::chain(error);
         if tier.known.lock().note_failure(&cause, conflict) {
@@ -303,45 +295,57 @@ impl Engine {
         else {
             return;
         };
-        loop {
-            let view = self.view();
-            let waiting = tier.unshipped(&view);
-            let bytes: u64 = waiting.iter().map(|segment| segment.written()).sum();
-            let Some(oldest) = waiting.first().filter(|_| bytes > max) else { return };
-            let after = view.segments.partition_point(|segment| segment.id() <= oldest.id());
-            let Some(first) = view.segments.get(after).map(|segment| segment.base()) else { return };
-            let trimmed = {
-                let _admin = self.admin.lock();
-                self.trim(&mut |_| Ok(first), &|_| DeletionReason::Behind)
-            };
-            // On a full disk, or when it is closed. The next attempt comes by here again.
-            if trimmed.is_err() || tier.unshipped(&self.view()).len() == waiting.len() {
-                return;
-            }
+        let (began, mut cursors) = (self.first_retained(), Vec::new());
+        while self.drop_one(tier, max, &mut cursors) {
             tier.known.lock().stats.dropped_segments += 1;
         }
+        let first = self.first_retained();
+        for cursor in cursors.into_iter().filter(|cursor| began < first && cursor.next < first) {
+            events::passed(&self.directory, &cursor.name, first);
+            self.tell_hooks(|| LogEvent::Passed { cursor: cursor.name, first });
+        }
+    }
+
+    /// Lets one go, if too much waits, and says where the cursors stood then.
+    fn drop_one(&self, tier: &Tier, max: u64, cursors: &mut Vec<CursorInfo>) -> bool {
+        let view = self.view();
+        let waiting = tier.unshipped(&view);
+        let bytes: u64 = waiting.iter().map(|segment| segment.written()).sum();
+        let Some(oldest) = waiting.first().filter(|_| bytes > max) else { return false };
+        let after = view.segments.partition_point(|segment| segment.id() <= oldest.id());
+        let Some(first) = view.segments.get(after).map(|segment| segment.base()) else { return false };
+        let decide = &mut |appender: &Appender| {
+            *cursors = cursor::all(appender)?;
+            Ok(first)
+        };
+        let _admin = self.admin.lock();
+        let trimmed = self.trim(decide, &|_| DeletionReason::Behind);
+        // On a full disk, or when it is closed, nothing goes. The next attempt comes by here again.
+        trimmed.is_ok() && tier.unshipped(&self.view()).len() < waiting.len()
     }
 
     /// Closes the active segment and ships everything, as fast as it goes.
     fn ship_all(&self, tier: &Tier) -> Result<Shipment, LogError> {
-        let (next, tick) = {
+        let (next, tick, active) = {
             let _admin = self.admin.lock();
             self.check_writable(&self.appender.lock())?;
             if let Some(base) = self.view().segments.last().map(|active| active.base()) {
                 self.close_active(base)?;
             }
             let appender = self.appender.lock();
-            let active = appender.tail.as_ref().map(|tail| tail.segment.base());
-            (active.unwrap_or(appender.next), appender.tick)
+            let tail = appender.tail.as_ref().map(|tail| (tail.segment.base(), tail.segment.id()));
+            let (next, active) = tail.unwrap_or((appender.next, SegmentId(u64::MAX)));
+            (next, appender.tick, active)
         };
         self.commit.wait(self, tick)?;
         let mut shipment = Shipment { segments: 0, bytes: 0, next };
         let mut work = tier.work.lock();
-        while let Some(len) = self.ship_next(tier, &mut work)? {
+        // Others may append meanwhile: what they fill is not waited for.
+        while let Some(len) = self.ship_next(tier, &mut work, active)? {
             shipment.segments += 1;
             shipment.bytes += len;
         }
-        self.clear_out(tier)?;
+        self.clear_out(tier, &mut work)?;
         Ok(shipment)
     }
 }

@@ -149,7 +149,7 @@ impl S3Config {
     /// How long one attempt of a request may take, in the place of [`ObjectOptions::request_timeout`], and how often
     /// the client makes it again by itself. Default: what the options say, 0: [`ObjectOptions::attempts`] are counted,
     /// and keep to the limit of requests. A client that makes more attempts gives an upload no more time for its
-    /// length.
+    /// length: for a tier, leave it at 0.
     #[must_use]
     pub const fn limits(mut self, timeout: Duration, attempts: usize) -> Self {
         self.limits = Some((timeout, attempts));
@@ -211,6 +211,11 @@ impl fmt::Debug for S3Config {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader, Read, Write},
+        net::TcpListener,
+    };
+
     use super::*;
 
     #[test]
@@ -308,5 +313,58 @@ mod tests {
         let error = wal_segment::Storage::list(&storage).unwrap_err();
         let shown = format!("{shown} {storage:?} {error} {error:?}");
         assert!(!shown.contains("SECRET") && shown.contains("s3://b/p"), "{shown}");
+    }
+
+    /// Answers the requests of one client after another: there is nothing, and then there is what was put, which takes
+    /// longer than other requests may.
+    fn slow_server(listener: &TcpListener, slow: Duration) {
+        let mut there: Option<Vec<u8>> = None;
+        for client in listener.incoming().map_while(Result::ok) {
+            let mut client = BufReader::new(client);
+            let lines: Vec<String> =
+                client.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let header = |name: &str| {
+                let found =
+                    lines.iter().filter_map(|line| line.split_once(": ")).find(|(key, _)| *key == name);
+                found.map(|(_, value)| value.to_owned())
+            };
+            let mut head = "404 Not Found".to_owned();
+            let mut body: &[u8] = &[];
+            if lines[0].starts_with("PUT") {
+                let mut content = vec![0; header("content-length").unwrap().parse().unwrap()];
+                client.read_exact(&mut content).unwrap();
+                std::thread::sleep(slow);
+                there = Some(content);
+                head = "200 OK\r\netag: \"1\"".to_owned();
+            } else if let Some(content) = &there {
+                let range = header("range").unwrap();
+                let (from, to) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+                let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+                body = &content[from..content.len().min(to + 1)];
+                let (to, all) = (from + body.len() - 1, content.len());
+                let date = "last-modified: Fri, 20 Nov 2026 12:00:00 GMT\r\netag: \"1\"";
+                head = format!("206 Partial Content\r\n{date}\r\ncontent-range: bytes {from}-{to}/{all}");
+            }
+            let answer =
+                format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let mut client = client.into_inner();
+            // Who has given up does not read it.
+            let _ = client.write_all(&[answer.as_bytes(), body].concat());
+        }
+    }
+
+    #[test]
+    fn a_long_object_has_the_time_that_it_takes() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let limit = Duration::from_secs(1);
+        std::thread::spawn(move || slow_server(&listener, 4 * limit));
+        let config = S3Config::from_url("s3://b/p").unwrap().keys("id", "secret", None).region("r");
+        let options = ObjectOptions { request_timeout: limit, attempts: 2, ..ObjectOptions::default() };
+        let storage = config.endpoint(&url).path_style(true).limits(limit, 0).open(options).unwrap();
+        // At the rate that shipping counts with it has half a minute.
+        let content = bytes::Bytes::from(vec![7; 8 << 20]);
+        wal_segment::Storage::ship(&storage, "a", content).unwrap();
+        assert_eq!(wal_segment::Storage::requests(&storage).unwrap().puts, 1);
     }
 }

@@ -10,6 +10,7 @@ use wal_format::{FileName, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, Segment
 use crate::{
     INDEX_STRIDE, Inspected, Storage, StorageFile,
     error::{IoSnafu, SegmentError},
+    tiered::STUB,
 };
 
 /// Writes ahead of use go out in pieces of this size: the page cache keeps them in folios as large, and small writes
@@ -187,6 +188,13 @@ impl Directory {
 
     pub(crate) fn open_file(&self, name: FileName) -> io::Result<Arc<dyn StorageFile>> {
         self.storage.open(&name.with_prefix(&self.prefix))
+    }
+
+    /// Whether there is a note beside the log that a tier has the segment: it is there although it is not here.
+    #[must_use]
+    pub fn has_note(&self, segment: SegmentId) -> bool {
+        let name = FileName::Segment(segment).with_prefix(&self.prefix);
+        self.storage.open(&format!("{name}{STUB}")).is_ok()
     }
 
     /// Length of a segment's file in bytes; `None` when it cannot be asked.

@@ -16,7 +16,8 @@ const PIECE_LEN: usize = 1 << 20;
 /// [`Storage::ship`] where files can be renamed: nobody sees the name before the whole content is durable.
 pub(crate) fn ship(storage: &dyn Storage, name: &str, content: &Bytes) -> io::Result<()> {
     if is_there(storage, name, content)? {
-        return Ok(());
+        // Its name may be that of a process that was killed before it was durable.
+        return storage.sync_names();
     }
     // Another process may be at it.
     let number = RandomState::new().hash_one(name);
@@ -77,10 +78,61 @@ pub fn compare(name: &str, at: usize, want: &[u8], found: &[u8]) -> io::Result<(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    };
 
     use super::*;
-    use crate::MemoryStorage;
+    use crate::{Capabilities, MemoryStorage, StorageFile, WriterLock};
+
+    /// Knows whether its names are durable.
+    #[derive(Debug, Default)]
+    struct Names {
+        files: MemoryStorage,
+        synced: AtomicBool,
+    }
+
+    impl Storage for Names {
+        fn location(&self) -> String {
+            self.files.location()
+        }
+        fn capabilities(&self) -> Capabilities {
+            self.files.capabilities()
+        }
+        fn lock(&self) -> io::Result<WriterLock> {
+            self.files.lock()
+        }
+        fn list(&self) -> io::Result<Vec<String>> {
+            self.files.list()
+        }
+        fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+            self.files.create(name)
+        }
+        fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+            self.files.open(name)
+        }
+        fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+            self.synced.store(false, SeqCst);
+            self.files.rename(from, to)
+        }
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.files.remove(name)
+        }
+        fn sync_names(&self) -> io::Result<()> {
+            self.synced.store(true, SeqCst);
+            self.files.sync_names()
+        }
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_durable_before_it_is_relied_on() {
+        let (storage, content) = (Names::default(), Bytes::from(vec![7; 5000]));
+        write(&storage, "part", &content).unwrap();
+        storage.rename("part", "a").unwrap();
+        ship(&storage, "a", &content).unwrap();
+        assert!(storage.synced.load(SeqCst), "a power cut could take the name back");
+    }
 
     fn taken(result: io::Result<()>) -> bool {
         result.is_err_and(|error| error.get_ref().is_some_and(|inner| inner.is::<TakenOver>()))

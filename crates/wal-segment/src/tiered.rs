@@ -17,7 +17,7 @@ pub use stub::Stub;
 use crate::{Capabilities, Requests, Storage, StorageFile, WriterLock};
 
 /// Behind the name of a segment: it is in the tier, and this is its [`Stub`].
-const STUB: &str = ".tier";
+pub(crate) const STUB: &str = ".tier";
 /// The same of one that is no longer part of the log; it may still be in the tier.
 const RETIRED: &str = ".gone";
 /// A stub that is being written.
@@ -62,17 +62,18 @@ impl TieredStorage {
     ///
     /// Errors of the local storage.
     pub fn record(&self, name: &str, content: &Bytes) -> io::Result<()> {
-        if self.recorded(name).is_some() {
+        let noted = Stub::of(content);
+        if self.recorded(name).as_ref() == Some(&noted) {
             return Ok(());
         }
         let (making, stub) = (format!("{name}{MAKING}"), format!("{name}{STUB}"));
-        // What is left of an attempt, or damaged.
-        for left in [&making, &stub] {
-            absent_is_fine(self.local.remove(left))?;
-        }
+        // What is left of an attempt.
+        absent_is_fine(self.local.remove(&making))?;
         let file = self.local.create(&making)?;
-        file.write_at(0, &Stub::of(content).encode())?;
+        file.write_at(0, &noted.encode())?;
         file.sync()?;
+        // A note that is damaged, or of another segment, is better than none until there is room for this one.
+        absent_is_fine(self.local.remove(&stub))?;
         self.local.rename(&making, &stub)?;
         self.local.sync_names().inspect_err(|_| {
             // Nobody must rely on a name that may be lost.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use wal::{AppendOptions, Batch, CheckpointOptions, Entry, Lsn, NewEntry, Wal};
+use wal::{AppendOptions, Batch, CheckpointOptions, Entry, Lsn, NewEntry, Options, TierOptions, Wal};
 
 use crate::support::{bad, filled, good, numbers, place, text, wal, wal_with};
 
@@ -75,6 +75,31 @@ fn a_lost_log_comes_back_from_its_tier() {
     assert_eq!(one.id(), two.id());
     bad(&wal(&["restore", &tier, &again]), 1, &["again"]);
     assert!(text(&wal(&["verify", "--deep", &again])).ends_with("intact\n"));
+}
+
+#[test]
+fn a_log_that_has_partly_left_is_read_with_its_tier() {
+    let (dir, log) = place();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (tier, copy) = (at("tier"), at("copy"));
+    let options =
+        Options { tier: TierOptions { local_len: Some(0), ..TierOptions::default() }, ..Options::default() };
+    let writer = Wal::builder(&log).options(options).tier_url(&tier).open().unwrap();
+    writer.append("far away").unwrap();
+    writer.ship().unwrap();
+    writer.append("at hand").unwrap();
+    writer.close().unwrap();
+    bad(&wal(&["dump", &log]), 3, &["segment 1 is missing", "left for the tier"]);
+    assert_eq!(text(&wal(&["dump", &log, "--tier", &tier])), "1\tfar away\n2\tat hand\n");
+    assert!(text(&wal(&["verify", "--deep", &log, "--tier", &tier])).ends_with("intact\n"));
+    bad(&wal(&["copy", &log, &copy, "--tier", &tier]), 2, &["wal backup"]);
+    good(&wal(&["backup", &log, &copy, "--tier", &tier]));
+    assert_eq!(text(&wal(&["dump", &copy])), "1\tfar away\n2\tat hand\n");
+    good(&wal_with(&["append", &log, "--tier", &tier, "--ack"], b"one more\n"));
+    assert_eq!(text(&wal(&["get", &log, "3", "--tier", &tier])).trim_end(), "one more");
+    let none = at("none");
+    let restored = wal(&["restore", "s3://bucket/log", &none, "--profile", "none", "--endpoint", "http://h"]);
+    bad(&restored, 1, &["s3://bucket/log"]);
 }
 
 #[test]

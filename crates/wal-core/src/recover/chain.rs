@@ -116,8 +116,9 @@ pub(super) fn at(inspected: &[Inspected], id: SegmentId) -> Option<&Inspected> {
     at.ok().and_then(|at| inspected.get(at))
 }
 
-fn missing(directory: &Directory, segment: SegmentId, near: Lsn) -> Result<Link, LogError> {
-    MissingSegmentSnafu { segment, location: directory.storage().location(), near }.fail()
+pub(super) fn missing<T>(directory: &Directory, segment: SegmentId, near: Lsn) -> Result<T, LogError> {
+    let shipped = directory.has_note(segment);
+    MissingSegmentSnafu { segment, location: directory.storage().location(), near, shipped }.fail()
 }
 
 /// Only reached if the list changed under our hands, which it cannot.

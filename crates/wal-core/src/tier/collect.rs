@@ -5,18 +5,18 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use wal_format::{FIRST_FRAME, FileName, Lsn, Opening, Parsed, SEGMENT_HEADER_LEN, SegmentId, parse_frame};
 use wal_segment::{Segment, Stub, inspect};
 
-use super::{Tier, base_of, ids, noting};
+use super::{Tier, Work, base_of, ids, noting};
 use crate::{LogError, engine::Engine, events};
 
 impl Engine {
     /// Evicts and removes what may go.
-    pub(super) fn clear_out(&self, tier: &Tier) -> Result<(), LogError> {
-        self.evict(tier)?;
-        self.remove_retired(tier)
+    pub(super) fn clear_out(&self, tier: &Tier, work: &mut Work) -> Result<(), LogError> {
+        self.evict(tier, work)?;
+        self.remove_retired(tier, work)
     }
 
     /// The oldest segments that are in the tier leave the local storage while it holds more than it is to hold.
-    fn evict(&self, tier: &Tier) -> Result<(), LogError> {
+    pub(super) fn evict(&self, tier: &Tier, work: &mut Work) -> Result<(), LogError> {
         let Some(keep) = self.options.tier.local_len else { return Ok(()) };
         loop {
             let view = self.view();
@@ -28,7 +28,12 @@ impl Engine {
                 due.filter(|_| bytes > keep).cloned()
             };
             let Some(victim) = victim else { return Ok(()) };
-            self.evict_one(tier, &victim)?;
+            if work.guard.is_none() {
+                // What an earlier life noted may be the word of another place.
+                self.enter(tier, work)?;
+            } else {
+                self.evict_one(tier, &victim)?;
+            }
         }
     }
 
@@ -50,7 +55,7 @@ impl Engine {
 
     /// Removes from the tier what is not part of the log any more, once the tier itself says so: whoever restores the
     /// log from it walks from its newest segment down to the first entry that this one knew of.
-    fn remove_retired(&self, tier: &Tier) -> Result<(), LogError> {
+    fn remove_retired(&self, tier: &Tier, work: &mut Work) -> Result<(), LogError> {
         if self.options.tier.keep_removed || tier.is_stopped() {
             return Ok(());
         }
@@ -81,6 +86,7 @@ impl Engine {
         if due.is_empty() {
             return Ok(());
         }
+        self.enter(tier, work)?;
         // Another life of the log may go on from what this one would remove.
         self.check_owner(tier)?;
         for id in due {

@@ -15,7 +15,8 @@ pub enum WhenUnshipped {
     /// An append that would begin another segment fails as [`LogError::TierBehind`], until enough was shipped.
     Refuse,
     /// The oldest segments go without having been shipped, and the log begins behind them: what the tier has from
-    /// before them is no longer part of the log, either. Stats, events and traces tell of it.
+    /// before them is no longer part of the log, either. Stats, events and traces tell of it, and of the cursors that
+    /// were passed. So it is, too, where somebody else ships to the place.
     Drop,
 }
 

@@ -1,9 +1,11 @@
 //! A log whose sealed segments are shipped to another storage.
 
+mod trouble;
+
 use std::{
-    io,
+    fmt, io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
         mpsc,
     },
@@ -22,13 +24,25 @@ use wal_sim::{Crash, CrashMoment, DiskOptions, Faults, SimDisk};
 use crate::support::{check, environment, fill, payload, small};
 
 /// A tier that can be out of reach, and counts what is read of it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Far {
     files: MemoryStorage,
     out: AtomicBool,
     /// It keeps nothing of what it says that it has.
     lies: AtomicBool,
+    /// It can be read and takes nothing.
+    deaf: AtomicBool,
+    /// It removes nothing.
+    keeps: AtomicBool,
+    /// Happens once, while something is shipped.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     opened: AtomicU64,
+}
+
+impl fmt::Debug for Far {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Far")
+    }
 }
 
 impl Far {
@@ -70,10 +84,18 @@ impl Storage for Far {
     }
     fn ship(&self, name: &str, content: Bytes) -> io::Result<()> {
         self.reach()?;
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        meanwhile.into_iter().for_each(|happens| happens());
+        if self.deaf.load(SeqCst) {
+            return Err(io::Error::other("deaf"));
+        }
         if self.lies.load(SeqCst) { Ok(()) } else { self.files.ship(name, content) }
     }
     fn remove(&self, name: &str) -> io::Result<()> {
         self.reach()?;
+        if self.keeps.load(SeqCst) {
+            return Err(io::Error::other("kept"));
+        }
         self.files.remove(name)
     }
     fn sync_names(&self) -> io::Result<()> {
@@ -135,7 +157,7 @@ fn what_left_for_the_tier_is_read_like_the_rest() {
     drop(log);
     let before = near.list().unwrap();
     let alone = Log::open(environment(Arc::new(near.clone())), options()).unwrap_err();
-    assert!(matches!(alone, LogError::MissingSegment { .. }), "{alone}");
+    assert!(matches!(alone, LogError::MissingSegment { shipped: true, .. }), "{alone}");
     assert_eq!(near.list().unwrap(), before);
 }
 

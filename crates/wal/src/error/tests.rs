@@ -43,7 +43,12 @@ fn every_error_of_the_log_has_its_kind() {
         (segment(io_error(io::ErrorKind::StorageFull)), ErrorKind::Full),
         (LogError::Lost { first: lsn(1), last: None, source: frame() }, ErrorKind::Corrupt),
         (
-            LogError::MissingSegment { segment: SegmentId(2), location: location(), near: lsn(9) },
+            LogError::MissingSegment {
+                segment: SegmentId(2),
+                location: location(),
+                near: lsn(9),
+                shipped: true,
+            },
             ErrorKind::Corrupt,
         ),
         (LogError::MissingLog { location: location() }, ErrorKind::NotFound),

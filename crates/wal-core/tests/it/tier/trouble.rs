@@ -1,0 +1,138 @@
+//! What may go wrong between a log and its tier.
+
+use super::*;
+
+const FIRST: &str = "00000000000000000001.wal";
+
+#[test]
+fn a_log_that_is_closed_while_it_ships_says_so() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let log = open(&near, &far, &options()).unwrap();
+    fill(&log, 1..=1000);
+    let closing = log.clone();
+    *far.meanwhile.lock().unwrap() = Some(Box::new(move || closing.close().unwrap()));
+    assert!(matches!(log.ship(), Err(LogError::Closed)));
+    // What had arrived is found to be there.
+    drop(log);
+    let log = open(&near, &far, &options()).unwrap();
+    log.ship().unwrap();
+    check(&log, 1, 1001);
+}
+
+#[test]
+fn nothing_leaves_on_the_word_of_another_place() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let with = |local_len| {
+        let tier = TierOptions { local_len, ..options().tier };
+        Options { tier, ..options() }
+    };
+    let log = open(&near, &far, &with(None)).unwrap();
+    fill(&log, 1..=1000);
+    log.maintain().unwrap();
+    log.close().unwrap();
+    // By mistake, or by intent: whatever was shipped is still here, and goes to the other place, too.
+    let elsewhere = Arc::new(Far::default());
+    elsewhere.deaf.store(true, SeqCst);
+    let log = open(&near, &elsewhere, &options()).unwrap();
+    log.maintain().unwrap();
+    assert!(near.open(FIRST).is_ok(), "the other place does not have it");
+    elsewhere.deaf.store(false, SeqCst);
+    log.maintain().unwrap();
+    assert_eq!(segments(&elsewhere.names()), segments(&far.names()));
+    assert!(near.open(FIRST).is_err());
+    check(&log, 1, 1001);
+    log.close().unwrap();
+    // Now something has left, and a third place is a mistake.
+    let wrong = Arc::new(Far::default());
+    let log = open(&near, &wrong, &options()).unwrap();
+    fill(&log, 1001..=1500);
+    log.maintain().unwrap();
+    let tier = log.stats().tier.unwrap();
+    assert!(wrong.names().is_empty() && tier.unshipped_segments > 0 && !tier.conflict, "{tier:?}");
+    assert!(tier.last_error.unwrap().contains("is this the tier of the log"));
+    log.close().unwrap();
+    let log = open(&near, &elsewhere, &options()).unwrap();
+    log.ship().unwrap();
+    check(&log, 1, 1501);
+}
+
+#[test]
+fn a_tier_that_lets_nothing_be_removed_gets_everything_and_costs_nothing() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let tier = TierOptions {
+        unshipped_max: Some(100 << 10),
+        when_unshipped: WhenUnshipped::Drop,
+        retry: Duration::from_secs(1 << 20),
+        ..options().tier
+    };
+    let log = open(&near, &far, &Options { tier, ..options() }).unwrap();
+    fill(&log, 1..=100);
+    log.ship().unwrap();
+    fill(&log, 101..=200);
+    log.truncate_before(lsn(150)).unwrap();
+    log.ship().unwrap();
+    fill(&log, 201..=210);
+    far.keeps.store(true, SeqCst);
+    assert!(log.ship().is_err(), "there is something to be removed");
+    fill(&log, 211..=2000);
+    log.maintain().unwrap();
+    let tier = log.stats().tier.unwrap();
+    assert_eq!((tier.dropped_segments, tier.unshipped_segments), (0, 0), "{tier:?}");
+    assert!(tier.last_error.unwrap().contains("kept"));
+    check(&log, 150, 2001);
+}
+
+#[test]
+fn who_is_behind_is_told_of_what_was_given_up() {
+    let (tell, told) = mpsc::channel();
+    let hooks = Hooks::default().on_event(move |event| drop(tell.send(event.clone())));
+    let far = Arc::new(Far::default());
+    far.out.store(true, SeqCst);
+    let when_unshipped = WhenUnshipped::Drop;
+    let tier = TierOptions { unshipped_max: Some(100 << 10), when_unshipped, ..options().tier };
+    let place: Arc<dyn Storage> = Arc::<Far>::clone(&far);
+    let mut environment = environment(Arc::new(MemoryStorage::new())).with_tier(place);
+    environment.hooks = hooks;
+    let log = Log::open(environment, Options { tier, ..options() }).unwrap();
+    fill(&log, 1..=2000);
+    log.create_cursor("behind", Some(lsn(1))).unwrap();
+    log.create_cursor("ahead", Some(lsn(2000))).unwrap();
+    log.maintain().unwrap();
+    let first = log.first_lsn().unwrap();
+    assert!(first > lsn(1));
+    let passed: Vec<_> = told.try_iter().filter(|event| matches!(event, LogEvent::Passed { .. })).collect();
+    let want = LogEvent::Passed { cursor: "behind".to_owned(), first };
+    assert_eq!(passed, [want], "once, and with what is left");
+}
+
+#[test]
+fn who_drops_what_waits_does_so_beside_somebody_else_too() {
+    let far = Arc::new(Far::default());
+    let other = open(&MemoryStorage::new(), &far, &options()).unwrap();
+    fill(&other, 1..=500);
+    other.ship().unwrap();
+    let when_unshipped = WhenUnshipped::Drop;
+    let tier = TierOptions { unshipped_max: Some(100 << 10), when_unshipped, ..options().tier };
+    let log = open(&MemoryStorage::new(), &far, &Options { tier, ..options() }).unwrap();
+    for n in 0..4 {
+        fill(&log, n * 500 + 1..=(n + 1) * 500);
+        log.maintain().unwrap();
+        let tier = log.stats().tier.unwrap();
+        assert!(tier.conflict && tier.unshipped_bytes <= 100 << 10, "{tier:?}");
+    }
+}
+
+#[test]
+fn long_entries_at_the_end_of_a_segment_do_not_take_the_tier_to_open_the_log() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let log = open(&near, &far, &options()).unwrap();
+    let long = vec![7; 9000];
+    (0..100).for_each(|_| drop(log.append(&long).unwrap()));
+    log.ship().unwrap();
+    log.close().unwrap();
+    far.out.store(true, SeqCst);
+    let log = open(&near, &far, &options()).unwrap();
+    assert_eq!(log.append(b"goes on").unwrap(), lsn(101));
+    far.out.store(false, SeqCst);
+    assert!((1..=100).all(|n| log.get(lsn(n)).unwrap().payload == long));
+}
