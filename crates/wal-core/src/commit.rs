@@ -7,6 +7,7 @@
 //! - At most one thread leads.
 //! - A waiter is registered under the same lock that hands on the lead, so it is seen by the leader of its time or
 //!   leads itself; nobody waits for a round that nobody will start.
+//! - Whoever was woken to lead, and finds that another sync has covered it meanwhile, hands the lead on.
 //! - What a callback does, it does after the lead was handed on, and a panic in it stays there.
 
 mod gather;
@@ -90,17 +91,25 @@ impl fmt::Debug for Notify {
 pub(crate) struct Sleeper {
     thread: Thread,
     woken: AtomicBool,
+    /// Woken to lead: set before that.
+    called: AtomicBool,
 }
 
 impl Sleeper {
     /// The calling thread.
     fn current() -> Arc<Self> {
-        Arc::new(Self { thread: thread::current(), woken: AtomicBool::new(false) })
+        let (woken, called) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { thread: thread::current(), woken, called })
     }
 
     fn wake(&self) {
         self.woken.store(true, Ordering::Release);
         self.thread.unpark();
+    }
+
+    fn call(&self) {
+        self.called.store(true, Ordering::Release);
+        self.wake();
     }
 
     fn sleep(&self) {
@@ -144,21 +153,29 @@ impl CommitQueue {
 
     /// Returns when `tick` is durable, leading a round if nobody does.
     pub(crate) fn wait<C: Commit>(&self, log: &C, tick: Tick) -> Result<(), C::Error> {
+        let mut is_called = false;
         loop {
-            if log.durable() >= tick {
-                return Ok(());
-            }
-            if let Some(error) = log.failure() {
-                return Err(error);
+            let outcome = if log.durable() >= tick { Some(Ok(())) } else { log.failure().map(Err) };
+            if let Some(outcome) = outcome {
+                if is_called {
+                    self.wake(log);
+                }
+                return outcome;
             }
             match self.join(log, tick) {
-                Joined::Done => return Ok(()),
-                // The round may have failed for others and still have covered this one.
-                Joined::Lead => match self.lead(log) {
-                    Err(error) if log.durable() < tick => return Err(error),
-                    _ => {}
-                },
-                Joined::Follow(sleeper) => sleeper.sleep(),
+                Joined::Done => {}
+                Joined::Lead => {
+                    is_called = false;
+                    // The round may have failed for others and still have covered this one.
+                    match self.lead(log) {
+                        Err(error) if log.durable() < tick => return Err(error),
+                        _ => {}
+                    }
+                }
+                Joined::Follow(sleeper) => {
+                    sleeper.sleep();
+                    is_called = sleeper.called.load(Ordering::Acquire);
+                }
             }
         }
     }
@@ -229,8 +246,9 @@ impl CommitQueue {
         let mut state = self.state.lock();
         state.leading = false;
         let woken = self.hand_on(log, &mut state);
-        // Those covered, the leader, and those who came too late are the threads that append at present.
-        self.gather.learn(woken.threads.len() + 1 + state.threads.len(), took);
+        // Those covered, the leader, and those who came too late, the next leader among them, are the threads that
+        // append at present.
+        self.gather.learn(woken.count() + 1 + state.threads.len(), took);
         drop(state);
         woken.run();
         result
@@ -275,9 +293,14 @@ struct Woken {
 }
 
 impl Woken {
+    fn count(&self) -> usize {
+        self.threads.len() + usize::from(self.leader.is_some())
+    }
+
     /// The next leader first: its round can start while the others are still being woken.
     fn run(self) {
-        self.leader.iter().chain(&self.threads).for_each(|sleeper| sleeper.wake());
+        self.leader.iter().for_each(|sleeper| sleeper.call());
+        self.threads.iter().for_each(|sleeper| sleeper.wake());
         self.others.into_iter().for_each(Notify::run);
     }
 }

@@ -1,6 +1,6 @@
 //! Writing what is queued, and syncing what is written.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, thread};
 
 use parking_lot::MutexGuard;
 use wal_format::Lsn;
@@ -16,6 +16,9 @@ use crate::{
     patience::Patience,
     stats::add,
 };
+
+/// So often a thread lets others go on before it queues for the lock under which one writes.
+const TURNS: u32 = 16;
 
 /// How far the files are written. Guarded by the lock that serialises writing.
 #[derive(Clone, Debug, Default)]
@@ -89,16 +92,22 @@ impl Engine {
 
     /// Returns when `tick` is with the operating system. Of many threads that wait here, the first writes for all.
     pub(crate) fn write_up_to(&self, tick: Tick) -> Result<(), LogError> {
-        if self.marks.written() >= tick {
-            return Ok(());
+        let mut turns = 0;
+        while self.marks.written() < tick {
+            turns += 1;
+            // Whoever writes is soon done, for all: who queues for the lock is mostly woken for nothing.
+            let locked = if turns > TURNS { Some(self.writer.lock()) } else { self.writer.try_lock() };
+            let Some(mut writer) = locked else {
+                thread::yield_now();
+                continue;
+            };
+            if self.marks.written() < tick {
+                self.settle();
+                let written = self.write(&mut writer, false);
+                return self.written(writer, written);
+            }
         }
-        let mut writer = self.writer.lock();
-        if self.marks.written() >= tick {
-            return Ok(());
-        }
-        self.settle();
-        let written = self.write(&mut writer, false);
-        self.written(writer, written)
+        Ok(())
     }
 
     /// Writes unless another thread is at it.

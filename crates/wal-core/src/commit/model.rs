@@ -218,6 +218,18 @@ fn a_sync_outside_the_queue_confirms_and_wakes() {
 }
 
 #[test]
+fn a_sync_that_nobody_is_told_of_strands_no_thread() {
+    check(3, || {
+        let log = Steps::new(0);
+        let others = [(); 2].map(|()| spawned(&log, |log| log.append_and_wait()));
+        assert_eq!(log.append_and_wait(), Ok(()));
+        // As when a write that nobody waits for changes segments: whoever is to lead next may find itself covered.
+        log.set_durable((log.durable() + 1).min(log.appended.load(Ordering::Acquire)));
+        others.into_iter().for_each(|other| assert_eq!(other.join().unwrap(), Ok(())));
+    });
+}
+
+#[test]
 fn a_wait_that_ran_out_leaves_nothing_behind() {
     check(3, || {
         let log = Steps::new(0);

@@ -6,13 +6,13 @@ use super::*;
 
 /// A task that sleeps until it is woken, and counts how often it was.
 struct Task {
-    sleeper: Sleeper,
+    sleeper: Arc<Sleeper>,
     wakes: AtomicU64,
 }
 
 impl Task {
     fn new() -> Arc<Self> {
-        let sleeper = Sleeper { thread: thread::current(), woken: AtomicBool::new(false) };
+        let sleeper = Sleeper::current();
         Arc::new(Self { sleeper, wakes: AtomicU64::new(0) })
     }
 }
@@ -117,7 +117,7 @@ fn a_registration_that_does_not_look_again_is_caught() {
         let log = Steps::new(0);
         let tick = log.append();
         let other = spawned(&log, move |log| log.queue.wait(&**log, tick));
-        let sleeper = Arc::new(Sleeper { thread: thread::current(), woken: AtomicBool::new(false) });
+        let sleeper = Sleeper::current();
         if log.durable() < tick {
             log.queue.state.lock().others.push((tick, Notify::Wake(Arc::clone(&sleeper))));
             sleeper.sleep();
