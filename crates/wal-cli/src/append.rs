@@ -16,7 +16,7 @@ use std::{
 
 use clap::ValueEnum;
 use snafu::ResultExt;
-use wal::{CodecId, Config, SyncPolicy, Wal, human};
+use wal::{CodecId, Config, SyncPolicy, human};
 
 use crate::{
     error::{Failure, ProcessSnafu, UsageSnafu, tell},

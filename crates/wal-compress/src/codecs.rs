@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use snafu::{OptionExt, ensure};
@@ -48,13 +47,14 @@ const OPTIONAL: [(CodecId, &str); 2] = [(CodecId::ZSTD, "zstd"), (CodecId::SNAPP
 /// ```
 #[derive(Clone, Debug)]
 pub struct Codecs {
-    table: BTreeMap<CodecId, Arc<dyn Codec>>,
+    /// A handful: they are looked through.
+    table: Vec<(CodecId, Arc<dyn Codec>)>,
 }
 
 impl Codecs {
     /// The codecs of this build, each at its own default level.
     pub fn new() -> Self {
-        let mut codecs = Self { table: BTreeMap::new() };
+        let mut codecs = Self { table: Vec::new() };
         codecs.insert(Arc::new(Identity));
         #[cfg(feature = "zstd")]
         codecs.insert(Arc::new(crate::Zstd::default()));
@@ -80,7 +80,7 @@ impl Codecs {
     /// The same codecs, none of which shares dictionaries with these.
     #[must_use]
     pub fn unshared(&self) -> Self {
-        let own = |(id, codec): (&CodecId, &Arc<dyn Codec>)| {
+        let own = |(id, codec): &(CodecId, Arc<dyn Codec>)| {
             (*id, codec.unshared().unwrap_or_else(|| Arc::clone(codec)))
         };
         Self { table: self.table.iter().map(own).collect() }
@@ -95,7 +95,7 @@ impl Codecs {
     pub fn register(&mut self, codec: Arc<dyn Codec>) -> Result<(), CompressError> {
         let id = codec.id();
         ensure!(id.is_user(), ReservedIdSnafu { id });
-        ensure!(!self.table.contains_key(&id), DuplicateIdSnafu { id });
+        ensure!(self.find(id).is_none(), DuplicateIdSnafu { id });
         self.insert(codec);
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Codecs {
     /// [`CompressError::FeatureDisabled`] if the codec is ours and not in this build, [`CompressError::UnknownCodec`]
     /// if nobody has the id.
     pub fn get(&self, id: CodecId) -> Result<&Arc<dyn Codec>, CompressError> {
-        if let Some(codec) = self.table.get(&id) {
+        if let Some(codec) = self.find(id) {
             return Ok(codec);
         }
         let left_out = OPTIONAL.iter().find(|(codec, _)| *codec == id);
@@ -140,8 +140,14 @@ impl Codecs {
         result
     }
 
+    fn find(&self, id: CodecId) -> Option<&Arc<dyn Codec>> {
+        self.table.iter().find(|(other, _)| *other == id).map(|(_, codec)| codec)
+    }
+
     fn insert(&mut self, codec: Arc<dyn Codec>) {
-        self.table.insert(codec.id(), codec);
+        let id = codec.id();
+        self.table.retain(|(other, _)| *other != id);
+        self.table.push((id, codec));
     }
 }
 

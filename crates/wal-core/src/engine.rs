@@ -6,7 +6,7 @@
 //! open or a cut.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use wal_compress::Codecs;
 use wal_format::{Lsn, SegmentId};
-use wal_segment::{Directory, Segment, SegmentError, TieredStorage, WriterLock};
+use wal_segment::{Directory, Segment, SegmentError, SegmentSet, TieredStorage, WriterLock};
 
 use crate::{
     Clock, LogError, Options, RecoveryReport,
@@ -91,7 +91,7 @@ pub(crate) struct Engine {
     /// Up to where objects are known to be published, all before included.
     pub(crate) published: Mutex<Published>,
     /// Segments that must never be removed, whether they are part of the log or not.
-    pub(crate) fences: Mutex<BTreeSet<SegmentId>>,
+    pub(crate) fences: Mutex<SegmentSet>,
     writer_lock: Mutex<Option<WriterLock>>,
 }
 
@@ -116,7 +116,7 @@ pub(crate) struct Parts {
     pub(crate) view: View,
     pub(crate) inheritance: Inheritance,
     pub(crate) report: RecoveryReport,
-    pub(crate) fences: BTreeSet<SegmentId>,
+    pub(crate) fences: SegmentSet,
     pub(crate) hooks: Hooks,
     pub(crate) tier: Option<Arc<TieredStorage>>,
 }

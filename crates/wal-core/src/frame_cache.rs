@@ -1,6 +1,6 @@
 //! Frames that were decompressed lately, for those who read entries here and there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ const OVERHEAD: usize = 128;
 const PART: usize = 4;
 
 /// Where a frame is. A frame that was published never changes, so what is here never is out of date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FramePlace {
     segment: SegmentId,
     offset: u64,
@@ -34,7 +34,7 @@ pub(crate) struct FrameCache {
 
 #[derive(Debug, Default)]
 struct Frames {
-    bodies: BTreeMap<FramePlace, Bytes>,
+    bodies: HashMap<FramePlace, Bytes>,
     /// Oldest first.
     order: VecDeque<FramePlace>,
     len: usize,

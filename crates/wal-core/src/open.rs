@@ -1,14 +1,16 @@
 //! Opening a log: for writing, which takes the lock and makes the end of the log certain, or for reading, which changes
 //! nothing.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use wal_compress::Codecs;
 use wal_format::{
     FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, LogId, Lsn, Metadata, Position,
     Predecessor,
 };
-use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage, TieredStorage, WriterLock};
+use wal_segment::{
+    Directory, FrameReader, Segment, SegmentError, SegmentSet, Storage, TieredStorage, WriterLock,
+};
 
 use crate::{
     Clock, Entropy, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy,
@@ -183,7 +185,7 @@ pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<
         view: start.view,
         inheritance: Inheritance::None,
         report: start.report,
-        fences: BTreeSet::new(),
+        fences: SegmentSet::default(),
         hooks,
         tier: None,
     })

@@ -7,16 +7,15 @@ mod objects;
 mod remains;
 mod walk;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use wal_format::{
     CloseState, EntriesRef, FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata,
     Position, Seal, SegmentId, Trim, Verdict,
 };
-use wal_segment::{Directory, Inspected, LazyFile, Listing, Segment, SegmentError, inspect, scan};
+use wal_segment::{
+    Directory, Inspected, LazyFile, Listing, Segment, SegmentError, SegmentSet, inspect, scan,
+};
 
 pub(crate) use chain::Link;
 pub(crate) use cut::{CutPlace, place_of_cut};
@@ -43,7 +42,7 @@ pub(crate) struct Found {
     /// The end must be written anew although it is proven: something else follows it.
     pub(crate) must_rewrite: bool,
     /// Segments that must never be removed.
-    pub(crate) fences: BTreeSet<SegmentId>,
+    pub(crate) fences: SegmentSet,
 }
 
 /// The segments that make up a log, and how its newest one ends.
@@ -116,13 +115,13 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
         unused,
         begun,
         must_rewrite: false,
-        fences: BTreeSet::new(),
+        fences: SegmentSet::default(),
     };
     if let Some(head) = head {
         let log = found_log(directory, &found.listing, &inspected, head, closed)?;
-        let live: BTreeSet<SegmentId> = log.links.iter().map(|link| link.inspected.header.segment).collect();
+        let live: SegmentSet = log.links.iter().map(|link| link.inspected.header.segment).collect();
         let below = inspected.iter().take(head).map(|segment| segment.header.segment);
-        found.dead = below.filter(|id| !live.contains(id)).collect();
+        found.dead = below.filter(|id| !live.contains(*id)).collect();
         found.log = Some(log);
     }
     Ok(found)
@@ -254,11 +253,11 @@ fn same_log(inspected: &[Inspected]) -> Result<Option<LogId>, SegmentError> {
 
 /// The log that most of the segments belong to.
 fn majority(inspected: &[Inspected]) -> Option<LogId> {
-    let mut counts: BTreeMap<[u8; 16], usize> = BTreeMap::new();
+    let mut counts: HashMap<[u8; 16], usize> = HashMap::new();
     for segment in inspected {
         *counts.entry(segment.header.log_id.0).or_default() += 1;
     }
-    counts.iter().max_by_key(|(_, count)| **count).map(|(id, _)| LogId(*id))
+    counts.iter().max_by_key(|(id, count)| (**count, **id)).map(|(id, _)| LogId(*id))
 }
 
 /// Where the newest segment ends, for the report.

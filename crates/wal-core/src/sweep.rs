@@ -1,9 +1,7 @@
 //! Removing files that are no longer part of the log.
 
-use std::collections::BTreeSet;
-
 use wal_format::{FileName, SegmentId};
-use wal_segment::SegmentError;
+use wal_segment::{SegmentError, SegmentSet};
 
 use crate::{DeletionReason, LogEvent, engine::Engine, events};
 
@@ -53,13 +51,13 @@ impl Engine {
 
     /// Removes what is dead. Says how many files that were, and which of them segments, of what length.
     fn remove_dead(&self, active: SegmentId) -> Result<(usize, Vec<(SegmentId, u64)>), SegmentError> {
-        let live: BTreeSet<SegmentId> = self.view().segments.iter().map(|segment| segment.id()).collect();
+        let live: SegmentSet = self.view().segments.iter().map(|segment| segment.id()).collect();
         // An open file keeps its space.
-        self.sealed.lock().retain(|(segment, _)| live.contains(&segment.id()));
+        self.sealed.lock().retain(|(segment, _)| live.contains(segment.id()));
         let listing = self.directory.list()?;
         let fences = self.fences.lock().clone();
         let last = self.removable(active);
-        let dead = |id: &SegmentId| *id <= last && !live.contains(id) && !fences.contains(id);
+        let dead = |id: &SegmentId| *id <= last && !live.contains(*id) && !fences.contains(*id);
         let segments = listing.segments.iter().copied().filter(dead).map(FileName::Segment);
         let indexes = listing.indexes.iter().copied().filter(dead).map(FileName::Index);
         let preparing = listing.preparing.iter().copied().filter(|id| *id <= active).map(FileName::Preparing);

@@ -17,7 +17,6 @@ mod report;
 mod restore;
 
 use std::{
-    collections::BTreeSet,
     io,
     sync::{
         Arc,
@@ -30,7 +29,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use wal_format::{FIRST_FRAME, FileName, Lsn, SegmentId};
-use wal_segment::{Segment, SegmentError, Storage, TakenOver, TieredStorage, WriterLock};
+use wal_segment::{Segment, SegmentError, SegmentSet, Storage, TakenOver, TieredStorage, WriterLock};
 
 pub use options::{TierOptions, WhenUnshipped};
 pub use report::{Shipment, TierStats};
@@ -122,7 +121,7 @@ impl Tier {
     fn unshipped(&self, view: &View) -> Vec<Arc<Segment>> {
         let sealed = view.segments.split_last().map_or(&[][..], |(_, sealed)| sealed);
         let known = self.known.lock();
-        sealed.iter().filter(|segment| !known.shipped.contains(&segment.id())).cloned().collect()
+        sealed.iter().filter(|segment| !known.shipped.contains(segment.id())).cloned().collect()
     }
 
     /// The oldest of them, if nothing of it will change any more: what a durable opening follows is durable whole.
@@ -371,7 +370,7 @@ impl Log {
 }
 
 /// The segments of the log by their ids.
-fn ids(view: &View) -> BTreeSet<SegmentId> {
+fn ids(view: &View) -> SegmentSet {
     view.segments.iter().map(|segment| segment.id()).collect()
 }
 

@@ -139,35 +139,30 @@ impl<'a> Iterator for MetadataRecords<'a> {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
-    values: BTreeMap<Namespace, BTreeMap<Vec<u8>, Vec<u8>>>,
+    /// The number of the namespace and the name behind it: one tree, because each kind of tree is a lot of code.
+    values: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Metadata {
     /// The value of a name.
     #[must_use]
     pub fn get(&self, namespace: Namespace, name: &[u8]) -> Option<&[u8]> {
-        self.values.get(&namespace)?.get(name).map(Vec::as_slice)
+        self.values.get(&key(namespace, name)).map(Vec::as_slice)
     }
 
     /// Names and values of one part, ordered by name.
     pub fn iter(&self, namespace: Namespace) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.values
-            .get(&namespace)
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| (name.as_slice(), value.as_slice()))
+        let records = self.records().filter(move |record| record.namespace == namespace);
+        records.filter_map(|record| Some((record.name, record.value?)))
     }
 
     /// Carries a change out. Applying the same change twice is the same as once.
     pub fn apply(&mut self, record: &MetadataRecord<'_>) {
-        let part = self.values.entry(record.namespace).or_default();
+        let key = key(record.namespace, record.name);
         match record.value {
-            Some(value) => part.insert(record.name.to_vec(), value.to_vec()),
-            None => part.remove(record.name),
+            Some(value) => self.values.insert(key, value.to_vec()),
+            None => self.values.remove(&key),
         };
-        if part.is_empty() {
-            self.values.remove(&record.namespace);
-        }
     }
 
     /// Length of the encoding after the changes in `records`, in bytes, without carrying them out.
@@ -229,14 +224,19 @@ impl Metadata {
 
     /// What makes this of nothing: one record a name, ordered by namespace, then by name.
     pub fn records(&self) -> impl Iterator<Item = MetadataRecord<'_>> {
-        self.values.iter().flat_map(|(namespace, part)| {
-            part.iter().map(|(name, value)| MetadataRecord {
-                namespace: *namespace,
-                name,
-                value: Some(value),
-            })
+        self.values.iter().filter_map(|(key, value)| {
+            let (namespace, name) = key.split_first()?;
+            Some(MetadataRecord { namespace: Namespace(*namespace), name, value: Some(value) })
         })
     }
+}
+
+/// Keys are ordered by namespace, then by name.
+fn key(namespace: Namespace, name: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.len().saturating_add(1));
+    key.push(namespace.0);
+    key.extend_from_slice(name);
+    key
 }
 
 #[cfg(test)]

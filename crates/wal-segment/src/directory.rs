@@ -1,6 +1,6 @@
 //! The files of one log in a storage: listing, preparing, removing.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -8,7 +8,7 @@ use snafu::ResultExt;
 use wal_format::{FileName, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, SegmentIndex};
 
 use crate::{
-    INDEX_STRIDE, Inspected, Storage, StorageFile,
+    BySegment, INDEX_STRIDE, Inspected, Storage, StorageFile,
     error::{IoSnafu, SegmentError},
     tiered::STUB,
 };
@@ -41,7 +41,7 @@ pub struct Directory {
     storage: Arc<dyn Storage>,
     prefix: String,
     /// What was read of objects, which never change.
-    inspected: Arc<Mutex<BTreeMap<SegmentId, Inspected>>>,
+    inspected: Arc<Mutex<BySegment<Inspected>>>,
 }
 
 impl Directory {
@@ -61,14 +61,14 @@ impl Directory {
     pub fn prefetch(&self, segments: &[SegmentId]) {
         let name = |id: &SegmentId| FileName::Segment(*id).with_prefix(&self.prefix);
         let known = self.inspected.lock();
-        let names: Vec<_> = segments.iter().filter(|id| !known.contains_key(id)).map(name).collect();
+        let names: Vec<_> = segments.iter().filter(|id| known.get(**id).is_none()).map(name).collect();
         drop(known);
         self.storage.prefetch(&names);
     }
 
     /// What [`inspect`](crate::inspect) found before, where files never change once they can be read.
     pub(crate) fn known(&self, id: SegmentId) -> Option<Inspected> {
-        self.inspected.lock().get(&id).cloned()
+        self.inspected.lock().get(id).cloned()
     }
 
     pub(crate) fn remember(&self, inspected: &Inspected) {
@@ -102,7 +102,7 @@ impl Directory {
         listing.segments.sort_unstable();
         listing.indexes.sort_unstable();
         listing.preparing.sort_unstable();
-        self.inspected.lock().retain(|id, _| listing.segments.binary_search(id).is_ok());
+        self.inspected.lock().retain(|id| listing.segments.binary_search(&id).is_ok());
         listing.strangers.sort_unstable();
         Ok(listing)
     }

@@ -1,5 +1,6 @@
 //! One segment file's life: the storage seam, local files, mapped reads, active and sealed segments.
 
+mod by_segment;
 pub mod conformance;
 mod directory;
 mod error;
@@ -15,6 +16,7 @@ mod sparse;
 mod storage;
 mod tiered;
 
+pub use by_segment::{BySegment, SegmentSet};
 pub use directory::{Directory, Listing};
 pub use error::SegmentError;
 pub use inspect::{Inspected, check_last_frame, inspect, scan};

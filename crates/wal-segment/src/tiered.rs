@@ -3,7 +3,6 @@
 mod stub;
 
 use std::{
-    collections::BTreeSet,
     io,
     ops::Range,
     path::PathBuf,
@@ -150,15 +149,17 @@ impl Storage for TieredStorage {
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = BTreeSet::new();
+        let mut names = Vec::new();
         for name in self.local.list()? {
             if let Some(shipped) = name.strip_suffix(STUB) {
-                names.insert(shipped.to_owned());
+                names.push(shipped.to_owned());
             } else if !name.ends_with(RETIRED) && !name.ends_with(MAKING) {
-                names.insert(name);
+                names.push(name);
             }
         }
-        Ok(names.into_iter().collect())
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
     }
 
     fn requests(&self) -> Option<Requests> {

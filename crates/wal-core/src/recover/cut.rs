@@ -1,9 +1,9 @@
 //! A damaged log as one that ends at its first damaged place.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use wal_format::{FileName, Lsn, Metadata, SegmentId, Verdict};
-use wal_segment::{Directory, inspect, scan};
+use wal_segment::{Directory, SegmentSet, inspect, scan};
 
 use super::{Found, FoundLog, Link, Remains, State, chain};
 use crate::LogError;
@@ -82,7 +82,7 @@ impl CutPlace {
             unused: left.unused.clone(),
             begun: None,
             must_rewrite: true,
-            fences: BTreeSet::new(),
+            fences: SegmentSet::default(),
         })
     }
 }

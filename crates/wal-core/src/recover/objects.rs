@@ -1,9 +1,9 @@
 //! Finding a log whose segments are published whole: `docs/FORMAT.md`, section 6, rule 9.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use wal_format::{FENCE_GAP, FIRST_FRAME, FrameFault, LogId, Lsn, SegmentId};
-use wal_segment::{Directory, Inspected, Listing, SegmentError};
+use wal_segment::{Directory, Inspected, Listing, SegmentError, SegmentSet};
 
 use super::{Found, chain, found_log};
 use crate::LogError;
@@ -23,9 +23,8 @@ pub(super) fn find(
     }
     let epoch = inspected.iter().map(|segment| segment.header.epoch).max().unwrap_or(0);
     let head = head(inspected);
-    let ids = |segments: &[Inspected]| -> BTreeSet<SegmentId> {
-        segments.iter().map(|segment| segment.header.segment).collect()
-    };
+    let is_fence = |segment: &&Inspected| segment.header.is_fence();
+    let ids = inspected.iter().map(|segment| segment.header.segment);
     let mut found = Found {
         listing,
         log_id,
@@ -36,9 +35,8 @@ pub(super) fn find(
         unused: Vec::new(),
         begun: None,
         must_rewrite: false,
-        fences: ids(inspected),
+        fences: inspected.iter().filter(is_fence).map(|segment| segment.header.segment).collect(),
     };
-    found.fences.retain(|id| chain::at(inspected, *id).is_some_and(|segment| segment.header.is_fence()));
     if let Some(head) = head {
         let log = found_log(directory, &found.listing, inspected, head, None)?;
         if log.verdict.dirty {
@@ -46,10 +44,9 @@ pub(super) fn find(
             let source = SegmentError::Frame { path, offset, source };
             return Err(LogError::Lost { first: log.next(), last: None, source });
         }
-        let mut live: BTreeSet<_> = log.links.iter().map(|link| link.inspected.header.segment).collect();
+        let mut live: SegmentSet = log.links.iter().map(|link| link.inspected.header.segment).collect();
         live.insert(log.head.header.segment);
-        found.dead =
-            ids(inspected).difference(&live).filter(|id| !found.fences.contains(id)).copied().collect();
+        found.dead = ids.filter(|id| !live.contains(*id) && !found.fences.contains(*id)).collect();
         found.log = Some(log);
     }
     Ok(found)

@@ -1,12 +1,12 @@
 //! What is left of a damaged log: the segments that can still be read, and what is wrong between them. Reads only; an
 //! error of the storage is returned, never taken for an absence.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc};
+use std::{ops::RangeInclusive, sync::Arc};
 
 use wal_format::{
     FIRST_FRAME, FileName, FrameFault, Judgement, Lsn, Metadata, Predecessor, SegmentId, Verdict,
 };
-use wal_segment::{Directory, Inspected, Listing, Segment, SegmentError, inspect, scan};
+use wal_segment::{Directory, Inspected, Listing, Segment, SegmentError, SegmentSet, inspect, scan};
 
 use super::{State, chain, inherit, majority, never_used, objects};
 use crate::{LogError, report::Finding};
@@ -119,13 +119,13 @@ pub(crate) fn remains(directory: &Arc<Directory>) -> Result<Option<Remains>, Log
         above,
     };
     let (parts, below) = descend(directory, &sound, top, state.first_retained)?;
-    let live: BTreeSet<SegmentId> = parts.iter().map(|part| part.inspected.header.segment).collect();
+    let live: SegmentSet = parts.iter().map(|part| part.inspected.header.segment).collect();
     let ids = |of: &[Inspected]| of.iter().map(|segment| segment.header.segment).collect::<Vec<_>>();
     let mut dead = ids(sound.get(..head).unwrap_or(&[]));
     dead.extend(late);
     let is_fence =
         |id: &SegmentId| is_objects && chain::at(&sound, *id).is_some_and(|of| of.header.is_fence());
-    dead.retain(|id| !live.contains(id) && !is_fence(id));
+    dead.retain(|id| !live.contains(*id) && !is_fence(id));
     Ok(Some(Remains {
         parts,
         below,

@@ -1,9 +1,9 @@
 //! What retention decides by: how long the segments are, and how old.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use wal_format::{Lsn, SegmentId};
-use wal_segment::{FrameReader, Segment};
+use wal_format::Lsn;
+use wal_segment::{BySegment, FrameReader, Segment};
 
 use super::{
     Retained, age,
@@ -30,7 +30,7 @@ pub(crate) struct Keeper {
     generation: u64,
     /// When it looked last, by the monotonic clock.
     looked: Duration,
-    notes: BTreeMap<SegmentId, Note>,
+    notes: BySegment<Note>,
     /// The last pass that removed something.
     pub(super) last: Option<Retained>,
 }
@@ -56,7 +56,7 @@ impl Keeper {
     pub(crate) fn new(clock: &dyn Clock, last_stamp: u64, next: Lsn) -> Self {
         let opened = clock.monotonic();
         let belief = Belief::new(clock.now(), last_stamp, opened);
-        Self { belief, began: next, generation: 0, looked: opened, notes: BTreeMap::new(), last: None }
+        Self { belief, began: next, generation: 0, looked: opened, notes: BySegment::default(), last: None }
     }
 
     /// What stands behind a cut was appended by this process, too.
@@ -102,7 +102,7 @@ impl Engine {
         self.take_notes(&mut keeper, &view, next, monotonic);
         let ages = self.ages(&mut keeper, &view, policy, monotonic);
         for (at, segment) in view.segments.iter().enumerate() {
-            let Some(note) = keeper.notes.get(&segment.id()) else { continue };
+            let Some(note) = keeper.notes.get(segment.id()) else { continue };
             let (id, base) = (segment.id(), segment.base());
             let age = ages.get(at).copied();
             facts.segments.push(SegmentFacts { id, base, next: note.next, bytes: note.bytes, age });
@@ -115,10 +115,10 @@ impl Engine {
     }
 
     fn take_notes(&self, keeper: &mut Keeper, view: &View, next: Lsn, now: Duration) {
-        let mut before = std::mem::take(&mut keeper.notes);
+        let before = std::mem::take(&mut keeper.notes);
         for (at, segment) in view.segments.iter().enumerate() {
             let next = view.bound(at).unwrap_or(next).max(segment.base());
-            let known = before.remove(&segment.id());
+            let known = before.get(segment.id()).copied();
             let note = match known {
                 Some(note) if note.next == next => note,
                 Some(note) => Note { next, last: None, shorter: keeper.looked, complete: now, ..note },
@@ -148,7 +148,7 @@ impl Engine {
         let Some(least) = policy.least_age() else { return Vec::new() };
         let mut dated: Vec<Dated> = Vec::with_capacity(view.segments.len());
         for segment in &view.segments {
-            let Some(note) = keeper.notes.get(&segment.id()) else { continue };
+            let Some(note) = keeper.notes.get(segment.id()) else { continue };
             let last = note.next.previous().unwrap_or(segment.base());
             let stamp = note.last;
             dated.push(keeper.dated(segment, last, stamp, (note.shorter, note.complete), now));
@@ -156,7 +156,7 @@ impl Engine {
         let wall = keeper.belief.now(now);
         let mut ages = Vec::new();
         for (at, segment) in view.segments.iter().enumerate() {
-            let Some(note) = keeper.notes.get_mut(&segment.id()) else { break };
+            let Some(note) = keeper.notes.get_mut(segment.id()) else { break };
             let age = match note.next.previous().filter(|last| *last >= segment.base()) {
                 Some(last) => {
                     note.last = note.last.or_else(|| self.stamp_of(view, last));
@@ -181,7 +181,7 @@ impl Engine {
     fn active_age(&self, keeper: &mut Keeper, view: &Arc<View>, now: Duration) -> Option<Duration> {
         let segment = view.segments.last()?;
         let base = segment.base();
-        let note = keeper.notes.get_mut(&segment.id()).filter(|note| note.next > base)?;
+        let note = keeper.notes.get_mut(segment.id()).filter(|note| note.next > base)?;
         note.first = note.first.or_else(|| self.stamp_of(view, base));
         let stamp = note.first;
         let looks = (note.absent, note.present);

@@ -1,9 +1,9 @@
 //! What leaves: the local files of segments that are in the tier, and segments in the tier that left the log.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use wal_format::{FIRST_FRAME, FileName, Lsn, Opening, Parsed, SEGMENT_HEADER_LEN, SegmentId, parse_frame};
-use wal_segment::{Segment, Stub, inspect};
+use wal_segment::{BySegment, Segment, Stub, inspect};
 
 use super::{Tier, Work, base_of, ids, noting};
 use crate::{LogError, engine::Engine, events};
@@ -22,9 +22,9 @@ impl Engine {
             let view = self.view();
             let victim = {
                 let known = tier.known.lock();
-                let mut local = view.segments.iter().filter(|segment| !known.evicted.contains(&segment.id()));
+                let mut local = view.segments.iter().filter(|segment| !known.evicted.contains(segment.id()));
                 let bytes: u64 = local.clone().map(|segment| segment.written()).sum();
-                let due = local.find(|segment| known.shipped.contains(&segment.id()));
+                let due = local.find(|segment| known.shipped.contains(segment.id()));
                 due.filter(|_| bytes > keep).cloned()
             };
             let Some(victim) = victim else { return Ok(()) };
@@ -39,7 +39,7 @@ impl Engine {
 
     fn evict_one(&self, tier: &Tier, segment: &Arc<Segment>) -> Result<(), LogError> {
         let _admin = self.admin.lock();
-        if tier.is_stopped() || !ids(&self.view()).contains(&segment.id()) {
+        if tier.is_stopped() || !ids(&self.view()).contains(segment.id()) {
             tier.note_evicted(segment.id(), 0);
             return Ok(());
         }
@@ -61,17 +61,16 @@ impl Engine {
         }
         let retired =
             tier.storage.retired().map_err(|source| noting(self.directory.storage().location(), source))?;
-        let gone: BTreeMap<SegmentId, Option<Opening>> = retired
-            .into_iter()
-            .filter_map(|(name, stub)| match FileName::parse(&name, &tier.prefix) {
-                Some(FileName::Segment(id)) => Some((id, stub.as_ref().and_then(opening))),
-                _ => None,
-            })
-            .collect();
+        let mut gone = Gone::default();
+        for (name, stub) in retired {
+            if let Some(FileName::Segment(id)) = FileName::parse(&name, &tier.prefix) {
+                gone.insert(id, stub.as_ref().and_then(opening));
+            }
+        }
         let view = self.view();
         let newest = {
             let known = tier.known.lock();
-            view.segments.iter().rev().find(|segment| known.shipped.contains(&segment.id())).cloned()
+            view.segments.iter().rev().find(|segment| known.shipped.contains(segment.id())).cloned()
         };
         let (Some(newest), Some((first, base))) = (newest, base_of(&view)) else { return Ok(()) };
         if gone.is_empty() {
@@ -121,6 +120,9 @@ fn opening(stub: &Stub) -> Option<Opening> {
     }
 }
 
+/// The openings of segments that are gone; `None` where it cannot be read.
+type Gone = BySegment<Option<Opening>>;
+
 /// What the log is without those that are gone.
 struct Remaining {
     /// The newest segment that is in the tier.
@@ -134,23 +136,25 @@ struct Remaining {
 }
 
 /// Those of the segments that are gone that nobody needs who knows only what is in the tier.
-fn removable(gone: &BTreeMap<SegmentId, Option<Opening>>, remaining: &Remaining) -> Vec<SegmentId> {
+fn removable(gone: &Gone, remaining: &Remaining) -> Vec<SegmentId> {
     // Where the entries of a segment end: where the one begins that follows it. Of several, the farthest.
-    let mut ends: BTreeMap<SegmentId, Lsn> = BTreeMap::new();
-    ends.extend(remaining.from.map(|from| (from, remaining.base)));
-    for opening in gone.values().flatten() {
+    let mut ends = BySegment::default();
+    if let Some(from) = remaining.from {
+        ends.insert(from, remaining.base);
+    }
+    for opening in gone.iter().filter_map(|(_, opening)| opening.as_ref()) {
         if let Some(before) = opening.predecessor {
-            let end = ends.entry(before.segment).or_insert(opening.base);
-            *end = (*end).max(opening.base);
+            let end = ends.get(before.segment).copied();
+            ends.insert(before.segment, end.map_or(opening.base, |end: Lsn| end.max(opening.base)));
         }
     }
     // One that cannot be read may follow any of them.
-    let whole = gone.values().all(Option::is_some);
+    let whole = gone.iter().all(|(_, opening)| opening.is_some());
     let is_due = |id: &SegmentId| {
-        let end = if whole { ends.get(id).copied() } else { Some(remaining.base) };
+        let end = if whole { ends.get(*id).copied() } else { Some(remaining.base) };
         *id < remaining.newest && end.is_none_or(|end| end <= remaining.first_retained)
     };
-    gone.keys().copied().filter(is_due).collect()
+    gone.iter().map(|(id, _)| id).filter(is_due).collect()
 }
 
 #[cfg(test)]
@@ -163,7 +167,7 @@ mod tests {
         Lsn::new(n).unwrap()
     }
 
-    fn gone(segments: &[(u64, u64, u64)]) -> BTreeMap<SegmentId, Option<Opening>> {
+    fn gone(segments: &[(u64, u64, u64)]) -> Gone {
         let opening = |base, before: u64| Opening {
             base: lsn(base),
             predecessor: (before > 0).then_some(Predecessor {
@@ -177,7 +181,11 @@ mod tests {
             first_retained: Lsn::FIRST,
             metadata: Metadata::default(),
         };
-        segments.iter().map(|(id, base, before)| (SegmentId(*id), Some(opening(*base, *before)))).collect()
+        let mut gone = Gone::default();
+        for (id, base, before) in segments {
+            gone.insert(SegmentId(*id), Some(opening(*base, *before)));
+        }
+        gone
     }
 
     #[track_caller]

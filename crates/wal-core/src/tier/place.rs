@@ -30,7 +30,7 @@ impl Engine {
         let failed = |source| LogError::Segment { operation: "look at the tier", source };
         let there = remote.list().map_err(failed)?.segments;
         let Some(greatest) = there.last().copied() else { return Ok(there) };
-        if tier.known.lock().shipped.contains(&greatest) {
+        if tier.known.lock().shipped.contains(greatest) {
             return Ok(there);
         }
         let header = inspect(&remote, greatest).map_err(failed)?.header;
@@ -52,12 +52,12 @@ impl Engine {
         let live = ids(&self.view());
         let mut known = tier.known.lock();
         let Known { shipped, evicted, .. } = &mut *known;
-        let left: Vec<_> = evicted.intersection(&live).collect();
-        if let Some(first) = left.first().filter(|_| !left.iter().any(|id| is_there(id))) {
+        let left: Vec<_> = evicted.iter().filter(|id| live.contains(*id)).collect();
+        if let Some(first) = left.first().filter(|_| !left.iter().any(is_there)) {
             let why = "it was shipped and is not there: is this the tier of the log?";
-            return Err(tier.failed(&tier.name(**first), io::Error::new(io::ErrorKind::NotFound, why)));
+            return Err(tier.failed(&tier.name(*first), io::Error::new(io::ErrorKind::NotFound, why)));
         }
-        shipped.retain(|id| is_there(id) || evicted.contains(id));
+        shipped.retain(|id| is_there(id) || evicted.contains(*id));
         Ok(())
     }
 }

@@ -1,8 +1,7 @@
 //! What is known of the tier, and what is told of it.
 
-use std::collections::BTreeSet;
-
 use wal_format::{Lsn, SegmentId};
+use wal_segment::SegmentSet;
 
 use super::Tier;
 use crate::view::View;
@@ -52,9 +51,9 @@ pub struct TierStats {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// They are in the tier, and that is noted.
-    pub(super) shipped: BTreeSet<SegmentId>,
+    pub(super) shipped: SegmentSet,
     /// They are not here.
-    pub(super) evicted: BTreeSet<SegmentId>,
+    pub(super) evicted: SegmentSet,
     pub(super) conflict: bool,
     pub(super) stats: TierStats,
 }
@@ -81,7 +80,7 @@ impl Tier {
     pub(crate) fn stats(&self, view: &View) -> TierStats {
         let waiting = self.unshipped(view);
         let known = self.known.lock();
-        let local = view.segments.iter().filter(|segment| !known.evicted.contains(&segment.id()));
+        let local = view.segments.iter().filter(|segment| !known.evicted.contains(segment.id()));
         TierStats {
             unshipped_segments: waiting.len() as u64,
             unshipped_bytes: waiting.iter().map(|segment| segment.written()).sum(),

@@ -127,7 +127,9 @@ fn long_entries_at_the_end_of_a_segment_do_not_take_the_tier_to_open_the_log() {
     let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
     let log = open(&near, &far, &options()).unwrap();
     let long = vec![7; 9000];
-    (0..100).for_each(|_| drop(log.append(&long).unwrap()));
+    for _ in 0..100 {
+        log.append(&long).unwrap();
+    }
     log.ship().unwrap();
     log.close().unwrap();
     far.out.store(true, SeqCst);
