@@ -183,5 +183,8 @@ fn machine() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
         .unwrap_or("a processor");
     let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
-    format!("{model}, {cores} cores, Linux {}", read("/proc/sys/kernel/osrelease").trim())
+    let release = read("/proc/sys/kernel/osrelease");
+    // Without what its builder added.
+    let version = release.trim().split('-').next().unwrap_or_default();
+    format!("{model}, {cores} cores, Linux {version}")
 }
