@@ -15,7 +15,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
         return Err("it takes valgrind, which the system's package manager has".to_owned());
     }
     let target = metadata::read(root, "Cargo.toml")?.target_dir;
-    let (tools, target) = (target.join("tools"), target.join("instructions"));
+    let (tools, target) = (target.join(format!("tools/{RUNNER}")), target.join("instructions"));
     let (tools, target) = (tools.to_string_lossy(), target.to_string_lossy());
     let runner = format!("{tools}/bin/gungraun-runner");
     if !Path::new(&runner).exists() {

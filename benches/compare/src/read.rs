@@ -83,14 +83,20 @@ fn gets_at_once(log: &dyn Subject, places: &[Place], len: usize, time: Duration)
     Ok(Some(took.as_secs_f64() * 1e9 / gets as f64))
 }
 
-/// Gets at random from a log that was just written and is still open: alone, then beside a thread that appends.
-pub fn hot(peer: &Peer, log: &dyn Subject, len: usize, bytes: u64, millis: u64) -> Fallible<Outcome> {
+/// Appends, and keeps where the entries are.
+fn fill(peer: &Peer, log: &dyn Subject, len: usize, bytes: u64) -> Fallible<Vec<Place>> {
     let entries = append::entries(peer, len, bytes);
     let mut places = Vec::with_capacity(entries as usize);
     append::fill_with(peer, log, len, entries, |place| {
         places.push(place);
         Ok(())
     })?;
+    Ok(places)
+}
+
+/// Gets at random from a log that was just written and is still open: alone, then beside a thread that appends.
+pub fn hot(peer: &Peer, log: &dyn Subject, len: usize, bytes: u64, millis: u64) -> Fallible<Outcome> {
+    let places = fill(peer, log, len, bytes)?;
     log.sync()?;
     let time = Duration::from_millis(millis);
     let timed = |seed| gets(log, &places, len, seed, |elapsed| elapsed >= time);
@@ -158,12 +164,7 @@ pub fn beside(
     readers: usize,
     millis: u64,
 ) -> Fallible<Outcome> {
-    let entries = append::entries(peer, len, bytes);
-    let mut places = Vec::with_capacity(entries as usize);
-    append::fill_with(peer, log, len, entries, |place| {
-        places.push(place);
-        Ok(())
-    })?;
+    let places = fill(peer, log, len, bytes)?;
     log.settle()?;
     let time = Duration::from_millis(millis);
     let payloads = append::payloads(len, 1);

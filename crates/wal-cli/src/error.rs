@@ -38,8 +38,9 @@ pub(crate) enum Failure {
     Line { number: u64, path: PathBuf, why: String },
     #[snafu(display("{}: {places} damaged", dir.display()))]
     Damage { dir: PathBuf, places: String },
-    #[snafu(display("{} is a URL: {why}", url.display()))]
-    Url { url: PathBuf, why: &'static str },
+    /// The URL is not said: somebody may have put a key into it.
+    #[snafu(display("a URL is no place for this: {why}"))]
+    Url { why: &'static str },
     #[snafu(display("{} is not empty", dir.display()))]
     NotEmpty { dir: PathBuf },
     #[snafu(display("{} is left of an import that did not end: remove it", partial.display()))]

@@ -76,6 +76,6 @@ mod tests {
     fn nothing_is_left_to_be_written() {
         assert_eq!(faults("a.rs", &format!("// {}: soon\n", REMINDERS[0])).len(), 1);
         assert_eq!(faults("a.rs", &format!("fn a() {{ {}!() }}\n", STUBS[0])).len(), 1);
-        assert_eq!(faults("a.rs", "let todo = 1; // a todo list, todo!()\n").len(), 0);
+        assert_eq!(faults("a.rs", &format!("let {0} = 1; // a {0} list, {0}!()\n", STUBS[0])).len(), 0);
     }
 }

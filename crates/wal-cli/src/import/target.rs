@@ -30,7 +30,7 @@ impl Target {
     pub(super) fn check(dir: &Path) -> Result<Self, Failure> {
         if is_url(dir) {
             let why = "import into a directory, and copy that";
-            return UrlSnafu { url: dir, why }.fail();
+            return UrlSnafu { why }.fail();
         }
         let name = dir.file_name().context(UsageSnafu { what: "DIR must end in a name, not in a dot" })?;
         match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {

@@ -215,6 +215,8 @@ fn places_that_make_no_sense_are_refused() {
     for place in ["s3://key:SECRET@bucket/log", "s3://bucket/log?sig=SECRET", "s3://bucket/log#a@SECRET"] {
         let shown = bad(&wal(&["ls", place]), 1, &["bucket/log"]);
         assert!(!shown.contains("SECRET"), "{shown}");
+        let shown = bad(&wal(&["import", "--from", "jsonl", &log, place]), 2, &["import into a directory"]);
+        assert!(!shown.contains("SECRET"), "{shown}");
     }
     // A directory of files is not one of objects.
     filled(&log, b"one\n");
