@@ -189,17 +189,15 @@ web_identity_token_file = /var/token
 ";
 
     fn with(credentials: &str, config: &str, find: impl FnOnce(Vars<'_>)) {
-        let dir =
-            std::env::temp_dir().join(format!("wal-profile-{}-{}", std::process::id(), credentials.len()));
-        let aws = dir.join(".aws");
+        let dir = tempfile::tempdir().unwrap();
+        let aws = dir.path().join(".aws");
         std::fs::create_dir_all(&aws).unwrap();
         #[expect(clippy::disallowed_methods, reason = "a test's own files")]
         for (name, text) in [("credentials", credentials), ("config", config)] {
             std::fs::write(aws.join(name), text).unwrap();
         }
-        let home = dir.to_str().unwrap().to_owned();
+        let home = dir.path().to_str().unwrap().to_owned();
         find(&|name| if name == "HOME" { Ok(home.clone()) } else { Err(VarError::NotPresent) });
-        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

@@ -232,9 +232,8 @@ mod tests {
 
     #[test]
     fn a_profile_gives_what_nothing_else_said() {
-        let dir = std::env::temp_dir().join(format!("wal-s3-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let file = dir.join("credentials");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("credentials");
         let text = "[default]\naws_access_key_id = ID\naws_secret_access_key = SECRET\nregion = r1\n\
             [other]\naws_access_key_id = OTHER\naws_secret_access_key = SECRET\nregion = r2\n";
         #[expect(clippy::disallowed_methods, reason = "a test's own file")]
@@ -256,7 +255,6 @@ mod tests {
         assert_eq!(said(&config, AmazonS3ConfigKey::Region).as_deref(), Some("r9"));
         assert!(!format!("{config:?}").contains("SECRET"));
         assert!(bare().profile_from(Some("none"), &var).is_err());
-        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
