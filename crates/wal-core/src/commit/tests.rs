@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicU64;
+use std::sync::{Barrier, atomic::AtomicU64};
 
 use super::*;
 
@@ -55,9 +55,12 @@ impl Commit for Slow {
 
 fn run(log: &Slow, queue: &CommitQueue, threads: usize, rounds: usize) -> u64 {
     let confirmed = AtomicU64::new(0);
+    // Nobody is done before the last one has come.
+    let start = Barrier::new(threads);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                start.wait();
                 for _ in 0..rounds {
                     let tick = log.appended.fetch_add(1, Ordering::SeqCst) + 1;
                     if queue.wait(log, tick).is_err() {

@@ -223,7 +223,7 @@ fn a_value_is_synced_within_an_interval() {
         let before = log.stats();
         log.set_meta("vote", Some(b"1"), None).unwrap();
         let is_synced = || log.stats().syncs > before.syncs && log.stats().writes > before.writes;
-        assert!((0..500).any(|_| is_synced() || sleep(interval)), "it waits in memory for ever");
+        assert!((0..3000).any(|_| is_synced() || sleep(interval)), "it waits in memory for ever");
     });
     on_all(|storage| {
         let interval = Duration::from_secs(3600);

@@ -16,9 +16,10 @@ use wal_core::{
 };
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
+use wal_sim::VirtualTime;
 
 use crate::{
-    reading::lsn,
+    reading::{TestClock, lsn},
     support::{check, environment, fill, open, payload, small},
 };
 
@@ -88,12 +89,23 @@ fn with_codec(storage: &Arc<dyn Storage>, codec: &Arc<Gated>, options: &Options)
     Log::open(environment, options.clone()).unwrap()
 }
 
+/// The same with a clock that stands still: a pack ends when it has been open for a while, and what is left of it then
+/// may be too short to be worth compressing.
+fn with_still_clock(storage: &Arc<dyn Storage>, codec: &Arc<Gated>, options: &Options) -> Log {
+    let clock = Arc::new(TestClock(Arc::new(VirtualTime::default())));
+    let mut environment = Environment { clock, ..environment(Arc::clone(storage)) };
+    environment.codecs.register(Arc::clone(codec) as Arc<dyn Codec>).unwrap();
+    Log::open(environment, options.clone()).unwrap()
+}
+
 /// A log that syncs when it is asked to, with short packs.
 fn threaded(threads: u32, when_behind: WhenBehind) -> Options {
     let compression =
         Compression { codec: ID, pack_len: 4096, threads, when_behind, ..Compression::default() };
-    let sync = SyncPolicy::Background { interval: Duration::from_secs(3600) };
-    Options { sync, compression, first_segment_len: 1 << 20, segment_len: 1 << 20, ..small() }
+    let interval = Duration::from_secs(3600);
+    let sync = SyncPolicy::Background { interval };
+    let options = Options { sync, compression, unsynced_age_max: 2 * interval, ..small() };
+    Options { first_segment_len: 1 << 20, segment_len: 1 << 20, ..options }
 }
 
 fn frames(log: &Log) -> (usize, usize) {
@@ -144,7 +156,7 @@ fn without_leave_to_store_them_plain_all_packs_are_compressed() {
     for threads in [0, 1, 3] {
         let (storage, codec) = (memory(), Arc::new(Gated::default()));
         let options = threaded(threads, WhenBehind::Compress);
-        let log = with_codec(&storage, &codec, &options);
+        let log = with_still_clock(&storage, &codec, &options);
         fill(&log, 1..2001);
         log.truncate_after(lsn(1990)).unwrap();
         fill(&log, 1991..2001);
@@ -194,7 +206,7 @@ fn a_codec_that_panics_costs_the_gain_alone() {
 fn random_gets_decompress_a_frame_once() {
     let (storage, codec) = (memory(), Arc::new(Gated::default()));
     let options = threaded(0, WhenBehind::Compress);
-    let log = with_codec(&storage, &codec, &options);
+    let log = with_still_clock(&storage, &codec, &options);
     fill(&log, 1..1001);
     log.close().unwrap();
     let (compressed, plain) = frames(&log);

@@ -85,7 +85,7 @@ fn intervals_are_kept_whatever_the_idle_mark() {
         let log = Log::open(environment(Arc::new(MemoryStorage::new())), options).unwrap();
         for n in 1..4 {
             log.append(b"entry").unwrap();
-            let mut patience = 400;
+            let mut patience = 2400;
             while log.durable_lsn() != Lsn::new(n) {
                 patience -= 1;
                 assert!(patience > 0, "not durable long after the interval ({idle_mark:?})");
