@@ -9,7 +9,7 @@ use wal_core::{
 use wal_format::{EntriesBuilder, FIRST_FRAME, FrameHeader, NewEntry, SegmentHeader};
 use wal_segment::{MemoryStorage, Storage};
 
-use crate::{MEASURING, peak};
+use crate::peak;
 
 type Files = Vec<(String, Vec<u8>)>;
 
@@ -120,9 +120,7 @@ fn frames(bytes: &[u8]) -> Vec<(usize, FrameHeader)> {
     .collect()
 }
 
-#[test]
-fn frames_that_verify_and_lie_get_no_more_memory_than_their_bytes() {
-    let _alone = MEASURING.lock();
+pub(crate) fn frames_that_verify_and_lie_get_no_more_memory_than_their_bytes() {
     let files = specimen();
     check(&files, "whole");
     let mut lies = 0;
@@ -167,9 +165,7 @@ fn frames_that_verify_and_lie_get_no_more_memory_than_their_bytes() {
     assert!(lies > 300, "{lies}");
 }
 
-#[test]
-fn entries_of_a_bomb_are_refused_by_the_limit_and_not_lost() {
-    let _alone = MEASURING.lock();
+pub(crate) fn entries_of_a_bomb_are_refused_by_the_limit_and_not_lost() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let generous = Compression { raw_len_max: 64 << 20, ..options().compression };
     let log = Log::open(environment(&storage), Options { compression: generous, ..options() }).unwrap();

@@ -1,13 +1,11 @@
 //! How much memory bytes can ask for, whatever they say of themselves: `docs/DURABILITY.md`, C10.
 //!
-//! A binary of its own, because the allocator counts for all of it. What a codec takes from the C allocator for its own
-//! work is not counted.
+//! A binary of its own, because the allocator counts for all of it, and with a single test: the harness takes memory,
+//! too, whenever a test begins or ends. What a codec takes from the C allocator for its own work is not counted.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
 
 mod hostile;
-
-use std::sync::Mutex;
 
 use peak_alloc::PeakAlloc;
 use wal_compress::{CodecId, Codecs, CompressError};
@@ -19,15 +17,23 @@ use wal_format::{
 #[global_allocator]
 static COUNTED: PeakAlloc = PeakAlloc;
 
-/// Only one measurement at a time.
-static MEASURING: Mutex<()> = Mutex::new(());
-
 /// Runs `work` and returns the most memory, in bytes, that was in use during it beyond what was before.
 pub(crate) fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = COUNTED.current_usage();
     COUNTED.reset_peak_usage();
     let result = work();
     (result, COUNTED.peak_usage() - before)
+}
+
+#[test]
+fn bytes_get_no_more_memory_than_they_are_worth() {
+    an_index_has_the_points_that_are_there();
+    a_scanner_keeps_what_it_was_fed_and_not_what_a_header_declares();
+    a_lie_about_the_raw_length_allocates_nothing_and_the_truth_just_that();
+    numbers_inside_of_bodies_are_not_believed_either();
+    damaged_golden_segments_take_no_more_than_their_length();
+    hostile::entries_of_a_bomb_are_refused_by_the_limit_and_not_lost();
+    hostile::frames_that_verify_and_lie_get_no_more_memory_than_their_bytes();
 }
 
 /// Small things of every kind: paths, messages, buffers of a kilobyte.
@@ -50,9 +56,7 @@ fn header() -> SegmentHeader {
     }
 }
 
-#[test]
 fn a_scanner_keeps_what_it_was_fed_and_not_what_a_header_declares() {
-    let _alone = MEASURING.lock();
     for kind in [FrameKind::Opening, FrameKind::Entries, FrameKind::Close] {
         let frame = FrameHeader {
             body_crc: 0,
@@ -87,9 +91,7 @@ fn a_scanner_keeps_what_it_was_fed_and_not_what_a_header_declares() {
     }
 }
 
-#[test]
 fn a_lie_about_the_raw_length_allocates_nothing_and_the_truth_just_that() {
-    let _alone = MEASURING.lock();
     let codecs = Codecs::new();
     let raw = vec![0; 16 << 20];
     for (id, gain) in [(CodecId::ZSTD, 32_768), (CodecId::SNAPPY, 22)] {
@@ -116,9 +118,7 @@ fn a_lie_about_the_raw_length_allocates_nothing_and_the_truth_just_that() {
     }
 }
 
-#[test]
 fn numbers_inside_of_bodies_are_not_believed_either() {
-    let _alone = MEASURING.lock();
     let mut metadata = Vec::new();
     Metadata::default().encode(&mut metadata).unwrap();
     let golden: &[u8] = include_bytes!("../../../wal-format/tests/golden/v1/full.wal");
@@ -139,9 +139,7 @@ fn numbers_inside_of_bodies_are_not_believed_either() {
     }
 }
 
-#[test]
 fn an_index_has_the_points_that_are_there() {
-    let _alone = MEASURING.lock();
     let points = vec![IndexPoint { lsn_delta: 0, units: 64 }; 20];
     let index = SegmentIndex {
         log_id: LogId([3; 16]),
@@ -163,9 +161,7 @@ fn an_index_has_the_points_that_are_there() {
     }
 }
 
-#[test]
 fn damaged_golden_segments_take_no_more_than_their_length() {
-    let _alone = MEASURING.lock();
     let golden: [&[u8]; 2] = [
         include_bytes!("../../../wal-format/tests/golden/v1/full.wal"),
         include_bytes!("../../../wal-format/tests/golden/v1/damaged.wal"),
