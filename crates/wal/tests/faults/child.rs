@@ -9,10 +9,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use crate::{beside, killed, limit, locked, preloaded};
@@ -89,7 +90,9 @@ pub(crate) fn until_told() -> Arc<AtomicBool> {
 /// A child that runs.
 pub(crate) struct Running {
     child: Child,
-    listener: JoinHandle<Vec<String>>,
+    /// What it has said so far.
+    lines: Arc<Mutex<Vec<String>>>,
+    listener: JoinHandle<()>,
 }
 
 /// How a child ended, and what it said.
@@ -109,12 +112,27 @@ impl Running {
             assert!(output.read_line(&mut line).unwrap() > 0, "a child that is never ready: {lines:#?}");
             lines.push(line.trim_end().to_owned());
         }
+        let lines = Arc::new(Mutex::new(lines));
+        let said = Arc::clone(&lines);
         let listener = thread::spawn(move || {
-            lines
-                .extend(output.split(b'\n').map(|line| String::from_utf8_lossy(&line.unwrap()).into_owned()));
-            lines
+            for line in output.split(b'\n') {
+                said.lock().unwrap().push(String::from_utf8_lossy(&line.unwrap()).into_owned());
+            }
         });
-        Self { child, listener }
+        Self { child, lines, listener }
+    }
+
+    /// Whether it has begun a line with this word, or never will, because it has ended.
+    pub(crate) fn has_said(&self, word: &str) -> bool {
+        let is_it = |line: &String| line.strip_prefix('@').is_some_and(|line| line.starts_with(word));
+        self.listener.is_finished() || self.lines.lock().unwrap().iter().any(is_it)
+    }
+
+    /// However long that takes on a busy machine.
+    pub(crate) fn wait_until_said(&self, word: &str) {
+        while !self.has_said(word) {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) fn kill(mut self) -> Ended {
@@ -130,7 +148,9 @@ impl Running {
 
     pub(crate) fn wait(mut self) -> Ended {
         let status = self.child.wait().unwrap();
-        Ended { status, lines: self.listener.join().unwrap() }
+        self.listener.join().unwrap();
+        let lines = std::mem::take(&mut *self.lines.lock().unwrap());
+        Ended { status, lines }
     }
 }
 

@@ -1,11 +1,6 @@
 //! A directory that changes under a live log.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use wal::{Error, ErrorKind, Options, Outcome, Wal};
 
@@ -93,11 +88,16 @@ fn a_directory_that_is_replaced_gets_nothing_acknowledged() {
         let error =
             append_until_refused(&wal, 500).expect("the names of new segments cannot be made durable");
         assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::Poisoned), "{error}");
-        assert_eq!(error.outcome(), Some(Outcome::NotAppended), "{error}");
+        // A thread of the log may find out by itself, while an append is on its way.
+        let in_doubt = background_threads && error.outcome() == Some(Outcome::Unknown);
+        assert!(in_doubt || error.outcome() == Some(Outcome::NotAppended), "{error}");
         assert_eq!(wal.append("no").unwrap_err().kind(), ErrorKind::Poisoned);
         let last = wal.durable_lsn().unwrap().get();
         drop(wal);
-        verify(&Wal::open(&new).unwrap(), last);
+        let wal = Wal::open(&new).unwrap();
+        let found = wal.last_lsn().unwrap().get();
+        assert!(found == last || in_doubt && found == last + 1, "{found} after {last}: {error}");
+        verify(&wal, found);
     }
 }
 
@@ -122,10 +122,8 @@ fn a_directory_that_is_removed_leaves_errors_and_no_panic() {
         typed(wal.truncate_after(lsn(last)));
         typed(wal.clear());
         typed(wal.sync());
-        let start = Instant::now();
         typed(wal.close());
         drop(wal);
-        assert!(start.elapsed() < Duration::from_secs(5));
         gone(&path);
     }
 }

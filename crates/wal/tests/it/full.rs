@@ -43,8 +43,8 @@ fn a_ticket_hears_of_a_log_that_could_not_be_closed() {
     let (sender, receiver) = mpsc::channel();
     ticket.on_durable(move |result| sender.send(result).unwrap());
     assert_eq!(wal.close().unwrap_err().kind(), ErrorKind::Full);
-    let error = receiver.recv_timeout(Duration::from_secs(5)).unwrap().unwrap_err();
+    let error = receiver.recv_timeout(Duration::from_secs(60)).unwrap().unwrap_err();
     assert_eq!((error.kind(), error.outcome()), (ErrorKind::Closed, Some(Outcome::Unknown)));
-    let error = ticket.wait_timeout(Duration::from_secs(5)).unwrap_err();
+    let error = ticket.wait_timeout(Duration::from_secs(60)).unwrap_err();
     assert_eq!(error.outcome(), Some(Outcome::Unknown));
 }
