@@ -326,11 +326,16 @@ mod tests {
                     lines.iter().filter_map(|line| line.split_once(": ")).find(|(key, _)| *key == name);
                 found.map(|(_, value)| value.to_owned())
             };
+            if lines.is_empty() {
+                continue;
+            }
             let mut head = "404 Not Found".to_owned();
             let mut body: &[u8] = &[];
             if lines[0].starts_with("PUT") {
                 let mut content = vec![0; header("content-length").unwrap().parse().unwrap()];
-                client.read_exact(&mut content).unwrap();
+                if client.read_exact(&mut content).is_err() {
+                    continue;
+                }
                 std::thread::sleep(slow);
                 there = Some(content);
                 head = "200 OK\r\netag: \"1\"".to_owned();
@@ -355,8 +360,9 @@ mod tests {
     fn a_long_object_has_the_time_that_it_takes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let limit = Duration::from_secs(1);
-        std::thread::spawn(move || slow_server(&listener, 4 * limit));
+        // Long enough for the short requests of a busy machine.
+        let limit = Duration::from_secs(6);
+        std::thread::spawn(move || slow_server(&listener, limit + limit / 3));
         let config = S3Config::from_url("s3://b/p").unwrap().keys("id", "secret", None).region("r");
         let options = ObjectOptions { request_timeout: limit, attempts: 2, ..ObjectOptions::default() };
         let storage = config.endpoint(&url).path_style(true).limits(limit, 0).open(options).unwrap();
