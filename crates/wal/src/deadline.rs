@@ -28,7 +28,14 @@ impl Wal {
     ///
     /// let patient = AppendOptions { timeout: Some(Duration::from_secs(60)), ..AppendOptions::default() };
     /// wal.append_with(NewEntry::plain(b"within a minute"), &patient)?;
-    /// wal.try_append("at once")?.wait()?;
+    /// let ticket = loop {
+    ///     match wal.try_append("at once") {
+    ///         // A thread of the log's may be at it. Somebody who may not wait has other things to do meanwhile.
+    ///         Err(error) if error.kind() == ErrorKind::Busy => std::thread::yield_now(),
+    ///         done => break done?,
+    ///     }
+    /// };
+    /// ticket.wait()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_append(&self, payload: impl AsRef<[u8]>) -> Result<Ticket, Error> {
