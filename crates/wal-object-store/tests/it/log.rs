@@ -143,7 +143,9 @@ fn requests_are_few() {
     drop(log);
     assert_eq!(counts.take(), [0; 4], "closing");
     let interval = SyncPolicy::Background { interval: Duration::from_secs(3600) };
-    let (log, counts) = open(&sea, Options { sync: interval, ..options() });
+    // However long that takes, nothing is overdue.
+    let patient = Options { sync: interval, unsynced_age_max: Duration::from_secs(3600), ..options() };
+    let (log, counts) = open(&sea, patient);
     counts.take();
     for _ in 0..1000 {
         log.append(&[7; 100]).unwrap();
@@ -279,6 +281,7 @@ fn refused_by_a_store_that_hangs(when_full: WhenFull) -> LogError {
     let interval = SyncPolicy::Background { interval: Duration::from_secs(3600) };
     let bounded = Options {
         sync: interval,
+        unsynced_age_max: Duration::from_secs(3600),
         segment_len: 64 << 10,
         buffer_len: 128 << 10,
         uploads: 2,
