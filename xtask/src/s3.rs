@@ -179,10 +179,13 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .map_err(failed)?;
-        let server = Self { child, port };
+        let mut server = Self { child, port };
         for _ in 0..ATTEMPTS {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Ok(server);
+            }
+            if let Some(status) = server.child.try_wait().map_err(failed)? {
+                return Err(format!("the server has ended ({status})"));
             }
             thread::sleep(Duration::from_millis(100));
         }

@@ -31,7 +31,8 @@ impl Commit for Slow {
         }
         assert_eq!(self.inside.fetch_add(1, Ordering::SeqCst), 0, "two leaders");
         let covered = self.appended.load(Ordering::SeqCst);
-        for _ in 0..50 {
+        // Few: on a busy machine each of them gives a whole turn away.
+        for _ in 0..4 {
             thread::yield_now();
         }
         let commits = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
@@ -78,9 +79,9 @@ fn run(log: &Slow, queue: &CommitQueue, threads: usize, rounds: usize) -> u64 {
 #[test]
 fn everybody_is_confirmed_and_commits_are_shared() {
     let (log, queue) = (Slow::default(), CommitQueue::default());
-    assert_eq!(run(&log, &queue, 8, 200), 1600);
+    assert_eq!(run(&log, &queue, 8, 100), 800);
     let commits = log.commits.into_inner();
-    assert!(commits < 1600, "{commits} commits for 1600 appends: nothing was shared");
+    assert!(commits < 800, "{commits} commits for 800 appends: nothing was shared");
 }
 
 #[test]
