@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use wal_core::{Log, Options, SyncPolicy};
 use wal_format::{FIRST_FRAME, FRAME_HEADER_LEN, FileName, Lsn, frame_len};
-use wal_segment::{LocalOptions, LocalStorage, Storage, scan};
+use wal_segment::{LocalOptions, LocalStorage, Storage, scan_notable};
 
 use crate::{
     sample::{median, payload},
@@ -291,7 +291,7 @@ fn recovering(dir: &Path, len: usize) {
     let mut rates = Vec::new();
     for _ in 0..REPEATS {
         let start = Instant::now();
-        let verdict = scan(&*file, "the segment", |item| {
+        let verdict = scan_notable(&*file, "the segment", |item| {
             black_box(item);
             Ok(())
         })

@@ -4,20 +4,27 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wal_format::{DecodeError, FIRST_FRAME, FrameHeader, Item, Scanner, Verdict, example_segment};
+use wal_format::{DecodeError, FIRST_FRAME, FrameHeader, FrameKind, Item, Scanner, Verdict, example_segment};
 use wal_fuzz::{chain_frames, seal_header};
 
 fuzz_target!(|input: &[u8]| {
     let [mode, seed, bytes @ ..] = input else { return };
     let segment = segment(mode % 4, bytes);
-    let whole = scan(&segment, |_| segment.len().max(1));
+    let whole = scan(&segment, Scanner::next, |_| segment.len().max(1));
     let mut state = u64::from(*seed) | 1;
-    let pieces = scan(&segment, |_| {
+    let mut slice = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Mostly short slices, some empty, a few that hold several frames.
         if state >> 60 == 0 { (state >> 40) as usize % 700 } else { (state >> 40) as usize % 30 }
-    });
+    };
+    let pieces = scan(&segment, Scanner::next, &mut slice);
     assert_eq!(whole, pieces);
+    let notable = scan(&segment, Scanner::next_notable, slice);
+    let is_plain = |header: &FrameHeader| {
+        header.kind == FrameKind::Entries && header.count == 1 && header.codec == 0 && header.columns == 0
+    };
+    let of_whole = whole.frames.iter().filter(|(beyond, _, header, ..)| *beyond || !is_plain(header));
+    assert!(notable.end == whole.end && notable.frames.iter().eq(of_whole));
     check(&segment, &whole);
 });
 
@@ -53,12 +60,14 @@ struct Scanned {
     end: Result<Verdict, DecodeError>,
 }
 
-fn scan(bytes: &[u8], mut len: impl FnMut(usize) -> usize) -> Scanned {
+type Next = for<'a> fn(&'a mut Scanner) -> Result<Option<Item<'a>>, DecodeError>;
+
+fn scan(bytes: &[u8], take: Next, mut len: impl FnMut(usize) -> usize) -> Scanned {
     let mut scanner = Scanner::new();
     let mut frames = Vec::new();
     let mut at = 0;
     let end = loop {
-        match scanner.next() {
+        match take(&mut scanner) {
             Err(error) => break Err(error),
             Ok(Some(Item::Header(_))) => {}
             Ok(Some(Item::Frame(frame))) => {

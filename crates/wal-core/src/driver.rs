@@ -192,6 +192,14 @@ impl Engine {
         }
     }
 
+    /// Asks the sync thread, if there is one, to make durable what is written, before anybody needs it.
+    pub(crate) fn hasten_sync(&self) {
+        if let Some(driver) = self.driver.get().filter(|driver| !driver.is_stopped()) {
+            driver.sync_asked.store(true, Ordering::SeqCst);
+            driver.kick();
+        }
+    }
+
     /// Whether threads of the log do what its callers leave to them.
     pub(crate) fn has_threads(&self) -> bool {
         self.driver.get().is_some_and(|driver| !driver.is_stopped() && !driver.has_failed())

@@ -17,6 +17,9 @@ use crate::{
     stats::add,
 };
 
+/// Once so much of a segment is written and not durable, the log's own thread syncs it. What is left to sync when the
+/// log goes on in the next segment is little then: appends wait for that.
+const BACKLOG: u64 = 8 << 20;
 /// So often a thread lets others go on before it queues for the lock under which one writes.
 const TURNS: u32 = 16;
 
@@ -201,6 +204,9 @@ impl Engine {
             last_frame: chunk.last_frame,
             bytes,
         });
+        if !self.objects && chunk.end().saturating_sub(chunk.segment.durable()) >= BACKLOG {
+            self.hasten_sync();
+        }
         Ok(())
     }
 

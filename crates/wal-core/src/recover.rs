@@ -14,7 +14,7 @@ use wal_format::{
     Position, Seal, SegmentId, Trim, Verdict,
 };
 use wal_segment::{
-    Directory, Inspected, LazyFile, Listing, Segment, SegmentError, SegmentSet, inspect, scan,
+    Directory, Inspected, LazyFile, Listing, Segment, SegmentError, SegmentSet, inspect, scan_notable,
 };
 
 pub(crate) use chain::Link;
@@ -168,13 +168,13 @@ fn scan_newest(
         State { first_retained: opening.first_retained, metadata: opening.metadata.clone(), seal: None };
     let scanned = directory
         .open(FileName::Segment(newest.header.segment))
-        .and_then(|file| scan(&*file, &newest.path, |item| state.take(item, &newest.path)));
+        .and_then(|file| scan_notable(&*file, &newest.path, |item| state.take(item, &newest.path)));
     let verdict = scanned.map_err(|source| LogError::segment("read the newest segment", source))?;
     check_end(newest, &verdict)?;
     // Among objects only a tier has sealed segments, and what follows the newest of them was not shipped.
     let is_local = directory.storage().capabilities().append_after_sync;
     let is_absent = |seal: &Seal| is_local && listing.segments.binary_search(&seal.successor).is_err();
-    if let Some(seal) = state.seal.filter(is_absent) {
+    if let Some(seal) = state.seal_at_end(&verdict).filter(is_absent) {
         return chain::missing(directory, seal.successor, seal.next);
     }
     let State { first_retained, metadata, .. } = state;
@@ -185,15 +185,14 @@ fn scan_newest(
 struct State {
     first_retained: Lsn,
     metadata: Metadata,
-    /// The seal, while it is the last frame.
-    seal: Option<Seal>,
+    /// The seal that was seen last, and where.
+    seal: Option<(u64, Seal)>,
 }
 
 impl State {
     fn take(&mut self, item: &Item<'_>, path: &str) -> Result<(), SegmentError> {
         let Item::Frame(frame) = item else { return Ok(()) };
         let unreadable = |source| SegmentError::Body { path: path.to_owned(), offset: frame.offset, source };
-        self.seal = None;
         match frame.header.kind {
             FrameKind::Trim => {
                 let trim = Trim::decode(frame.body).map_err(unreadable)?;
@@ -205,10 +204,18 @@ impl State {
                 self.metadata.apply_all(entries.metadata()).map_err(unreadable)?;
             }
             FrameKind::Metadata => self.metadata.apply_all(frame.body).map_err(unreadable)?,
-            FrameKind::Seal => self.seal = Some(Seal::decode(frame.body).map_err(unreadable)?),
+            FrameKind::Seal => {
+                self.seal = Some((frame.offset, Seal::decode(frame.body).map_err(unreadable)?))
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// The seal, if it is the last frame.
+    fn seal_at_end(&self, verdict: &Verdict) -> Option<Seal> {
+        let last = verdict.last?;
+        self.seal.as_ref().filter(|(offset, _)| *offset == last.offset).map(|(_, seal)| *seal)
     }
 }
 
@@ -230,7 +237,7 @@ fn check_end(newest: &Inspected, verdict: &Verdict) -> Result<(), LogError> {
 fn never_used(directory: &Directory, segment: &Inspected, alone: bool) -> Result<Verdict, LogError> {
     let scanned = directory
         .open(FileName::Segment(segment.header.segment))
-        .and_then(|file| scan(&*file, &segment.path, |_| Ok(())));
+        .and_then(|file| scan_notable(&*file, &segment.path, |_| Ok(())));
     let verdict = scanned.map_err(|source| LogError::segment("read a segment without an opening", source))?;
     if verdict.judgement() != Judgement::Damaged && !(alone && verdict.beyond.is_some()) {
         return Ok(verdict);

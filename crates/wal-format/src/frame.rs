@@ -310,10 +310,22 @@ pub struct PlainFrame<'a> {
     pub prev_units: u32,
     /// When it was stamped.
     pub time: u64,
+    /// Everything of the segment before this offset had been synced when it was stamped; zero when it claims nothing.
+    pub proves: u64,
     /// The user's kind of the entry.
     pub entry_kind: u8,
     /// The payload.
     pub payload: &'a [u8],
+}
+
+impl PlainFrame<'_> {
+    /// Length of the whole frame in units of eight bytes: what the next frame repeats.
+    #[inline]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "a frame is at most 1 GiB and 48 bytes long")]
+    pub const fn units(&self) -> u32 {
+        (frame_len(self.payload.len() as u32) / 8) as u32
+    }
 }
 
 /// [`parse_frame`] for the frame that is met most: `None` when the one at the start of `window` is not valid or not of
@@ -330,13 +342,10 @@ pub fn parse_plain(window: &[u8], key: SegmentKey, offset: u64) -> Option<PlainF
     }
     let crc = key.checksum.of(header.get(4..)?) ^ checksum::place(key.salt, offset);
     let (body_len, prev_units, lag) = (lens as u32, (counts >> 32) as u32, tail as u32);
-    let claims_wrongly = || FrameHeader::claim(lag, offset).is_none();
     if crc != crcs as u32 || body_len > BODY_LEN_MAX || prev_units == 0 || offset == FIRST_FRAME {
         return None;
     }
-    if lag != NO_PROOF && claims_wrongly() {
-        return None;
-    }
+    let proves = if lag == NO_PROOF { 0 } else { FrameHeader::claim(lag, offset)? };
     let (payload, behind) = rest.split_at_checked(body_len as usize)?;
     let padding = behind.get(..payload.len().wrapping_neg() % FRAME_ALIGN)?;
     if key.checksum.of(payload) != (crcs >> 32) as u32 || padding.iter().any(|byte| *byte != 0) {
@@ -346,6 +355,7 @@ pub fn parse_plain(window: &[u8], key: SegmentKey, offset: u64) -> Option<PlainF
         lsn_delta: (lens >> 32) as u32,
         prev_units,
         time,
+        proves,
         entry_kind: (tail >> 56) as u8,
         payload,
     })

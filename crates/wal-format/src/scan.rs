@@ -1,6 +1,7 @@
 //! Reading a segment from successive slices, from whatever they come: the one decoder that files, objects, sockets
 //! and fuzzers share.
 
+mod plain;
 mod verdict;
 
 use alloc::vec::Vec;

@@ -110,6 +110,30 @@ fn opening(
 pub fn scan(
     file: &dyn StorageFile,
     path: &str,
+    each: impl FnMut(&Item<'_>) -> Result<(), SegmentError>,
+) -> Result<Verdict, SegmentError> {
+    scan_by(file, path, Scanner::next, each)
+}
+
+/// [`scan`] that hands out only what [`Scanner::next_notable`] does: no frames of single plain entries.
+///
+/// # Errors
+///
+/// Those of [`scan`].
+pub fn scan_notable(
+    file: &dyn StorageFile,
+    path: &str,
+    each: impl FnMut(&Item<'_>) -> Result<(), SegmentError>,
+) -> Result<Verdict, SegmentError> {
+    scan_by(file, path, Scanner::next_notable, each)
+}
+
+type Next = for<'a> fn(&'a mut Scanner) -> Result<Option<Item<'a>>, DecodeError>;
+
+fn scan_by(
+    file: &dyn StorageFile,
+    path: &str,
+    next: Next,
     mut each: impl FnMut(&Item<'_>) -> Result<(), SegmentError>,
 ) -> Result<Verdict, SegmentError> {
     let mut scanner = Scanner::new();
@@ -124,7 +148,7 @@ pub fn scan(
             offset += len as u64;
         }
         while let Some(item) =
-            scanner.next().map_err(|source: DecodeError| SegmentError::header(path, source))?
+            next(&mut scanner).map_err(|source: DecodeError| SegmentError::header(path, source))?
         {
             each(&item)?;
         }

@@ -19,7 +19,7 @@ mod tiered;
 pub use by_segment::{BySegment, SegmentSet};
 pub use directory::{Directory, Listing};
 pub use error::SegmentError;
-pub use inspect::{Inspected, check_last_frame, inspect, scan};
+pub use inspect::{Inspected, check_last_frame, inspect, scan, scan_notable};
 pub use lazy::LazyFile;
 pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory};
 pub use memory::MemoryStorage;

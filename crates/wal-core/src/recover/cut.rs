@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wal_format::{FileName, Lsn, Metadata, SegmentId, Verdict};
-use wal_segment::{Directory, SegmentSet, inspect, scan};
+use wal_segment::{Directory, SegmentSet, inspect, scan_notable};
 
 use super::{Found, FoundLog, Link, Remains, State, chain};
 use crate::LogError;
@@ -32,7 +32,7 @@ pub(crate) fn place_of_cut(directory: &Directory, left: &Remains) -> Result<Opti
         let path = &part.inspected.path;
         let scanned = directory
             .open(FileName::Segment(part.inspected.header.segment))
-            .and_then(|file| scan(&*file, path, |item| state.take(item, path)));
+            .and_then(|file| scan_notable(&*file, path, |item| state.take(item, path)));
         let verdict = scanned.map_err(|source| LogError::segment("read a segment", source))?;
         let next = verdict.next.unwrap_or(part.base);
         let above = left.parts.get(at + 1);

@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 use wal_format::{
     FIRST_FRAME, FileName, FrameFault, Judgement, Lsn, Metadata, Predecessor, SegmentId, Verdict,
 };
-use wal_segment::{Directory, Inspected, Listing, Segment, SegmentError, SegmentSet, inspect, scan};
+use wal_segment::{Directory, Inspected, Listing, Segment, SegmentError, SegmentSet, inspect, scan_notable};
 
 use super::{State, chain, inherit, majority, never_used, objects};
 use crate::{LogError, report::Finding};
@@ -180,7 +180,8 @@ fn scan_head(directory: &Directory, newest: &Inspected) -> Result<(Verdict, Stat
     );
     let mut state = State { first_retained, metadata, seal: None };
     let file = directory.open(FileName::Segment(newest.header.segment)).map_err(failed)?;
-    let verdict = scan(&*file, &newest.path, |item| state.take(item, &newest.path)).map_err(failed)?;
+    let verdict =
+        scan_notable(&*file, &newest.path, |item| state.take(item, &newest.path)).map_err(failed)?;
     Ok((verdict, state))
 }
 
@@ -207,7 +208,8 @@ fn above_head(
             Err(error) => return Err(error),
         }
     }
-    let absent = state.seal.filter(|seal| listing.segments.binary_search(&seal.successor).is_err());
+    let absent =
+        state.seal_at_end(verdict).filter(|seal| listing.segments.binary_search(&seal.successor).is_err());
     Ok(absent.map(|seal| SegmentError::Missing { path: directory.path(FileName::Segment(seal.successor)) }))
 }
 
@@ -280,7 +282,7 @@ fn next_below(
     });
     let Some(segment) = found else { return Ok(None) };
     let file = directory.open(FileName::Segment(segment.header.segment)).map_err(failed)?;
-    let verdict = scan(&*file, &segment.path, |_| Ok(())).map_err(failed)?;
+    let verdict = scan_notable(&*file, &segment.path, |_| Ok(())).map_err(failed)?;
     let limit = predecessor.filter(|_| is_named(segment)).map(|named| named.end);
     let (base, next) = (verdict.next, verdict.next.map(|next| next.min(before)));
     let base = segment.opening.as_ref().map(|opening| opening.base).or(base).unwrap_or(Lsn::FIRST);

@@ -96,6 +96,34 @@ fn intervals_are_kept_whatever_the_idle_mark() {
 }
 
 #[test]
+fn much_that_is_written_is_synced_before_the_interval_and_the_end_of_the_segment() {
+    let interval = Duration::from_secs(3600);
+    let policies = [SyncPolicy::OsCache { interval }, SyncPolicy::Background { interval }];
+    for sync in policies {
+        let segment_len = 64 << 20;
+        let options = Options {
+            sync,
+            segment_len,
+            first_segment_len: segment_len,
+            unsynced_age_max: 2 * interval,
+            ..Options::default()
+        };
+        let log = Log::open(environment(Arc::new(MemoryStorage::new())), options).unwrap();
+        let entry = vec![b'x'; 1 << 20];
+        for _ in 0..16 {
+            log.append(&entry).unwrap();
+        }
+        let mut patience = 2400;
+        while log.durable_lsn() < Lsn::new(8) {
+            patience -= 1;
+            assert!(patience > 0, "durable up to {:?} only ({sync:?})", log.durable_lsn());
+            wait(25);
+        }
+        assert_eq!(log.stats().segments, 1);
+    }
+}
+
+#[test]
 fn tickets_complete_without_idle_marks() {
     let options = Options { idle_mark: Duration::MAX, ..small() };
     let log = Log::open(environment(Arc::new(MemoryStorage::new())), options).unwrap();

@@ -125,7 +125,7 @@ proptest::proptest! {
             Parsed::Frame(header, payload) if header.kind == FrameKind::Entries
                 && header.count == 1 && header.codec == 0 && header.columns == 0 => Some(PlainFrame {
                     lsn_delta: header.lsn_delta, prev_units: header.prev_units, time: header.time,
-                    entry_kind: header.entry_kind, payload,
+                    proves: header.proves(offset).unwrap_or(0), entry_kind: header.entry_kind, payload,
                 }),
             _ => None,
         };

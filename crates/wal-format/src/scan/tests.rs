@@ -5,16 +5,38 @@ use crate::example_segment;
 
 type Listing = Vec<(u64, Vec<u8>)>;
 
-/// Lists a segment fed in pieces; entries as (lsn, payload), then the verdict.
+/// Lists a segment fed in pieces; entries as (lsn, payload), then the verdict. Both ways of reading must agree.
 fn scan(bytes: &[u8], piece: usize) -> Result<(Listing, Verdict), DecodeError> {
+    let scanned = scan_by(bytes, piece, Scanner::next);
+    let notable = scan_by(bytes, piece, Scanner::next_notable);
+    let is_notable = |frame: &&(Frame<'static>, Vec<u8>)| {
+        let header = frame.0.header;
+        header.kind != FrameKind::Entries || header.count != 1 || header.codec != 0 || header.columns != 0
+    };
+    let expected = scanned.as_ref().map(|(found, verdict)| {
+        let found: Vec<_> = found.iter().filter(is_notable).collect();
+        (format!("{found:?}"), *verdict)
+    });
+    let passed = notable
+        .as_ref()
+        .map(|(found, verdict)| (format!("{:?}", found.iter().collect::<Vec<_>>()), *verdict));
+    assert_eq!(passed, expected);
+    let (found, verdict) = scanned?;
+    let entries = found.into_iter().filter(|(frame, _)| frame.header.kind == FrameKind::Entries);
+    Ok((entries.map(|(frame, body)| (frame.lsn.get(), body)).collect(), verdict))
+}
+
+type Found = Vec<(Frame<'static>, Vec<u8>)>;
+type Next = for<'a> fn(&'a mut Scanner) -> Result<Option<Item<'a>>, DecodeError>;
+
+/// The frames before the first bad place, and their bodies.
+fn scan_by(bytes: &[u8], piece: usize, next: Next) -> Result<(Found, Verdict), DecodeError> {
     let mut scanner = Scanner::new();
     let mut found = Vec::new();
     let mut drain = |scanner: &mut Scanner| -> Result<(), DecodeError> {
-        while let Some(item) = scanner.next()? {
-            if let Item::Frame(frame) = item
-                && frame.header.kind == FrameKind::Entries
-            {
-                found.push((frame.lsn.get(), frame.body.to_vec()));
+        while let Some(item) = next(scanner)? {
+            if let Item::Frame(frame) = item {
+                found.push((Frame { body: &[], ..frame }, frame.body.to_vec()));
             }
         }
         Ok(())
@@ -209,6 +231,39 @@ fn an_lsn_beyond_the_greatest_is_refused() {
 }
 
 proptest! {
+    /// Frames of all forms, mostly plain ones in order, and perhaps a flipped bit: [`scan`] compares both ways.
+    #[test]
+    fn passing_over_plain_frames_changes_nothing(
+        frames in proptest::collection::vec(
+            (0_u8..12, proptest::collection::vec(any::<u8>(), 0..60), proptest::option::of(0_u32..30)),
+            1..20,
+        ),
+        flip in proptest::option::of(0_usize..20_000),
+        piece in 1_usize..700,
+    ) {
+        let mut bytes = example_segment();
+        bytes.truncate(bytes.len() - 64);
+        let mut frame = ENTRY;
+        for (form, body, proof_lag) in frames {
+            let (kind, count, columns) = match form {
+                0 => (FrameKind::Idle, 0, 0),
+                1 => (FrameKind::Entries, 2, 0),
+                2 => (FrameKind::Entries, 1, 1),
+                _ => (FrameKind::Entries, 1, 0),
+            };
+            let wrong = u32::from(form == 3);
+            let now = FrameHeader { kind, count, columns, proof_lag, lsn_delta: frame.lsn_delta + wrong, ..frame };
+            push(&mut bytes, now, &body);
+            frame.lsn_delta += count;
+            frame.prev_units = (40 + u32::try_from(body.len()).unwrap().next_multiple_of(8)) / 8;
+        }
+        bytes.extend_from_slice(&[0; 64]);
+        if let Some(bit) = flip.filter(|bit| bit / 8 < bytes.len()) {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        let _ = scan(&bytes, piece);
+    }
+
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000), piece in 1_usize..300) {
         let mut segment = example_segment();

@@ -1,0 +1,52 @@
+//! Passing over the frames that are met most, those of single appends, without handing each of them out.
+
+use super::{Item, LastFrame, Scanner, Stage};
+use crate::{DecodeError, FRAME_HEADER_LEN, FrameKind, Lsn, layout::FRAME_ALIGN, parse_plain};
+
+impl Scanner {
+    /// [`next`](Self::next) without those frames before the first bad place that hold one entry and nothing else
+    /// ([`PlainFrame`](crate::PlainFrame)). They are verified, and count in the verdict, like all others. For those who
+    /// want to know where a segment ends and what its control frames say: several times as fast when entries are small.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`next`](Self::next).
+    pub fn next_notable(&mut self) -> Result<Option<Item<'_>>, DecodeError> {
+        self.pass_plain();
+        self.next()
+    }
+
+    /// Stops before whatever is not such a frame in its order, and leaves it to the long way to say what it is.
+    fn pass_plain(&mut self) {
+        let (Stage::Frames, Some(key), Some(opening)) = (self.stage, self.key, &self.opening) else { return };
+        let base = opening.base;
+        let window = self.buffer.get(self.taken..self.filled).unwrap_or(&[]);
+        let (mut delta, mut units, mut proven) =
+            (self.expected_delta, self.expected_units, self.verdict.proven);
+        let (mut passed, mut last) = (0, None);
+        while let Some(rest) = window.get(passed..) {
+            let offset = self.offset.saturating_add(passed as u64);
+            let Some(frame) = parse_plain(rest, key, offset) else { break };
+            let next = delta.checked_add(1).filter(|next| has_lsn(base, *next));
+            let (Some(next), true) = (next, frame.lsn_delta == delta && frame.prev_units == units) else {
+                break;
+            };
+            let padded = frame.payload.len().next_multiple_of(FRAME_ALIGN);
+            passed = passed.saturating_add(FRAME_HEADER_LEN).saturating_add(padded);
+            (delta, units) = (next, frame.units());
+            proven = proven.max(frame.proves);
+            last = Some((offset, rest, frame.time));
+        }
+        let Some((offset, rest, time)) = last else { return };
+        let header_crc = rest.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        self.verdict.last = Some(LastFrame { offset, units, header_crc, kind: FrameKind::Entries, time });
+        (self.expected_delta, self.expected_units, self.verdict.proven) = (delta, units, proven);
+        self.verdict.next = Some(base.plus(u64::from(delta)));
+        self.take(passed);
+        self.verdict.end = self.offset;
+    }
+}
+
+fn has_lsn(base: Lsn, delta: u32) -> bool {
+    base.get().checked_add(u64::from(delta)).is_some()
+}
