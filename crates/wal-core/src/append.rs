@@ -72,6 +72,11 @@ impl Stamped {
         self.due.has(Due::INTERVAL)
     }
 
+    /// Whether something must be synced before this append may return, whatever it asks for.
+    pub(crate) const fn is_overdue(&self) -> bool {
+        self.due.has(Due::SYNC)
+    }
+
     /// Whether packs wait to be compressed.
     pub(crate) const fn packs_wait(&self) -> bool {
         self.due.has(Due::SETTLE)
@@ -162,12 +167,12 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         // A look at the clock is much for an append to memory, and nothing beside a write or a sync.
-        match terms.durability {
-            Durability::Buffered => self.append_untimed(draft, payload_len, terms),
-            Durability::Written | Durability::Durable => {
-                self.timed(|| self.append_untimed(draft, payload_len, terms))
-            }
-        }
+        let straight = match terms.durability {
+            Durability::Buffered => return self.append_untimed(draft, payload_len, terms),
+            Durability::Written => self.append_straight(draft, payload_len, terms),
+            Durability::Durable => None,
+        };
+        straight.unwrap_or_else(|| self.timed(|| self.append_untimed(draft, payload_len, terms)))
     }
 
     /// Counts how long an append takes that waits for a write or a sync.
@@ -206,18 +211,23 @@ impl Engine {
     /// sees to everything else.
     #[inline(always)]
     fn place_at_once(&self, draft: &Draft<'_>, payload_len: usize, terms: &Terms) -> Option<Stamped> {
+        let now = self.clock.now();
+        let mut appender = self.free_appender(draft, terms)?;
+        appender.count(1, draft.shape.count, payload_len);
+        Some(self.stamp(&mut appender, draft, now))
+    }
+
+    /// The short lock, if nothing at all stands in the way of stamping this frame.
+    #[inline(always)]
+    pub(crate) fn free_appender(&self, draft: &Draft<'_>, terms: &Terms) -> Option<MutexGuard<'_, Appender>> {
         let asks = terms.expected.is_some() || terms.patience != Patience::Endless || self.objects;
         if asks || draft.time.is_some() || !draft.metadata.is_empty() {
             return None;
         }
-        let now = self.clock.now();
-        let mut appender = self.appender.lock();
+        let appender = self.appender.lock();
         let is_free = self.takes(&appender) && appender.packs.is_empty() && !self.is_full(&appender);
-        if !is_free || appender.room(draft.body.len(), draft.shape.count, Reserve::Keep) != Room::Here {
-            return None;
-        }
-        appender.count(1, draft.shape.count, payload_len);
-        Some(self.stamp(&mut appender, draft, now))
+        let has_room = || appender.room(draft.body.len(), draft.shape.count, Reserve::Keep) == Room::Here;
+        (is_free && has_room()).then_some(appender)
     }
 
     /// What remains to be done for entries that have their LSNs.

@@ -7,7 +7,7 @@
 //! - Every segment keeps a reserve at its end that only control frames may use, so that a log on a full disk can be
 //!   trimmed, and every segment can be sealed and closed.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use snafu::ResultExt;
 use wal_format::{
@@ -153,6 +153,7 @@ pub(crate) struct Appender {
     /// Bytes in the queue, and entries.
     pub(crate) queued: usize,
     pub(crate) queued_entries: usize,
+    /// What is being written, and perhaps what was written last.
     pub(crate) in_flight: Vec<Arc<Chunk>>,
     pub(crate) spares: Vec<Vec<u8>>,
     pub(crate) closed: bool,
@@ -361,21 +362,34 @@ impl Appender {
         queued.or_else(|| self.packs.frame_of(lsn, self.tail.as_ref()?.segment.base(), part))
     }
 
-    /// Takes all queued frames for writing; they stay visible to readers as `in_flight`.
-    pub(crate) fn take_queue(&mut self) -> Vec<Arc<Chunk>> {
+    /// Takes all queued frames for writing; they stay visible to readers as `in_flight`. For whoever writes: what was
+    /// in flight until now was written.
+    pub(crate) fn take_queue(&mut self, chunks: &mut Vec<Arc<Chunk>>) {
         (self.queued, self.queued_entries) = (0, 0);
-        self.in_flight.extend(self.queue.drain(..).map(Arc::new));
-        self.in_flight.clone()
+        // Mostly one small chunk follows another: its place is used again.
+        if let [place] = &mut *self.in_flight
+            && self.queue.len() == 1
+            && let Some(place) = Arc::get_mut(place)
+            && let Some(chunk) = self.queue.pop_front()
+        {
+            let written = mem::replace(place, chunk);
+            self.spare(written.bytes);
+        } else {
+            for chunk in mem::take(&mut self.in_flight) {
+                self.spare(owned(chunk).bytes);
+            }
+            self.in_flight.extend(self.queue.drain(..).map(Arc::new));
+        }
+        chunks.extend(self.in_flight.iter().cloned());
     }
 
     /// The first `written` of the chunks in flight have reached the operating system; the others go back to the front
     /// of the queue, to be written again at the same places.
-    pub(crate) fn landed(&mut self, chunks: Vec<Arc<Chunk>>, written: usize) {
+    pub(crate) fn landed(&mut self, chunks: &mut Vec<Arc<Chunk>>, written: usize) {
         self.in_flight.clear();
         let mut back: Vec<Chunk> = Vec::new();
-        for (at, chunk) in chunks.into_iter().enumerate() {
-            // Readers copy under the lock that is held here, so nobody else has the chunk.
-            let chunk = Arc::try_unwrap(chunk).unwrap_or_else(|shared| (*shared).clone());
+        for (at, chunk) in chunks.drain(..).enumerate() {
+            let chunk = owned(chunk);
             if at >= written {
                 self.queued += chunk.bytes.len();
                 let entries = chunk.next.since(chunk.first).unwrap_or(0);
@@ -394,6 +408,11 @@ impl Appender {
     pub(crate) fn oldest_unsynced(&self) -> Option<u64> {
         self.syncing_since.or(self.unsynced_since)
     }
+}
+
+/// Readers copy under the lock of the appender, so nobody else has a chunk that was in flight.
+fn owned(chunk: Arc<Chunk>) -> Chunk {
+    Arc::try_unwrap(chunk).unwrap_or_else(|shared| (*shared).clone())
 }
 
 impl Tail {

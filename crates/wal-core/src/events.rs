@@ -87,7 +87,7 @@ impl Span {
     }
 }
 
-/// The moment something begins whose time is measured.
+/// The moment something begins, or ends, whose time is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start(Duration);
 
@@ -98,9 +98,13 @@ impl Start {
 
     /// Nanoseconds since then.
     pub(crate) fn elapsed_ns(self, clock: &dyn Clock) -> u64 {
+        self.ns_until(Self::now(clock))
+    }
+
+    /// Nanoseconds from then to the end of it.
+    pub(crate) fn ns_until(self, Self(end): Self) -> u64 {
         let Self(start) = self;
-        let elapsed = clock.monotonic().saturating_sub(start);
-        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(end.saturating_sub(start).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writing what is queued, and syncing what is written.
 
-use std::{collections::VecDeque, sync::Arc, thread};
+use std::{collections::VecDeque, mem, sync::Arc, thread};
 
 use parking_lot::MutexGuard;
 use wal_format::Lsn;
@@ -22,6 +22,8 @@ use crate::{
 const BACKLOG: u64 = 8 << 20;
 /// So often a thread lets others go on before it queues for the lock under which one writes.
 const TURNS: u32 = 16;
+/// A chunk that is not longer stays in flight when it was written: the next write uses its place again.
+const SMALL: usize = 4 << 10;
 
 /// How far the files are written. Guarded by the lock that serialises writing.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub(crate) struct Writer {
     progress: Option<Progress>,
     /// Objects that are on their way, oldest first, and perhaps have arrived.
     uploads: VecDeque<Progress>,
+    /// What is being written; kept for its memory.
+    pub(crate) chunks: Vec<Arc<Chunk>>,
 }
 
 /// A point up to which everything is written.
@@ -87,7 +91,11 @@ impl Engine {
     }
 
     /// Tells those who watch, now that the lock is not needed any more.
-    fn written(&self, writer: MutexGuard<'_, Writer>, written: Result<(), LogError>) -> Result<(), LogError> {
+    pub(crate) fn written<T>(
+        &self,
+        writer: MutexGuard<'_, Writer>,
+        written: Result<T, LogError>,
+    ) -> Result<T, LogError> {
         drop(writer);
         self.watch.wake();
         written
@@ -129,7 +137,7 @@ impl Engine {
         if let Some(error) = self.poisoned() {
             return Err(error);
         }
-        let chunks = {
+        {
             // An object ends with its sync, and packs are frames of the object that they were counted for.
             let mut appender = match for_sync && self.objects {
                 true => self.lock_settled(Patience::Endless)?,
@@ -142,13 +150,27 @@ impl Engine {
                 appender.unsynced_since = (!appender.packs.is_empty()).then(began);
                 self.end_object(&mut appender);
             }
-            appender.take_queue()
-        };
-        if chunks.is_empty() {
-            return Ok(());
+            appender.take_queue(&mut writer.chunks);
         }
-        let (written, result) = self.write_chunks(writer, &chunks);
-        self.appender.lock().landed(chunks, written);
+        self.write_taken(writer, None).map(drop)
+    }
+
+    /// Writes what was taken out of the queue; the first write began at `start`, or begins now. Says when the last one
+    /// ended.
+    pub(crate) fn write_taken(
+        &self,
+        writer: &mut Writer,
+        start: Option<Start>,
+    ) -> Result<Option<Start>, LogError> {
+        let mut chunks = mem::take(&mut writer.chunks);
+        let (written, result) = self.write_chunks(writer, &chunks, start);
+        if result.is_ok() && matches!(&*chunks, [chunk] if chunk.bytes.len() <= SMALL) {
+            // Readers find the frames in the file from now on, before they look here.
+            chunks.clear();
+        } else if !chunks.is_empty() {
+            self.appender.lock().landed(&mut chunks, written);
+        }
+        writer.chunks = chunks;
         result
     }
 
@@ -159,55 +181,69 @@ impl Engine {
             return Err(error);
         }
         self.end_object(appender);
-        let chunks = appender.take_queue();
-        let (written, result) = self.write_chunks(writer, &chunks);
-        appender.landed(chunks, written);
+        let mut chunks = Vec::new();
+        appender.take_queue(&mut chunks);
+        let (written, result) = self.write_chunks(writer, &chunks, None);
+        appender.landed(&mut chunks, written);
         result?;
         self.sync_in_order(&writer.pending())?;
         (appender.unsynced_since, appender.syncing_since) = (None, None);
         Ok(())
     }
 
-    /// Writes chunks in order. Says how many were written.
-    fn write_chunks(&self, writer: &mut Writer, chunks: &[Arc<Chunk>]) -> (usize, Result<(), LogError>) {
+    /// Writes chunks in order. Says how many were written, and when the last write ended.
+    fn write_chunks(
+        &self,
+        writer: &mut Writer,
+        chunks: &[Arc<Chunk>],
+        mut start: Option<Start>,
+    ) -> (usize, Result<Option<Start>, LogError>) {
+        let mut ended = None;
         for (at, chunk) in chunks.iter().enumerate() {
-            if let Err(error) = self.write_chunk(writer, chunk) {
-                return (at, Err(error));
+            match self.write_chunk(writer, chunk, start.take()) {
+                Ok(end) => ended = Some(end),
+                Err(error) => return (at, Err(error)),
             }
         }
-        (chunks.len(), Ok(()))
+        (chunks.len(), Ok(ended))
     }
 
-    fn write_chunk(&self, writer: &mut Writer, chunk: &Chunk) -> Result<(), LogError> {
+    fn write_chunk(
+        &self,
+        writer: &mut Writer,
+        chunk: &Chunk,
+        mut start: Option<Start>,
+    ) -> Result<Start, LogError> {
         if let Some(before) = writer.progress.take_if(|before| !Arc::ptr_eq(&before.segment, &chunk.segment))
         {
             // Nothing of a segment is written before the one before it, seal included, is durable. Objects may arrive
             // in any order; they count in theirs.
             if self.objects {
-                return self.upload(writer, before).and_then(|()| self.write_chunk(writer, chunk));
+                return self.upload(writer, before).and_then(|()| self.write_chunk(writer, chunk, None));
             }
             self.sync_progress(&before)?;
             self.sealed.lock().push((before.segment, before.last_frame));
             self.ask_for_chores();
+            start = None;
         }
-        let start = Start::now(&*self.clock);
+        let start = start.unwrap_or_else(|| Start::now(&*self.clock));
         chunk.segment.write(chunk.offset, &chunk.bytes).map_err(|error| self.write_failed(error))?;
-        let bytes = self.stats.wrote(chunk.bytes.len(), start.elapsed_ns(&*self.clock));
+        let end = Start::now(&*self.clock);
+        let bytes = self.stats.wrote(chunk.bytes.len(), start.ns_until(end));
         chunk.segment.mark_written(chunk.end(), &chunk.bytes, &chunk.points);
         self.marks.set_written(chunk.tick, chunk.next);
         events::written(&chunk.segment, chunk.offset, chunk.bytes.len(), chunk.next);
-        writer.progress = Some(Progress {
-            segment: Arc::clone(&chunk.segment),
-            end: chunk.end(),
-            tick: chunk.tick,
-            next: chunk.next,
-            last_frame: chunk.last_frame,
-            bytes,
-        });
+        // That of the same segment, if there is one: the others were taken out above.
+        let segment = match writer.progress.take() {
+            Some(before) => before.segment,
+            None => Arc::clone(&chunk.segment),
+        };
+        let Chunk { tick, next, last_frame, .. } = *chunk;
+        writer.progress = Some(Progress { segment, end: chunk.end(), tick, next, last_frame, bytes });
         if !self.objects && chunk.end().saturating_sub(chunk.segment.durable()) >= BACKLOG {
             self.hasten_sync();
         }
-        Ok(())
+        Ok(end)
     }
 
     /// Want of space leaves the frames in memory, to be written again at the same places once there is some. After any

@@ -56,6 +56,7 @@ mod salvage;
 pub mod settings;
 mod settled;
 mod stats;
+mod straight;
 mod sweep;
 mod sync;
 mod tail;

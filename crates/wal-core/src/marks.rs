@@ -50,7 +50,8 @@ impl Marks {
 
     /// Entries before `next` are with the operating system. Called by one thread at a time.
     pub(crate) fn set_written(&self, tick: Tick, next: Lsn) {
-        self.written.fetch_max(tick, Ordering::AcqRel);
+        // No thread but this one: sooner than a maximum that many may take part in.
+        self.written.store(tick.max(self.written()), Ordering::Release);
         self.written_next.store(next.get(), Ordering::Release);
     }
 

@@ -23,7 +23,6 @@ pub(crate) struct Counters {
     pub(crate) compression_skipped_bytes: AtomicU64,
 
     _writes: NewLine,
-    pub(crate) writes: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
     pub(crate) write_duration: Recorder,
 
@@ -66,7 +65,6 @@ impl Default for Counters {
             compression_stored_bytes: AtomicU64::default(),
             compression_skipped_bytes: AtomicU64::default(),
             _writes: NewLine,
-            writes: AtomicU64::default(),
             written_bytes: AtomicU64::default(),
             write_duration: Recorder::of_times(),
             _syncs: NewLine,
@@ -112,11 +110,12 @@ impl Counters {
         add(&self.compression_stored_bytes, stored as u64);
     }
 
-    /// A write of so many bytes ended well. Returns how many were written altogether.
+    /// A write of so many bytes ended well. Returns how many were written altogether. Called by one thread at a time.
     pub(crate) fn wrote(&self, bytes: usize, nanoseconds: u64) -> u64 {
-        add(&self.writes, 1);
-        self.write_duration.record(nanoseconds);
-        self.written_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64
+        self.write_duration.record_alone(nanoseconds);
+        let written = self.written_bytes.load(Ordering::Relaxed) + bytes as u64;
+        self.written_bytes.store(written, Ordering::Relaxed);
+        written
     }
 
     /// A sync ended well that covered all writes up to this number of bytes, and so many frames for the first time.
@@ -142,7 +141,6 @@ impl Counters {
         let mut stats = Stats {
             append_stalls: get(&self.append_stalls),
             append_duration: self.append_duration.snapshot(),
-            writes: get(&self.writes),
             written_bytes: get(&self.written_bytes),
             write_duration: self.write_duration.snapshot(),
             write_errors: get(&self.write_errors),
@@ -170,6 +168,7 @@ impl Counters {
             hook_events_dropped: get(&self.hook_events_dropped),
             ..Stats::default()
         };
+        stats.writes = stats.write_duration.count();
         stats.recovery.duration = get(&self.opening);
         stats
     }

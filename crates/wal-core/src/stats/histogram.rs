@@ -90,6 +90,15 @@ impl Recorder {
         self.sum.fetch_add(value, Ordering::Relaxed);
     }
 
+    /// The same, by one thread at a time.
+    pub(crate) fn record_alone(&self, value: u64) {
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        let counted = self.counts.get(bucket).map(|count| (count, 1));
+        for (counter, more) in counted.into_iter().chain([(&self.sum, value)]) {
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn snapshot(&self) -> Histogram {
         let counts = self.counts.iter().take(self.bounds.len() + 1);
         Histogram {

@@ -25,3 +25,4 @@ mod support;
 mod threads;
 mod tier;
 mod transactions;
+mod written;
