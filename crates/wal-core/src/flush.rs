@@ -139,7 +139,11 @@ impl Engine {
                 appender.unsynced_since = (!appender.packs.is_empty()).then(began);
                 self.end_object(&mut appender);
             }
-            appender.take_queue()
+            let chunks = appender.take_queue();
+            if let Some(last) = chunks.last().filter(|_| for_sync) {
+                self.marks.set_syncing(last.tick);
+            }
+            chunks
         };
         if chunks.is_empty() {
             return Ok(());
