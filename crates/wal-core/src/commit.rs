@@ -7,9 +7,14 @@
 //! - At most one thread leads.
 //! - A waiter is registered under the same lock that hands on the lead, so it is seen by the leader of its time or
 //!   leads itself; nobody waits for a round that nobody will start.
+//! - Those whom the sync under way covers sleep on one word, and those who came too late on another: one system call
+//!   wakes all of a word, or calls one of them to lead. Who is on which is a guess that only costs time when it is
+//!   wrong; a word is over when the last of its threads is covered.
 //! - Whoever was woken to lead, and finds that another sync has covered it meanwhile, hands the lead on.
 //! - What a callback does, it does after the lead was handed on, and a panic in it stays there.
 
+mod batch;
+mod futex;
 mod gather;
 mod poller;
 mod watch;
@@ -22,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+use batch::Batch;
 use gather::Gather;
 pub(crate) use poller::Poller;
 
@@ -38,6 +44,9 @@ pub(crate) trait Commit {
 
     /// Everything up to this tick is durable.
     fn durable(&self) -> Tick;
+    /// Everything up to this tick will be when the sync that began last ends, if it does not fail. Whoever appended
+    /// after it began sees at least this.
+    fn syncing(&self) -> Tick;
     /// Why nothing will become durable any more.
     fn failure(&self) -> Option<Self::Error>;
     /// Writes and syncs what is pending.
@@ -91,25 +100,17 @@ impl fmt::Debug for Notify {
 pub(crate) struct Sleeper {
     thread: Thread,
     woken: AtomicBool,
-    /// Woken to lead: set before that.
-    called: AtomicBool,
 }
 
 impl Sleeper {
     /// The calling thread.
     fn current() -> Arc<Self> {
-        let (woken, called) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { thread: thread::current(), woken, called })
+        Arc::new(Self { thread: thread::current(), woken: AtomicBool::new(false) })
     }
 
     fn wake(&self) {
         self.woken.store(true, Ordering::Release);
         self.thread.unpark();
-    }
-
-    fn call(&self) {
-        self.called.store(true, Ordering::Release);
-        self.wake();
     }
 
     fn sleep(&self) {
@@ -133,8 +134,47 @@ impl Sleeper {
 #[derive(Debug, Default)]
 struct State {
     leading: bool,
-    threads: Vec<(Tick, Arc<Sleeper>)>,
+    /// Threads: mostly those whom the round under way covers, and those who came too late for it.
+    rounds: Vec<Round>,
     others: Vec<(Tick, Notify)>,
+}
+
+impl State {
+    fn waiting(&self) -> usize {
+        self.rounds.iter().map(|round| round.members).sum()
+    }
+
+    /// Adds a thread to those who can be woken when it can.
+    fn add(&mut self, tick: Tick, syncing: Tick) -> Arc<Batch> {
+        let is_alike = |round: &&mut Round| (round.last <= syncing) == (tick <= syncing);
+        if let Some(round) = self.rounds.iter_mut().find(is_alike) {
+            round.members += 1;
+            round.last = round.last.max(tick);
+            return Arc::clone(&round.batch);
+        }
+        let round = Round { batch: Arc::default(), members: 1, last: tick };
+        let batch = Arc::clone(&round.batch);
+        self.rounds.push(round);
+        batch
+    }
+
+    fn remove(&mut self, batch: &Arc<Batch>) {
+        if let Some(at) = self.rounds.iter().position(|round| Arc::ptr_eq(&round.batch, batch)) {
+            self.rounds[at].members -= 1;
+            if self.rounds[at].members == 0 {
+                self.rounds.remove(at);
+            }
+        }
+    }
+}
+
+/// Threads that are woken together.
+#[derive(Debug)]
+struct Round {
+    batch: Arc<Batch>,
+    members: usize,
+    /// When this is durable nobody of them need wait.
+    last: Tick,
 }
 
 #[derive(Debug, Default)]
@@ -153,29 +193,26 @@ impl CommitQueue {
 
     /// Returns when `tick` is durable, leading a round if nobody does.
     pub(crate) fn wait<C: Commit>(&self, log: &C, tick: Tick) -> Result<(), C::Error> {
-        let mut is_called = false;
+        let mut called = None;
         loop {
             let outcome = if log.durable() >= tick { Some(Ok(())) } else { log.failure().map(Err) };
             if let Some(outcome) = outcome {
-                if is_called {
-                    self.wake(log);
+                if let Some(batch) = called {
+                    self.decline(log, &batch);
                 }
                 return outcome;
             }
-            match self.join(log, tick) {
+            match self.join(log, tick, called.as_ref()) {
                 Joined::Done => {}
                 Joined::Lead => {
-                    is_called = false;
+                    called = None;
                     // The round may have failed for others and still have covered this one.
                     match self.lead(log) {
                         Err(error) if log.durable() < tick => return Err(error),
                         _ => {}
                     }
                 }
-                Joined::Follow(sleeper) => {
-                    sleeper.sleep();
-                    is_called = sleeper.called.load(Ordering::Acquire);
-                }
+                Joined::Follow(batch) => called = batch.sleep().then_some(batch),
             }
         }
     }
@@ -224,19 +261,32 @@ impl CommitQueue {
         woken.run();
     }
 
-    fn join<C: Commit>(&self, log: &C, tick: Tick) -> Joined {
+    /// Whoever comes because it was `called` leaves its batch.
+    fn join<C: Commit>(&self, log: &C, tick: Tick, called: Option<&Arc<Batch>>) -> Joined {
         let mut state = self.state.lock();
         if log.durable() >= tick {
             return Joined::Done;
+        }
+        if let Some(batch) = called {
+            state.remove(batch);
+            self.waiting.store(state.waiting(), Ordering::Release);
         }
         if !state.leading {
             state.leading = true;
             return Joined::Lead;
         }
-        let sleeper = Sleeper::current();
-        state.threads.push((tick, Arc::clone(&sleeper)));
-        self.waiting.store(state.threads.len(), Ordering::Release);
-        Joined::Follow(sleeper)
+        let batch = state.add(tick, log.syncing());
+        self.waiting.store(state.waiting(), Ordering::Release);
+        Joined::Follow(batch)
+    }
+
+    /// Hands on the lead that a thread was called to take, and has no use for.
+    fn decline<C: Commit>(&self, log: &C, batch: &Arc<Batch>) {
+        let mut state = self.state.lock();
+        state.remove(batch);
+        let woken = self.hand_on(log, &mut state);
+        drop(state);
+        woken.run();
     }
 
     fn lead<C: Commit>(&self, log: &C) -> Result<(), C::Error> {
@@ -248,7 +298,7 @@ impl CommitQueue {
         let woken = self.hand_on(log, &mut state);
         // Those covered, the leader, and those who came too late, the next leader among them, are the threads that
         // append at present.
-        self.gather.learn(woken.count() + 1 + state.threads.len(), took);
+        self.gather.learn(woken.count + 1 + state.waiting(), took);
         drop(state);
         woken.run();
         result
@@ -266,12 +316,19 @@ impl CommitQueue {
     }
 
     fn hand_on_threads(&self, state: &mut State, covered: Tick) -> Woken {
-        let threads: Vec<_> =
-            state.threads.extract_if(.., |(tick, _)| *tick <= covered).map(|(_, sleeper)| sleeper).collect();
-        let leader =
-            if state.leading || state.threads.is_empty() { None } else { Some(state.threads.remove(0).1) };
-        self.waiting.store(state.threads.len(), Ordering::Release);
-        Woken { leader, threads, others: Vec::new() }
+        let mut woken = Woken::default();
+        state.rounds.retain(|round| {
+            let waits = round.last > covered;
+            if !waits {
+                woken.count += round.members;
+                woken.over.push(Arc::clone(&round.batch));
+            }
+            waits
+        });
+        let first = state.rounds.first().filter(|_| !state.leading);
+        woken.leader = first.map(|round| Arc::clone(&round.batch));
+        self.waiting.store(state.waiting(), Ordering::Release);
+        woken
     }
 }
 
@@ -283,24 +340,24 @@ fn covered<C: Commit>(log: &C) -> Tick {
 enum Joined {
     Done,
     Lead,
-    Follow(Arc<Sleeper>),
+    Follow(Arc<Batch>),
 }
 
+#[derive(Default)]
 struct Woken {
-    leader: Option<Arc<Sleeper>>,
-    threads: Vec<Arc<Sleeper>>,
+    /// One of them leads next.
+    leader: Option<Arc<Batch>>,
+    over: Vec<Arc<Batch>>,
+    /// How many threads need not wait any more.
+    count: usize,
     others: Vec<Notify>,
 }
 
 impl Woken {
-    fn count(&self) -> usize {
-        self.threads.len() + usize::from(self.leader.is_some())
-    }
-
     /// The next leader first: its round can start while the others are still being woken.
     fn run(self) {
-        self.leader.iter().for_each(|sleeper| sleeper.call());
-        self.threads.iter().for_each(|sleeper| sleeper.wake());
+        self.leader.iter().for_each(|batch| batch.call());
+        self.over.iter().for_each(|batch| batch.end());
         self.others.into_iter().for_each(Notify::run);
     }
 }

@@ -260,6 +260,10 @@ impl Commit for Engine {
         self.marks.durable()
     }
 
+    fn syncing(&self) -> Tick {
+        self.marks.syncing()
+    }
+
     fn failure(&self) -> Option<LogError> {
         self.poisoned().or_else(|| self.ended.load(Ordering::Acquire).then_some(LogError::Closed))
     }
@@ -282,6 +286,10 @@ impl Commit for Discreet<'_> {
 
     fn durable(&self) -> Tick {
         self.0.durable()
+    }
+
+    fn syncing(&self) -> Tick {
+        self.0.syncing()
     }
 
     fn failure(&self) -> Option<LogError> {

@@ -151,6 +151,9 @@ impl Engine {
                 self.end_object(&mut appender);
             }
             appender.take_queue(&mut writer.chunks);
+            if let Some(last) = writer.chunks.last().filter(|_| for_sync) {
+                self.marks.set_syncing(last.tick);
+            }
         }
         self.write_taken(writer, None).map(drop)
     }

@@ -16,6 +16,7 @@ pub(crate) type Tick = u64;
 pub(crate) struct Marks {
     appended_next: AtomicU64,
     written: AtomicU64,
+    syncing: AtomicU64,
     durable: AtomicU64,
     durable_next: AtomicU64,
     written_next: AtomicU64,
@@ -28,6 +29,7 @@ impl Marks {
         Self {
             appended_next: AtomicU64::new(next.get()),
             written: AtomicU64::new(0),
+            syncing: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             durable_next: AtomicU64::new(durable_next.get()),
             written_next: AtomicU64::new(next.get()),
@@ -58,6 +60,16 @@ impl Marks {
     /// Every entry before this one is with the operating system.
     pub(crate) fn written_next(&self) -> Lsn {
         Lsn::new(self.written_next.load(Ordering::Acquire)).unwrap_or(Lsn::FIRST)
+    }
+
+    /// How far the sync that began last goes.
+    pub(crate) fn syncing(&self) -> Tick {
+        self.syncing.load(Ordering::Acquire)
+    }
+
+    /// Called under the lock under which frames are stamped.
+    pub(crate) fn set_syncing(&self, tick: Tick) {
+        self.syncing.store(tick, Ordering::Release);
     }
 
     pub(crate) fn durable(&self) -> Tick {

@@ -1,5 +1,5 @@
-//! The append whose bytes are with the operating system on return, when nobody else writes: one thread takes both locks,
-//! stamps its frame and takes it along with whatever was queued before, and writes.
+//! The append whose bytes are with the operating system on return, when nobody else writes: one thread takes both
+//! locks, stamps its frame and takes it along with whatever was queued before, and writes.
 
 use snafu::ResultExt;
 

@@ -14,6 +14,7 @@ mod futures;
 /// A log whose commits cover what was appended before they began.
 struct Steps {
     appended: AtomicU64,
+    syncing: AtomicU64,
     durable: AtomicU64,
     moving: Mutex<()>,
     leading: AtomicBool,
@@ -29,6 +30,7 @@ impl Steps {
     fn new(fail_at: u64) -> Arc<Self> {
         Arc::new(Self {
             appended: AtomicU64::new(0),
+            syncing: AtomicU64::new(0),
             durable: AtomicU64::new(0),
             moving: Mutex::default(),
             leading: AtomicBool::new(false),
@@ -78,6 +80,10 @@ impl Commit for Steps {
         self.durable.load(Ordering::Acquire)
     }
 
+    fn syncing(&self) -> Tick {
+        self.syncing.load(Ordering::Acquire)
+    }
+
     fn failure(&self) -> Option<&'static str> {
         self.failed.load(Ordering::Acquire).then_some("failed")
     }
@@ -85,6 +91,7 @@ impl Commit for Steps {
     fn commit(&self) -> Result<(), &'static str> {
         assert!(!self.leading.swap(true, Ordering::AcqRel), "two leaders");
         let covered = self.appended.load(Ordering::Acquire);
+        self.syncing.store(covered, Ordering::Release);
         let result = if self.failed.load(Ordering::Acquire) {
             Err("failed")
         } else if self.commits.fetch_add(1, Ordering::AcqRel) + 1 == self.fail_at {
@@ -144,7 +151,7 @@ fn three_threads_hand_the_lead_on() {
         let others = [(); 2].map(|()| spawned(&log, |log| log.append_and_wait()));
         assert_eq!(log.append_and_wait(), Ok(()));
         others.into_iter().for_each(|other| assert_eq!(other.join().unwrap(), Ok(())));
-        assert!(log.queue.state.lock().threads.is_empty());
+        assert!(log.queue.state.lock().rounds.is_empty());
     });
 }
 

@@ -6,6 +6,7 @@ use super::*;
 #[derive(Default)]
 struct Slow {
     appended: AtomicU64,
+    syncing: AtomicU64,
     durable: AtomicU64,
     commits: AtomicU64,
     inside: AtomicU64,
@@ -21,6 +22,10 @@ impl Commit for Slow {
         self.durable.load(Ordering::SeqCst)
     }
 
+    fn syncing(&self) -> Tick {
+        self.syncing.load(Ordering::SeqCst)
+    }
+
     fn failure(&self) -> Option<&'static str> {
         self.failed.load(Ordering::SeqCst).then_some("failed")
     }
@@ -31,6 +36,7 @@ impl Commit for Slow {
         }
         assert_eq!(self.inside.fetch_add(1, Ordering::SeqCst), 0, "two leaders");
         let covered = self.appended.load(Ordering::SeqCst);
+        self.syncing.store(covered, Ordering::SeqCst);
         // Few: on a busy machine each of them gives a whole turn away.
         for _ in 0..4 {
             thread::yield_now();
