@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::process::{output, succeeds};
+use crate::process::{output, output_with, succeeds};
 use disk::Disk;
 use scratch::Scratch;
 
@@ -88,9 +88,12 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
     if failed == 0 { Ok(()) } else { Err(format!("{failed} faults were not survived")) }
 }
 
-/// Builds the tests and returns their binary.
+/// Builds the tests and returns their binary. They call the system through the C library, where a library that is
+/// loaded first can stand in the way.
 fn build(root: &Path) -> Result<PathBuf, String> {
-    let messages = output(root, "cargo", &[TESTS, &["--message-format", "json"]].concat())?;
+    let options = ["--message-format", "json", "--target-dir", "target/faults"];
+    let env = [("RUSTFLAGS", "--cfg rustix_use_libc")];
+    let messages = output_with(root, "cargo", &[TESTS, &options].concat(), &env)?;
     let is_test =
         |message: &Value| message["profile"]["test"] == true && message["target"]["name"] == "faults";
     messages

@@ -194,8 +194,9 @@ impl Engine {
 
     /// Asks the sync thread, if there is one, to make durable what is written, before anybody needs it.
     pub(crate) fn hasten_sync(&self) {
-        if let Some(driver) = self.driver.get().filter(|driver| !driver.is_stopped()) {
-            driver.sync_asked.store(true, Ordering::SeqCst);
+        let driver = self.driver.get().filter(|driver| !driver.is_stopped());
+        // Whoever asked first wakes the thread: this may be asked at every write.
+        if let Some(driver) = driver.filter(|driver| !driver.sync_asked.swap(true, Ordering::SeqCst)) {
             driver.kick();
         }
     }

@@ -151,8 +151,10 @@ impl Engine {
                 self.end_object(&mut appender);
             }
             appender.take_queue(&mut writer.chunks);
-            if let Some(last) = writer.chunks.last().filter(|_| for_sync) {
-                self.marks.set_syncing(last.tick);
+            if for_sync {
+                // What others have written is synced as well.
+                let written = || self.marks.written();
+                self.marks.set_syncing(writer.chunks.last().map_or_else(written, |last| last.tick));
             }
         }
         self.write_taken(writer, None).map(drop)

@@ -13,6 +13,8 @@ struct Slow {
     fail_at: Option<u64>,
     failed: AtomicBool,
     discreet: bool,
+    /// Never says how far a sync goes.
+    vague: bool,
 }
 
 impl Commit for Slow {
@@ -23,7 +25,7 @@ impl Commit for Slow {
     }
 
     fn syncing(&self) -> Tick {
-        self.syncing.load(Ordering::SeqCst)
+        if self.vague { 0 } else { self.syncing.load(Ordering::SeqCst) }
     }
 
     fn failure(&self) -> Option<&'static str> {
@@ -88,6 +90,12 @@ fn everybody_is_confirmed_and_commits_are_shared() {
     assert_eq!(run(&log, &queue, 8, 100), 800);
     let commits = log.commits.into_inner();
     assert!(commits < 800, "{commits} commits for 800 appends: nothing was shared");
+}
+
+#[test]
+fn everybody_is_confirmed_when_nobody_knows_whom_a_sync_covers() {
+    let (log, queue) = (Slow { vague: true, ..Slow::default() }, CommitQueue::default());
+    assert_eq!(run(&log, &queue, 8, 100), 800);
 }
 
 #[test]
