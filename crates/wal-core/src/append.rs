@@ -167,12 +167,12 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         // A look at the clock is much for an append to memory, and nothing beside a write or a sync.
-        let straight = match terms.durability {
+        let through = match terms.durability {
             Durability::Buffered => return self.append_untimed(draft, payload_len, terms),
-            Durability::Written => self.append_straight(draft, payload_len, terms),
+            Durability::Written => self.append_through(draft, payload_len, terms),
             Durability::Durable => None,
         };
-        straight.unwrap_or_else(|| self.timed(|| self.append_untimed(draft, payload_len, terms)))
+        through.unwrap_or_else(|| self.timed(|| self.append_untimed(draft, payload_len, terms)))
     }
 
     /// Counts how long an append takes that waits for a write or a sync.

@@ -13,7 +13,7 @@
 //! - Whoever was woken to lead, and finds that another sync has covered it meanwhile, hands the lead on.
 //! - What a callback does, it does after the lead was handed on, and a panic in it stays there.
 
-mod batch;
+mod cohort;
 mod futex;
 mod gather;
 mod poller;
@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use batch::Batch;
+use cohort::Cohort;
 use gather::Gather;
 pub(crate) use poller::Poller;
 
@@ -145,21 +145,21 @@ impl State {
     }
 
     /// Adds a thread to those who can be woken when it can.
-    fn add(&mut self, tick: Tick, syncing: Tick) -> Arc<Batch> {
+    fn add(&mut self, tick: Tick, syncing: Tick) -> Arc<Cohort> {
         let is_alike = |round: &&mut Round| (round.last <= syncing) == (tick <= syncing);
         if let Some(round) = self.rounds.iter_mut().find(is_alike) {
             round.members += 1;
             round.last = round.last.max(tick);
-            return Arc::clone(&round.batch);
+            return Arc::clone(&round.cohort);
         }
-        let round = Round { batch: Arc::default(), members: 1, last: tick };
-        let batch = Arc::clone(&round.batch);
+        let round = Round { cohort: Arc::default(), members: 1, last: tick };
+        let cohort = Arc::clone(&round.cohort);
         self.rounds.push(round);
-        batch
+        cohort
     }
 
-    fn remove(&mut self, batch: &Arc<Batch>) {
-        if let Some(at) = self.rounds.iter().position(|round| Arc::ptr_eq(&round.batch, batch)) {
+    fn remove(&mut self, cohort: &Arc<Cohort>) {
+        if let Some(at) = self.rounds.iter().position(|round| Arc::ptr_eq(&round.cohort, cohort)) {
             self.rounds[at].members -= 1;
             if self.rounds[at].members == 0 {
                 self.rounds.remove(at);
@@ -171,7 +171,7 @@ impl State {
 /// Threads that are woken together.
 #[derive(Debug)]
 struct Round {
-    batch: Arc<Batch>,
+    cohort: Arc<Cohort>,
     members: usize,
     /// When this is durable nobody of them need wait.
     last: Tick,
@@ -197,8 +197,8 @@ impl CommitQueue {
         loop {
             let outcome = if log.durable() >= tick { Some(Ok(())) } else { log.failure().map(Err) };
             if let Some(outcome) = outcome {
-                if let Some(batch) = called {
-                    self.decline(log, &batch);
+                if let Some(cohort) = called {
+                    self.decline(log, &cohort);
                 }
                 return outcome;
             }
@@ -212,7 +212,7 @@ impl CommitQueue {
                         _ => {}
                     }
                 }
-                Joined::Follow(batch) => called = batch.sleep().then_some(batch),
+                Joined::Follow(cohort) => called = cohort.sleep().then_some(cohort),
             }
         }
     }
@@ -261,29 +261,29 @@ impl CommitQueue {
         woken.run();
     }
 
-    /// Whoever comes because it was `called` leaves its batch.
-    fn join<C: Commit>(&self, log: &C, tick: Tick, called: Option<&Arc<Batch>>) -> Joined {
+    /// Whoever comes because it was `called` leaves its cohort.
+    fn join<C: Commit>(&self, log: &C, tick: Tick, called: Option<&Arc<Cohort>>) -> Joined {
         let mut state = self.state.lock();
         if log.durable() >= tick {
             return Joined::Done;
         }
-        if let Some(batch) = called {
-            state.remove(batch);
+        if let Some(cohort) = called {
+            state.remove(cohort);
             self.waiting.store(state.waiting(), Ordering::Release);
         }
         if !state.leading {
             state.leading = true;
             return Joined::Lead;
         }
-        let batch = state.add(tick, log.syncing());
+        let cohort = state.add(tick, log.syncing());
         self.waiting.store(state.waiting(), Ordering::Release);
-        Joined::Follow(batch)
+        Joined::Follow(cohort)
     }
 
     /// Hands on the lead that a thread was called to take, and has no use for.
-    fn decline<C: Commit>(&self, log: &C, batch: &Arc<Batch>) {
+    fn decline<C: Commit>(&self, log: &C, cohort: &Arc<Cohort>) {
         let mut state = self.state.lock();
-        state.remove(batch);
+        state.remove(cohort);
         let woken = self.hand_on(log, &mut state);
         drop(state);
         woken.run();
@@ -321,12 +321,12 @@ impl CommitQueue {
             let waits = round.last > covered;
             if !waits {
                 woken.count += round.members;
-                woken.over.push(Arc::clone(&round.batch));
+                woken.over.push(Arc::clone(&round.cohort));
             }
             waits
         });
         let first = state.rounds.first().filter(|_| !state.leading);
-        woken.leader = first.map(|round| Arc::clone(&round.batch));
+        woken.leader = first.map(|round| Arc::clone(&round.cohort));
         self.waiting.store(state.waiting(), Ordering::Release);
         woken
     }
@@ -340,14 +340,14 @@ fn covered<C: Commit>(log: &C) -> Tick {
 enum Joined {
     Done,
     Lead,
-    Follow(Arc<Batch>),
+    Follow(Arc<Cohort>),
 }
 
 #[derive(Default)]
 struct Woken {
     /// One of them leads next.
-    leader: Option<Arc<Batch>>,
-    over: Vec<Arc<Batch>>,
+    leader: Option<Arc<Cohort>>,
+    over: Vec<Arc<Cohort>>,
     /// How many threads need not wait any more.
     count: usize,
     others: Vec<Notify>,
@@ -356,8 +356,8 @@ struct Woken {
 impl Woken {
     /// The next leader first: its round can start while the others are still being woken.
     fn run(self) {
-        self.leader.iter().for_each(|batch| batch.call());
-        self.over.iter().for_each(|batch| batch.end());
+        self.leader.iter().for_each(|cohort| cohort.call());
+        self.over.iter().for_each(|cohort| cohort.end());
         self.others.into_iter().for_each(Notify::run);
     }
 }

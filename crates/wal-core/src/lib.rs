@@ -56,7 +56,6 @@ mod salvage;
 pub mod settings;
 mod settled;
 mod stats;
-mod straight;
 mod sweep;
 mod sync;
 mod tail;
@@ -66,6 +65,7 @@ mod time;
 mod transaction;
 mod truncate;
 mod view;
+mod write_through;
 
 pub use backup::BackupReport;
 pub use checkpoint::{Checkpoint, CheckpointOptions};

@@ -19,13 +19,15 @@ pub enum SyncPolicy {
     /// An append returns when its entries survive power loss. Appends of several threads share syncs. The default.
     Always,
     /// An append returns when its bytes are with the operating system: they survive the end of the process, and a
-    /// power loss costs at most what was appended in the last `interval` and the sync after it.
+    /// power loss costs at most what was appended in the last `interval` and the sync after it. The log's own
+    /// threads sync sooner when 8 MiB of a segment are written and not durable, so that appends wait for little when it
+    /// is full.
     OsCache {
         /// Time between syncs.
         interval: Duration,
     },
     /// An append returns when its entries are in the log's own buffer. A crash costs at most what was appended in the
-    /// last `interval` and the sync after it.
+    /// last `interval` and the sync after it. What is said of 8 MiB under `OsCache` holds here, too.
     Background {
         /// Time between syncs.
         interval: Duration,

@@ -254,7 +254,7 @@ impl Scanner {
             "its lsn"
         } else if header.prev_units != self.expected_units {
             "the length of the one before"
-        } else if !self.has_lsns(header) {
+        } else if !self.has_lsns(header.lsn_delta, header.count) {
             "its entry count"
         } else {
             return None;
@@ -262,10 +262,10 @@ impl Scanner {
         Some(FrameFault::OutOfOrder { what })
     }
 
-    /// Whether there is an LSN for each entry of the frame and for the one after it.
-    fn has_lsns(&self, header: &FrameHeader) -> bool {
+    /// Whether there is an LSN for each entry of a frame and for the one after it.
+    fn has_lsns(&self, lsn_delta: u32, count: u32) -> bool {
         let base = self.opening.as_ref().map_or(0, |opening| opening.base.get());
-        let next = header.lsn_delta.checked_add(header.count);
+        let next = lsn_delta.checked_add(count);
         next.is_some_and(|next| base.checked_add(u64::from(next)).is_some())
     }
 

@@ -124,6 +124,58 @@ fn much_that_is_written_is_synced_before_the_interval_and_the_end_of_the_segment
 }
 
 #[test]
+fn a_sync_that_nobody_asked_for_fails_like_any_other() {
+    let interval = Duration::from_secs(3600);
+    let segment_len = 64 << 20;
+    let options = Options {
+        sync: SyncPolicy::OsCache { interval },
+        segment_len,
+        first_segment_len: segment_len,
+        unsynced_age_max: 2 * interval,
+        ..Options::default()
+    };
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let hooked = Hooked::new(Arc::clone(&storage));
+    let log = Log::open(environment(Arc::new(hooked.clone())), options.clone()).unwrap();
+    log.append_entry(
+        &NewEntry::plain(b"acknowledged"),
+        &AppendOptions { durability: Some(Durability::Durable), ..AppendOptions::default() },
+    )
+    .unwrap();
+    hooked.fail("sync");
+    // Nothing but the early sync meets the failure: the segment has room for all of them.
+    (0..9).for_each(|_| drop(log.append(&vec![b'x'; 1 << 20])));
+    let refused = (0..2400).find_map(|_| {
+        wait(25);
+        log.append(b"y").err()
+    });
+    assert!(refused.is_some(), "nobody heard of the failure");
+    assert_eq!(log.durable_lsn(), Lsn::new(1), "nothing that a failed sync left in doubt counts");
+    log.sync().unwrap_err();
+    drop(log);
+    let log = Log::open(environment(storage), options).unwrap();
+    assert_eq!(log.get(Lsn::FIRST).unwrap().payload, b"acknowledged"[..]);
+}
+
+#[test]
+fn an_append_to_the_operating_system_looks_at_the_clock_twice() {
+    let sync = SyncPolicy::OsCache { interval: Duration::from_secs(3600) };
+    let (log, clock) = counted(
+        Arc::new(MemoryStorage::new()),
+        Options { sync, background_threads: false, ..Options::default() },
+    );
+    log.append(b"begins an interval").unwrap();
+    let before = clock.0.load(Ordering::Relaxed);
+    for _ in 0..100 {
+        log.append(b"entry").unwrap();
+    }
+    let looks = clock.0.load(Ordering::Relaxed) - before;
+    // Now and then, or each time on a machine that hardly gets on, one more for the age of what is not synced. The way
+    // of those that wait for another's write takes four.
+    assert!((200..=310).contains(&looks), "{looks} looks: it is to stamp and write in one go");
+}
+
+#[test]
 fn tickets_complete_without_idle_marks() {
     let options = Options { idle_mark: Duration::MAX, ..small() };
     let log = Log::open(environment(Arc::new(MemoryStorage::new())), options).unwrap();

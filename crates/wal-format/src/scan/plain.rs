@@ -1,7 +1,7 @@
 //! Passing over the frames that are met most, those of single appends, without handing each of them out.
 
 use super::{Item, LastFrame, Scanner, Stage};
-use crate::{DecodeError, FRAME_HEADER_LEN, FrameKind, Lsn, layout::FRAME_ALIGN, parse_plain};
+use crate::{DecodeError, FrameKind, layout::FRAME_ALIGN, parse_plain};
 
 impl Scanner {
     /// [`next`](Self::next) without those frames before the first bad place that hold one entry and nothing else
@@ -27,13 +27,11 @@ impl Scanner {
         while let Some(rest) = window.get(passed..) {
             let offset = self.offset.saturating_add(passed as u64);
             let Some(frame) = parse_plain(rest, key, offset) else { break };
-            let next = delta.checked_add(1).filter(|next| has_lsn(base, *next));
-            let (Some(next), true) = (next, frame.lsn_delta == delta && frame.prev_units == units) else {
+            if frame.lsn_delta != delta || frame.prev_units != units || !self.has_lsns(delta, 1) {
                 break;
-            };
-            let padded = frame.payload.len().next_multiple_of(FRAME_ALIGN);
-            passed = passed.saturating_add(FRAME_HEADER_LEN).saturating_add(padded);
-            (delta, units) = (next, frame.units());
+            }
+            (delta, units) = (delta.saturating_add(1), frame.units());
+            passed = passed.saturating_add((units as usize).saturating_mul(FRAME_ALIGN));
             proven = proven.max(frame.proves);
             last = Some((offset, rest, frame.time));
         }
@@ -45,8 +43,4 @@ impl Scanner {
         self.take(passed);
         self.verdict.end = self.offset;
     }
-}
-
-fn has_lsn(base: Lsn, delta: u32) -> bool {
-    base.get().checked_add(u64::from(delta)).is_some()
 }

@@ -10,9 +10,9 @@ const CALLS: u32 = 1;
 const OVER: u32 = 2;
 
 #[derive(Debug, Default)]
-pub(super) struct Batch(Futex);
+pub(super) struct Cohort(Futex);
 
-impl Batch {
+impl Cohort {
     /// Returns when nobody need wait any more, or, with `true`, when the calling thread is to lead.
     pub(super) fn sleep(&self) -> bool {
         loop {

@@ -11,7 +11,7 @@ use crate::{
 impl Engine {
     /// Stamps a frame and writes it, unless somebody else writes or something stands in the way.
     #[inline(never)]
-    pub(crate) fn append_straight(
+    pub(crate) fn append_through(
         &self,
         draft: &Draft<'_>,
         payload_len: usize,
