@@ -11,7 +11,7 @@ use std::{collections::VecDeque, mem, sync::Arc};
 
 use snafu::ResultExt;
 use wal_format::{
-    BodyShape, ChecksumKind, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, Lsn, Metadata,
+    BodyShape, ChecksumKind, FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, HeaderSum, Lsn, Metadata,
     MetadataRecords, Namespace, NewEntry, Opening, Position, Predecessor, Seal, SegmentId, frame_len,
 };
 use wal_segment::{LoadedFrame, Segment};
@@ -45,6 +45,7 @@ pub(crate) struct Tail {
     pub(crate) prev_units: u32,
     pub(crate) last_crc: u32,
     pub(crate) last_kind: FrameKind,
+    pub(crate) sum: HeaderSum,
     /// Where the segment's index has its last point.
     pub(crate) indexed: Option<u64>,
     /// Once the data reaches this, the successor is prepared.
@@ -300,7 +301,6 @@ impl Appender {
     #[inline]
     pub(crate) fn queue_frame(&mut self, draft: &Draft<'_>, lsn: Lsn, tick: Tick, time: u64) {
         let Some(tail) = self.tail.as_mut() else { return };
-        let (header, words) = tail.header(draft, lsn, time);
         // Memory that was a pack's is not made longer: that would copy it.
         let has_room = |bytes: &Vec<u8>| bytes.len() < CHUNK_LEN && bytes.capacity() >= CHUNK_LEN;
         let fits = |chunk: &Chunk| has_room(&chunk.bytes) && Arc::ptr_eq(&chunk.segment, &tail.segment);
@@ -308,7 +308,10 @@ impl Appender {
             let mut spare = self.spares.pop();
             spare.iter_mut().for_each(|spare| spare.reserve(CHUNK_LEN));
             self.queue.push_back(Chunk::new(Arc::clone(&tail.segment), tail.offset, lsn, tick, spare));
+            // Each checksum follows from the one before: should memory ever lie, then for one chunk and not for good.
+            tail.sum = HeaderSum::new(tail.segment.key().checksum);
         }
+        let (header, words) = tail.header(draft, lsn, time);
         if let Some(chunk) = self.queue.back_mut() {
             chunk.push(words, draft.body, header.lsn_delta, &mut tail.indexed);
             chunk.next = lsn.plus(u64::from(draft.shape.count));
@@ -417,7 +420,8 @@ fn owned(chunk: Arc<Chunk>) -> Chunk {
 
 impl Tail {
     /// The start of a new segment.
-    pub(crate) const fn at_start(segment: Arc<Segment>, capacity: u64) -> Self {
+    pub(crate) fn at_start(segment: Arc<Segment>, capacity: u64) -> Self {
+        let sum = HeaderSum::new(segment.key().checksum);
         Self {
             segment,
             offset: FIRST_FRAME,
@@ -425,6 +429,7 @@ impl Tail {
             prev_units: 0,
             last_crc: 0,
             last_kind: FrameKind::Opening,
+            sum,
             indexed: None,
             prepare_at: capacity / 2,
         }
@@ -433,7 +438,7 @@ impl Tail {
     /// The header of the next frame, and its bytes as little-endian words.
     #[inline]
     pub(crate) fn header(
-        &self,
+        &mut self,
         draft: &Draft<'_>,
         lsn: Lsn,
         time: u64,
@@ -454,7 +459,7 @@ impl Tail {
             columns: draft.shape.columns,
             entry_kind: draft.shape.entry_kind,
         };
-        (header, header.encode_words(self.segment.key(), self.offset))
+        (header, header.encode_after(&mut self.sum, self.segment.key(), self.offset))
     }
 
     /// Goes on behind the frame with this header. Returns its length.

@@ -10,12 +10,15 @@
 //! ```
 
 use crate::{
-    FrameFault, SegmentKey, checksum,
-    layout::{
-        BODY_LEN_MAX, FIRST_FRAME, FRAME_ALIGN, FRAME_HEADER_LEN, IGNORABLE_KINDS, NO_PROOF, frame_len,
-    },
+    FrameFault, SegmentKey,
+    checksum::{self, HeaderSum},
+    layout::{BODY_LEN_MAX, FIRST_FRAME, FRAME_HEADER_LEN, IGNORABLE_KINDS, NO_PROOF, frame_len},
     le::Fields,
 };
+
+mod plain;
+
+pub use plain::{PlainFrame, PlainParser, parse_plain};
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,6 +128,18 @@ impl FrameHeader {
     #[inline]
     #[must_use]
     pub fn encode_words(&self, key: SegmentKey, offset: u64) -> [u64; FRAME_HEADER_LEN / 8] {
+        self.encode_after(&mut HeaderSum::new(key.checksum), key, offset)
+    }
+
+    /// The same for the next header of many of one segment, of which `sum` is.
+    #[inline]
+    #[must_use]
+    pub fn encode_after(
+        &self,
+        sum: &mut HeaderSum,
+        key: SegmentKey,
+        offset: u64,
+    ) -> [u64; FRAME_HEADER_LEN / 8] {
         let word = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);
         let tail = u32::from_le_bytes([self.kind.id(), self.codec, self.columns, self.entry_kind]);
         let mut words = [
@@ -134,7 +149,7 @@ impl FrameHeader {
             self.time,
             word(self.proof_lag.unwrap_or(NO_PROOF), tail),
         ];
-        words[0] |= u64::from(key.checksum.of_header(words) ^ checksum::place(key.salt, offset));
+        words[0] |= u64::from(sum.of(words) ^ checksum::place(key.salt, offset));
         words
     }
 
@@ -299,71 +314,6 @@ pub fn parse_frame(window: &[u8], key: SegmentKey, offset: u64) -> Parsed<'_> {
         return Parsed::Fault(FrameFault::Padding);
     }
     Parsed::Frame(header, body)
-}
-
-/// A valid frame that holds one entry without columns or compression: the frame of a single append.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlainFrame<'a> {
-    /// LSN of the entry, relative to the base of the segment.
-    pub lsn_delta: u32,
-    /// Length of the frame before it in units of eight bytes.
-    pub prev_units: u32,
-    /// When it was stamped.
-    pub time: u64,
-    /// Everything of the segment before this offset had been synced when it was stamped; zero when it claims nothing.
-    pub proves: u64,
-    /// The user's kind of the entry.
-    pub entry_kind: u8,
-    /// The payload.
-    pub payload: &'a [u8],
-}
-
-impl PlainFrame<'_> {
-    /// Length of the whole frame in units of eight bytes: what the next frame repeats.
-    #[inline]
-    #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "a frame is at most 1 GiB and 48 bytes long")]
-    pub const fn units(&self) -> u32 {
-        (frame_len(self.payload.len() as u32) / 8) as u32
-    }
-}
-
-/// [`parse_frame`] for the frame that is met most: `None` when the one at the start of `window` is not valid or not of
-/// this form, which `parse_frame` then tells apart. Reads each word of the header once and builds nothing else.
-#[inline]
-#[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "each part of a word is taken on purpose")]
-pub fn parse_plain(window: &[u8], key: SegmentKey, offset: u64) -> Option<PlainFrame<'_>> {
-    let (header, rest) = window.split_first_chunk::<FRAME_HEADER_LEN>()?;
-    let [crcs, lens, counts, time, tail] = [0, 8, 16, 24, 32].map(|at| word(header, at));
-    // Kind 1, codec 0, no columns, and exactly one entry.
-    if (tail >> 32) as u32 & 0x00ff_ffff != u32::from(FrameKind::Entries.id()) || counts as u32 != 1 {
-        return None;
-    }
-    let crc = key.checksum.of(header.get(4..)?) ^ checksum::place(key.salt, offset);
-    let (body_len, prev_units, lag) = (lens as u32, (counts >> 32) as u32, tail as u32);
-    if crc != crcs as u32 || body_len > BODY_LEN_MAX || prev_units == 0 || offset == FIRST_FRAME {
-        return None;
-    }
-    let proves = if lag == NO_PROOF { 0 } else { FrameHeader::claim(lag, offset)? };
-    let (payload, behind) = rest.split_at_checked(body_len as usize)?;
-    let padding = behind.get(..payload.len().wrapping_neg() % FRAME_ALIGN)?;
-    if key.checksum.of(payload) != (crcs >> 32) as u32 || padding.iter().any(|byte| *byte != 0) {
-        return None;
-    }
-    Some(PlainFrame {
-        lsn_delta: (lens >> 32) as u32,
-        prev_units,
-        time,
-        proves,
-        entry_kind: (tail >> 56) as u8,
-        payload,
-    })
-}
-
-#[inline]
-fn word(header: &[u8; FRAME_HEADER_LEN], at: usize) -> u64 {
-    header.get(at..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ mod scan;
 mod segment_header;
 mod transport;
 
-pub use checksum::ChecksumKind;
+pub use checksum::{ChecksumKind, HeaderSum};
 pub use control::{Close, CloseState, Seal, Trim};
 pub use entries::{
     BodyShape, EntriesBuilder, EntriesRef, EntryRef, NewEntry, fold_ends, split_compressed, unfold_ends,
@@ -70,7 +70,7 @@ pub use error::{DecodeError, FrameFault};
 #[doc(hidden)]
 pub use example::example_segment;
 pub use frame::{
-    FrameHeader, FrameHint, FrameKind, Parsed, PlainFrame, hint_frame, parse_frame, parse_plain,
+    FrameHeader, FrameHint, FrameKind, Parsed, PlainFrame, PlainParser, hint_frame, parse_frame, parse_plain,
 };
 pub use ids::{LogId, Position, SegmentId};
 pub use index::{IndexPoint, SegmentIndex};

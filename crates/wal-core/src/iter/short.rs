@@ -1,6 +1,6 @@
 //! The short way from one plain frame to the next, in both directions.
 
-use wal_format::{ChecksumKind, FRAME_HEADER_LEN, Lsn, SegmentKey, frame_len, parse_plain};
+use wal_format::{ChecksumKind, FRAME_HEADER_LEN, Lsn, PlainParser, SegmentKey, frame_len};
 use wal_segment::Segment;
 
 use super::Cursor;
@@ -10,7 +10,7 @@ use crate::{Entry, EntryRef};
 /// open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Short {
-    key: SegmentKey,
+    parser: PlainParser,
     /// LSN that the segment counts from.
     base: u64,
     /// Where the window starts in the segment.
@@ -23,7 +23,7 @@ pub(super) struct Short {
 
 impl Short {
     pub(super) const NONE: Self = Self {
-        key: SegmentKey { checksum: ChecksumKind::Crc32, salt: 0 },
+        parser: PlainParser::new(SegmentKey { checksum: ChecksumKind::Crc32, salt: 0 }),
         base: 0,
         start: 0,
         limit: 0,
@@ -46,15 +46,15 @@ impl Passed {
 
 impl Cursor {
     /// The short way: moves to the next frame if it is in the window already and holds just this entry.
-    #[inline]
     pub(super) fn pass_plain(&mut self, lsn: u64) -> bool {
-        let Short { key, base, start, limit, bound } = self.short;
+        let Short { parser, base, start, limit, bound } = &mut self.short;
+        let (base, start, limit, bound) = (*base, *start, *limit, *bound);
         let Some(place) = self.place.as_mut().filter(|place| place.end < limit && lsn < bound) else {
             return false;
         };
         let at = place.end.wrapping_sub(start) as usize;
         let Some(rest) = self.reader.window().get(at..) else { return false };
-        let Some(frame) = parse_plain(rest, key, place.end) else { return false };
+        let Some(frame) = parser.parse(rest, place.end) else { return false };
         if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn {
             return false;
         }
@@ -68,16 +68,16 @@ impl Cursor {
     }
 
     /// The same towards the front.
-    #[inline]
     pub(super) fn pass_plain_back(&mut self, lsn: u64) -> bool {
-        let Short { key, base, start, limit, bound } = self.short;
+        let Short { parser, base, start, limit, bound } = &mut self.short;
+        let (base, start, limit, bound) = (*base, *start, *limit, *bound);
         let Some(place) = self.place.as_mut().filter(|place| place.offset < limit && lsn < bound) else {
             return false;
         };
         let Some(offset) = place.previous().filter(|offset| *offset >= start) else { return false };
         let at = (offset - start) as usize;
         let Some(rest) = self.reader.window().get(at..) else { return false };
-        let Some(frame) = parse_plain(rest, key, offset) else { return false };
+        let Some(frame) = parser.parse(rest, offset) else { return false };
         let len = frame_len(frame.payload.len() as u32);
         if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn || offset + len != place.offset {
             return false;
@@ -93,7 +93,8 @@ impl Cursor {
     pub(super) fn shorten(&mut self, segment: &Segment, bound: u64) {
         let start = self.reader.window_start();
         let limit = segment.written().min(start + self.reader.window().len() as u64);
-        self.short = Short { key: segment.key(), base: segment.base().get(), start, limit, bound };
+        let parser = PlainParser::new(segment.key());
+        self.short = Short { parser, base: segment.base().get(), start, limit, bound };
     }
 
     #[inline]

@@ -112,6 +112,7 @@ proptest::proptest! {
         entry_kind in proptest::arbitrary::any::<u8>(),
         offset in proptest::sample::select(vec![512_u64, 520, 4096]),
         flip in proptest::option::of(0_usize..700),
+        before in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..40),
     ) {
         let Some(kind) = FrameKind::from_id(kind) else { return Ok(()) };
         let header = FrameHeader {
@@ -130,5 +131,11 @@ proptest::proptest! {
             _ => None,
         };
         proptest::prop_assert_eq!(parse_plain(&bytes, KEY, offset), long);
+        // Whatever came before, and whether that was valid.
+        let mut parser = PlainParser::new(KEY);
+        for other in [&bytes[..], &frame(&self::header(&before), &before, 520)[..], &bytes[8..]] {
+            let _ = parser.parse(other, 520);
+            proptest::prop_assert_eq!(parser.parse(&bytes, offset), long);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Passing over the frames that are met most, those of single appends, without handing each of them out.
 
 use super::{Item, LastFrame, Scanner, Stage};
-use crate::{DecodeError, FrameKind, layout::FRAME_ALIGN, parse_plain};
+use crate::{DecodeError, FrameKind, PlainParser, layout::FRAME_ALIGN};
 
 impl Scanner {
     /// [`next`](Self::next) without those frames before the first bad place that hold one entry and nothing else
@@ -24,9 +24,10 @@ impl Scanner {
         let (mut delta, mut units, mut proven) =
             (self.expected_delta, self.expected_units, self.verdict.proven);
         let (mut passed, mut last) = (0, None);
+        let mut parser = PlainParser::new(key);
         while let Some(rest) = window.get(passed..) {
             let offset = self.offset.saturating_add(passed as u64);
-            let Some(frame) = parse_plain(rest, key, offset) else { break };
+            let Some(frame) = parser.parse(rest, offset) else { break };
             if frame.lsn_delta != delta || frame.prev_units != units || !self.has_lsns(delta, 1) {
                 break;
             }
