@@ -131,15 +131,35 @@ impl Iter {
     /// # Errors
     ///
     /// As the iterator's items.
+    #[inline]
     pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>, LogError>> {
-        if self.front >= self.back {
-            return None;
-        }
-        let lsn = Lsn::new(self.front)?;
-        if self.engine.cuts.generation() == self.generation && self.forward.pass_plain(self.front) {
-            self.front += 1;
-            return self.forward.passed(lsn).map(Ok);
-        }
+        if self.pass() { self.passed().map(Ok) } else { self.next_ref_slowly() }
+    }
+
+    /// Moves to the next entry if the short way leads there, which is so for most. What this and
+    /// [`passed`](Self::passed) do is all that [`next_ref`](Self::next_ref) does then, without an error that is never
+    /// there: a result that holds both is put together in memory and taken apart again, which takes longer than a
+    /// checksum.
+    #[inline]
+    pub fn pass(&mut self) -> bool {
+        let passes = self.front < self.back
+            && self.engine.cuts.generation() == self.generation
+            && self.forward.pass_plain(self.front);
+        self.front += u64::from(passes);
+        passes
+    }
+
+    /// The entry that [`pass`](Self::pass) has just moved to.
+    #[inline]
+    #[must_use]
+    pub fn passed(&self) -> Option<EntryRef<'_>> {
+        self.forward.passed(Lsn::new(self.front.wrapping_sub(1))?)
+    }
+
+    /// [`next_ref`](Self::next_ref) where the short way does not lead.
+    #[inline(never)]
+    pub fn next_ref_slowly(&mut self) -> Option<Result<EntryRef<'_>, LogError>> {
+        let lsn = Lsn::new(self.front).filter(|lsn| lsn.get() < self.back)?;
         match self.step(lsn, Direction::Forward) {
             Ok(found) => {
                 self.front += 1;

@@ -101,14 +101,19 @@ impl Iter {
     /// assert_eq!(total, 8);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>, Error>> {
-        Some(self.inner.next_ref()?.map_err(Error::new))
+        if self.inner.pass() {
+            return self.inner.passed().map(Ok);
+        }
+        Some(self.inner.next_ref_slowly()?.map_err(Error::new))
     }
 }
 
 impl Iterator for Iter {
     type Item = Result<Entry, Error>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         Some(self.inner.next()?.map_err(Error::new))
     }
@@ -119,6 +124,7 @@ impl Iterator for Iter {
 }
 
 impl DoubleEndedIterator for Iter {
+    #[inline]
     fn next_back(&mut self) -> Option<Self::Item> {
         Some(self.inner.next_back()?.map_err(Error::new))
     }
