@@ -30,6 +30,26 @@ pub struct Entry {
     pub payload: Bytes,
 }
 
+impl Entry {
+    /// What stands where an entry will.
+    pub(crate) const fn nothing() -> Self {
+        Self {
+            lsn: Lsn::FIRST,
+            kind: 0,
+            term: None,
+            timestamp: None,
+            time: 0,
+            transaction: None,
+            payload: Bytes::new(),
+        }
+    }
+
+    pub(crate) fn lend(&self) -> EntryRef<'_> {
+        let Self { lsn, kind, term, timestamp, time, ref payload, .. } = *self;
+        EntryRef { lsn, kind, term, timestamp, time, payload }
+    }
+}
+
 /// One entry of the log, lent by an iterator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryRef<'a> {

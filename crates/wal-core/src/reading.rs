@@ -5,10 +5,10 @@ use std::ops::RangeBounds;
 use wal_format::Lsn;
 
 use crate::{
-    Entry, Iter, LogError,
+    Entry, EntryRef, Iter, LogError,
     error::{CutOffSnafu, InvalidArgumentSnafu},
     log::Log,
-    settled::GROUP,
+    settled::{lent, owned},
 };
 
 /// How much to take at once. Whichever limit is reached first counts; one entry is always taken, however long it is.
@@ -101,48 +101,81 @@ impl Log {
     /// Those of [`get`](Self::get), of the lowest LSN that has one. [`LogError::CutOff`] when the log was cut among
     /// them meanwhile: they would be of two histories.
     pub fn get_many(&self, lsns: &[Lsn]) -> Result<Vec<Entry>, LogError> {
+        let (mut entries, mut others) = (Vec::with_capacity(lsns.len()), Vec::new());
         let generation = self.engine().cuts.generation();
-        let (mut settled, mut missing) = (Vec::with_capacity(lsns.len()), Vec::new());
-        for lsns in lsns.chunks(GROUP) {
-            self.engine().settled_group(lsns, &mut settled, &mut missing);
+        self.engine().settled_each(lsns, |nth, entry| match (lsns.get(nth), entry) {
+            (Some(lsn), Some(entry)) => entries.push(owned(*lsn, &entry)),
+            _ => {
+                others.push(nth);
+                entries.push(Entry::nothing());
+            }
+        });
+        if !others.is_empty() {
+            self.get_others(lsns, others, |nth, entry| {
+                if let Some(place) = entries.get_mut(nth) {
+                    *place = entry.clone();
+                }
+            })?;
+            self.check_one_history(lsns, generation)?;
         }
-        if missing.is_empty() && lsns.len() <= GROUP {
-            return Ok(settled);
+        Ok(entries)
+    }
+
+    /// Shows the entries with these LSNs to `read`, each with its place among them, in whatever order they are at hand.
+    /// The bytes are lent: nobody counts references to them, and nothing is collected.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_many`](Self::get_many). Some of the entries may have been shown by then: unless this returns
+    /// `Ok`, they may be of two histories.
+    pub fn get_many_with(
+        &self,
+        lsns: &[Lsn],
+        mut read: impl FnMut(usize, EntryRef<'_>),
+    ) -> Result<(), LogError> {
+        let mut others = Vec::new();
+        let generation = self.engine().cuts.generation();
+        self.engine().settled_each(lsns, |nth, entry| match (lsns.get(nth), entry) {
+            (Some(lsn), Some(entry)) => read(nth, lent(*lsn, &entry)),
+            _ => others.push(nth),
+        });
+        if others.is_empty() {
+            return Ok(());
         }
-        let found = if missing.is_empty() { settled } else { self.get_others(lsns, settled, missing)? };
-        // What was appended behind a cut was not there before the cut could be seen here.
+        self.get_others(lsns, others, |nth, entry| read(nth, entry.lend()))?;
+        self.check_one_history(lsns, generation)
+    }
+
+    /// What was appended behind a cut was not there before the cut could be seen here.
+    fn check_one_history(&self, lsns: &[Lsn], generation: u64) -> Result<(), LogError> {
         let cut = self.engine().cuts.since(generation);
         match cut.and_then(|next| Some((next, lsns.iter().filter(|lsn| **lsn >= next).min()?))) {
             Some((next, lsn)) => CutOffSnafu { lsn: *lsn, next }.fail(),
-            None => Ok(found),
+            None => Ok(()),
         }
     }
 
-    /// What was found, with what is `missing` in its places.
+    /// Shows the entries at some places of many, in the order in which they are stored.
     #[cold]
     fn get_others(
         &self,
         lsns: &[Lsn],
-        settled: Vec<Entry>,
-        mut missing: Vec<usize>,
-    ) -> Result<Vec<Entry>, LogError> {
-        let mut found: Vec<Option<Entry>> = vec![None; lsns.len()];
-        missing.sort_unstable_by_key(|at| lsns.get(*at));
+        mut places: Vec<usize>,
+        mut read: impl FnMut(usize, &Entry),
+    ) -> Result<(), LogError> {
+        places.sort_unstable_by_key(|nth| lsns.get(*nth));
         let mut entries = self.range(..);
         let mut last: Option<Entry> = None;
-        for at in missing {
-            let Some(lsn) = lsns.get(at).copied() else { continue };
+        for nth in places {
+            let Some(lsn) = lsns.get(nth).copied() else { continue };
             let entry = match last.take().filter(|entry| entry.lsn == lsn) {
                 Some(entry) => entry,
                 None => self.get_next(&mut entries, lsn)?,
             };
-            if let Some(place) = found.get_mut(at) {
-                *place = Some(entry.clone());
-            }
+            read(nth, &entry);
             last = Some(entry);
         }
-        let mut settled = settled.into_iter();
-        Ok(found.into_iter().filter_map(|entry| entry.or_else(|| settled.next())).collect())
+        Ok(())
     }
 
     /// Through the iterator, which keeps open what it read last; what is not in its range any more, or not yet, is

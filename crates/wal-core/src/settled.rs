@@ -1,13 +1,15 @@
 //! Entries that are durable, mapped and in a frame of their own, without a lock: what most lookups in a warm log are.
 //! All others are found in [`read`](crate::read), which also says what is wrong.
 
+use std::sync::Arc;
+
 use wal_format::Lsn;
 use wal_segment::{Aim, PlainEntry, Segment};
 
 use crate::{Entry, EntryRef, engine::Engine};
 
-/// So many entries are on their way from memory at once.
-pub(crate) const GROUP: usize = 32;
+/// Of many entries, the next so many are on their way from memory while one is read.
+const AHEAD: usize = 16;
 
 impl Engine {
     /// The entry with this LSN, if it is one of these.
@@ -38,36 +40,40 @@ impl Engine {
         then(view.segments.get(view.position(lsn)?)?)
     }
 
-    /// Adds the entries of a group to those found, in order. Of those that are none of these, the places are `missing`.
-    pub(crate) fn settled_group(&self, lsns: &[Lsn], found: &mut Vec<Entry>, missing: &mut Vec<usize>) {
+    /// Shows each of these entries to `visit`, with its place among them, in this order: `None` where it is none of
+    /// these. All that are shown are of one history of the log.
+    #[inline]
+    pub(crate) fn settled_each(&self, lsns: &[Lsn], mut visit: impl FnMut(usize, Option<PlainEntry<'_>>)) {
         let (first, durable) = (self.first_retained(), self.marks.durable_next());
         let view = self.view.load();
-        let mut segments = [None; GROUP];
-        for (place, lsn) in segments.iter_mut().zip(lsns).filter(|(_, lsn)| first <= **lsn && **lsn < durable)
-        {
-            *place = view.position(*lsn).and_then(|position| view.segments.get(position));
-            place.iter().for_each(|segment| segment.touch(*lsn));
-        }
-        let mut aims = [None; GROUP];
-        for ((aim, segment), lsn) in aims.iter_mut().zip(segments).zip(lsns) {
-            *aim = segment.and_then(|segment| segment.aim(*lsn));
-        }
-        aims.iter().flatten().for_each(Aim::touch);
-        for (aim, lsn) in aims.iter().zip(lsns) {
-            match aim.as_ref().and_then(Aim::entry) {
-                Some(entry) => found.push(owned(*lsn, &entry)),
-                None => missing.push(found.len() + missing.len()),
+        let segment_of = |lsn: Lsn| {
+            let position = if first <= lsn && lsn < durable { view.position(lsn) } else { None };
+            position.and_then(|position| view.segments.get(position))
+        };
+        let (mut segments, mut aims) = ([None; AHEAD], [None; AHEAD]);
+        // Each is looked at three times: for the points around it to be fetched, for the entry itself to be fetched,
+        // and when that has had the time to arrive.
+        for step in 0..lsns.len().saturating_add(2 * AHEAD) {
+            let (segment, aim) = (&mut segments[step % AHEAD], &mut aims[step % AHEAD]);
+            if let Some(nth) = step.checked_sub(2 * AHEAD) {
+                visit(nth, aim.as_ref().and_then(Aim::entry));
             }
+            let aimed: Option<&Lsn> = step.checked_sub(AHEAD).and_then(|nth| lsns.get(nth));
+            *aim = aimed.and_then(|lsn| segment.and_then(|segment: &Arc<Segment>| segment.aim(*lsn)));
+            aim.iter().for_each(Aim::touch);
+            *segment = lsns.get(step).and_then(|lsn| segment_of(*lsn).inspect(|segment| segment.touch(*lsn)));
         }
     }
 }
 
-fn owned(lsn: Lsn, entry: &PlainEntry<'_>) -> Entry {
+#[inline]
+pub(crate) fn owned(lsn: Lsn, entry: &PlainEntry<'_>) -> Entry {
     let PlainEntry { time, entry_kind: kind, .. } = *entry;
     Entry { lsn, kind, term: None, timestamp: None, time, transaction: None, payload: entry.to_bytes() }
 }
 
-const fn lent<'a>(lsn: Lsn, entry: &PlainEntry<'a>) -> EntryRef<'a> {
+#[inline]
+pub(crate) const fn lent<'a>(lsn: Lsn, entry: &PlainEntry<'a>) -> EntryRef<'a> {
     let PlainEntry { time, entry_kind: kind, payload, .. } = *entry;
     EntryRef { lsn, kind, term: None, timestamp: None, time, payload }
 }

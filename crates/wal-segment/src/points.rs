@@ -1,15 +1,14 @@
 //! The index of a segment that readers search while its writer adds to it.
 
-use std::{
-    hint::black_box,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use parking_lot::Mutex;
 use wal_format::{IndexPoint, hint_frame};
+
+use crate::local::fetch;
 
 /// Room for points in the first piece; each one after it has twice as much.
 const FIRST: usize = 64;
@@ -24,6 +23,8 @@ const PIECES: usize = 26;
 pub(crate) struct Points {
     /// Points before this one may be read: it is stored after them and loaded before them.
     len: AtomicUsize,
+    /// How many points there are to an LSN, in units of 2⁻³²: where a point is expected costs no division.
+    pace: AtomicU64,
     pieces: [OnceLock<Box<[AtomicU64]>>; PIECES],
     adding: Mutex<()>,
 }
@@ -87,7 +88,9 @@ impl Points {
             let _ = piece.set(here.iter().map(|point| AtomicU64::new(word(*point))).collect());
             rest = behind;
         }
-        Self { len: AtomicUsize::new(points.len() - rest.len()), pieces, adding: Mutex::default() }
+        let len = points.len() - rest.len();
+        let pace = AtomicU64::new(pace(len, points.last().map_or(0, |point| point.lsn_delta)));
+        Self { len: AtomicUsize::new(len), pace, pieces, adding: Mutex::default() }
     }
 
     /// Adds points behind those that are there, as far as there is room: what is left out costs time when it is looked
@@ -105,6 +108,7 @@ impl Points {
             let Some(slot) = piece.get(at).filter(|_| point.units < EVEN) else { break };
             slot.store(word(*point) | if even { u64::from(EVEN) } else { 0 }, Ordering::Relaxed);
             len += 1;
+            self.pace.store(pace(len, point.lsn_delta), Ordering::Relaxed);
         }
         self.len.store(len, Ordering::Release);
     }
@@ -127,7 +131,12 @@ impl Points {
     /// Has the points around an entry fetched into the caches.
     #[inline]
     pub(crate) fn touch(&self, lsn_delta: u32) {
-        black_box(self.get(self.guess(lsn_delta, self.len.load(Ordering::Acquire))));
+        let (nth, at) = place(self.guess(lsn_delta, self.len.load(Ordering::Acquire)).saturating_sub(1));
+        if let Some(slot) = self.pieces.get(nth).and_then(|piece| piece.get()?.get(at..)) {
+            // Four are looked at, which may be in two cache lines.
+            slot.first().iter().for_each(|slot| fetch(*slot));
+            slot.get(3).iter().for_each(|slot| fetch(*slot));
+        }
     }
 
     /// Among the points next to the guess, without a branch that depends on which of them it is.
@@ -169,12 +178,11 @@ impl Points {
         Some(stretch(nth, self.get(nth)?, if low < len { self.get(low) } else { None }))
     }
 
-    /// Where the point would be if all lay evenly.
+    /// Where the point would be if all lay evenly. Whatever else it is, it is within what is there.
+    #[inline]
     fn guess(&self, lsn_delta: u32, len: usize) -> usize {
-        let Some(most) = len.checked_sub(1) else { return 0 };
-        let last = self.get(most).map_or(0, |last| last >> 32);
-        let guess = u64::from(lsn_delta) * most as u64 / last.max(1);
-        usize::try_from(guess).map_or(most, |guess| guess.min(most))
+        let guess = u64::from(lsn_delta).wrapping_mul(self.pace.load(Ordering::Relaxed)) >> 32;
+        (guess as usize).min(len.saturating_sub(1))
     }
 
     #[inline]
@@ -188,6 +196,11 @@ impl Points {
         let len = self.len.load(Ordering::Acquire);
         (0..len).map_while(|at| self.get(at)).map(point_of).collect()
     }
+}
+
+/// How many points there are to an LSN, of so many points up to this LSN, in units of 2⁻³².
+fn pace(len: usize, last: u32) -> u64 {
+    ((len.saturating_sub(1) as u64) << 32) / u64::from(last).max(1)
 }
 
 /// The piece that a point is in, and where.

@@ -140,6 +140,31 @@ impl Wal {
         self.log.get_many(lsns).map_err(Error::new)
     }
 
+    /// Shows the entries with these LSNs to `read`, each with its place in `lsns`, in whatever order they are at hand:
+    /// [`get_many`](Self::get_many) for those who look at entries and do not keep them, about twice as fast where they
+    /// are small.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get_many`](Self::get_many). Some of the entries may have been shown by then; do not use them, because
+    /// if the log was cut meanwhile, they may be of two histories.
+    ///
+    /// ```
+    /// use wal::Lsn;
+    /// # let dir = tempfile::tempdir()?;
+    /// let wal = wal::Wal::open(dir.path())?;
+    /// for payload in ["one", "two", "three"] {
+    ///     wal.append(payload)?;
+    /// }
+    /// let mut lens = [0; 3];
+    /// wal.get_many_with(&[3, 1, 3].map(|n| Lsn::new(n).unwrap()), |nth, entry| lens[nth] = entry.payload.len())?;
+    /// assert_eq!(lens, [5, 3, 5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn get_many_with(&self, lsns: &[Lsn], read: impl FnMut(usize, EntryRef<'_>)) -> Result<(), Error> {
+        self.log.get_many_with(lsns, read).map_err(Error::new)
+    }
+
     /// What the headers of frames say about the entries in a range: times, counts, lengths, places, without reading the
     /// entries themselves. A frame is what was appended by one call; one that reaches into the range is part of it.
     ///

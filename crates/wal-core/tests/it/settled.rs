@@ -107,6 +107,13 @@ fn single_entries_are_found_in_every_way() {
             });
             assert_eq!(len.unwrap(), entry.payload.len());
         }
+        let mut shown = vec![0; lsns.len()];
+        log.get_many_with(&lsns, |nth, lent| {
+            assert_eq!((lent.lsn, lent.payload), (lsns[nth], &of(lsns[nth].get())[..]));
+            shown[nth] += 1;
+        })
+        .unwrap();
+        assert!(shown.iter().all(|times| *times == 1), "each is shown once");
     }
     log.sync().unwrap();
     log.truncate_before(lsn(2000)).unwrap();
@@ -114,6 +121,10 @@ fn single_entries_are_found_in_every_way() {
     for gone in [1, 1999, 2501, 3000] {
         assert!(log.get(lsn(gone)).is_err() && log.get_with(lsn(gone), |_| ()).is_err());
         let among = log.get_many(&[lsn(2000), lsn(gone)]);
+        assert!(matches!(among, Err(LogError::Truncated { .. } | LogError::OutOfRange { .. })), "{among:?}");
+        let among = log.get_many_with(&[lsn(gone), lsn(2000)], |nth, lent| {
+            assert_eq!((nth, lent.lsn), (1, lsn(2000)), "what is gone is not shown");
+        });
         assert!(matches!(among, Err(LogError::Truncated { .. } | LogError::OutOfRange { .. })), "{among:?}");
     }
     assert_eq!(log.get_many(&[lsn(2500), lsn(2000)]).unwrap()[0].payload, of(2500));
@@ -187,14 +198,27 @@ fn many_entries_are_of_one_history() {
     let (done, compared) = (AtomicBool::new(false), AtomicU64::new(0));
     let lsns: Vec<Lsn> = (2..=LSNS).map(lsn).collect();
     log.append(&[0; 8]).unwrap();
+    let owned = || -> Result<Vec<u64>, LogError> {
+        Ok(log.get_many(&lsns)?.iter().map(|entry| edition(&entry.payload)).collect())
+    };
+    let lent = || {
+        let mut editions = Vec::new();
+        log.get_many_with(&lsns, |_, entry| editions.push(edition(entry.payload))).map(|()| editions)
+    };
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            while !done.load(Ordering::Acquire) {
-                match log.get_many(&lsns) {
-                    Ok(all) => {
-                        let editions = all.iter().map(|entry| edition(&entry.payload));
-                        let (oldest, newest) = (editions.clone().min(), editions.max());
-                        assert_eq!(oldest, newest, "entries of two histories");
+            for round in 0_u64.. {
+                if done.load(Ordering::Acquire) {
+                    break;
+                }
+                match if round.is_multiple_of(2) { owned() } else { lent() } {
+                    Ok(editions) => {
+                        let (oldest, newest) = (editions.iter().min(), editions.iter().max());
+                        assert_eq!(
+                            (oldest, editions.len()),
+                            (newest, lsns.len()),
+                            "entries of two histories"
+                        );
                         compared.fetch_add(1, Ordering::AcqRel);
                     }
                     Err(LogError::CutOff { .. } | LogError::OutOfRange { .. }) => {}

@@ -1,13 +1,13 @@
 //! The short way to an entry: durable, in a part of the file that is mapped, and alone in a frame that is not
 //! compressed. All others are found by the [`FrameReader`](super::FrameReader), which also says what is wrong.
 
-use std::{fmt, hint::black_box};
+use std::fmt;
 
 use bytes::Bytes;
 use wal_format::{Lsn, PlainFrame, parse_plain};
 
 use super::{Segment, read::hop_in};
-use crate::points::Stretch;
+use crate::{local::fetch, points::Stretch};
 
 /// Bytes of a cache line, or less.
 const LINE: usize = 64;
@@ -82,9 +82,7 @@ impl<'a> Aim<'a> {
     #[inline]
     pub fn touch(&self) {
         let Self { window, likely, frame_len: len, .. } = *self;
-        let touch = |at: usize| {
-            black_box(window.get(at).copied());
-        };
+        let touch = |at: usize| window.get(at).iter().for_each(|byte| fetch(*byte));
         if !self.stretch.even {
             (0..likely).step_by(len.max(LINE)).for_each(touch);
         }
