@@ -197,7 +197,8 @@ pub(crate) fn look(directory: &Arc<Directory>, options: &Options) -> Result<Star
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match recover::find(directory).and_then(|found| Start::new(directory, &found, options)) {
+        let found = recover::find_beside_a_writer(directory);
+        match found.and_then(|found| Start::new(directory, &found, options)) {
             Err(error) if attempts < READ_ATTEMPTS && may_pass(&error) => std::thread::yield_now(),
             Err(error) if options.recovery == RecoveryMode::ReadToDamage && is_loss(&error) => {
                 return recover::remains(directory)?

@@ -81,6 +81,22 @@ impl FoundLog {
 
 /// Reads all headers and openings, scans the newest segment, and walks from it down to the first retained entry.
 pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
+    find_among(directory, Company::None)
+}
+
+/// The same beside a writer that may go on meanwhile: the log as it was at some moment.
+pub(crate) fn find_beside_a_writer(directory: &Arc<Directory>) -> Result<Found, LogError> {
+    find_among(directory, Company::Writer)
+}
+
+/// Who else may be changing the files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Company {
+    None,
+    Writer,
+}
+
+fn find_among(directory: &Arc<Directory>, company: Company) -> Result<Found, LogError> {
     let failed = |source| LogError::segment("open the log", source);
     let listing = directory.list().map_err(failed)?;
     let inspected = inspect_all(directory, &listing).map_err(failed)?;
@@ -118,7 +134,7 @@ pub(crate) fn find(directory: &Arc<Directory>) -> Result<Found, LogError> {
         fences: SegmentSet::default(),
     };
     if let Some(head) = head {
-        let log = found_log(directory, &found.listing, &inspected, head, closed)?;
+        let log = found_log(directory, &found.listing, &inspected, head, (closed, company))?;
         let live: SegmentSet = log.links.iter().map(|link| link.inspected.header.segment).collect();
         let below = inspected.iter().take(head).map(|segment| segment.header.segment);
         found.dead = below.filter(|id| !live.contains(*id)).collect();
@@ -146,12 +162,12 @@ fn found_log(
     listing: &Listing,
     inspected: &[Inspected],
     head: usize,
-    closed: Option<(Verdict, CloseState)>,
+    (closed, company): (Option<(Verdict, CloseState)>, Company),
 ) -> Result<FoundLog, LogError> {
     let Some(newest) = inspected.get(head) else { return chain::no_opening(directory) };
     let (verdict, state) = match closed {
         Some(found) => found,
-        None => scan_newest(directory, listing, newest)?,
+        None => scan_newest(directory, listing, newest, company)?,
     };
     let CloseState { first_retained, metadata } = state;
     let links = chain::walk(directory, inspected, head, first_retained)?;
@@ -162,6 +178,7 @@ fn scan_newest(
     directory: &Directory,
     listing: &Listing,
     newest: &Inspected,
+    company: Company,
 ) -> Result<(Verdict, CloseState), LogError> {
     let Some(opening) = &newest.opening else { return chain::no_opening(directory) };
     let mut state =
@@ -174,11 +191,20 @@ fn scan_newest(
     // Among objects only a tier has sealed segments, and what follows the newest of them was not shipped.
     let is_local = directory.storage().capabilities().append_after_sync;
     let is_absent = |seal: &Seal| is_local && listing.segments.binary_search(&seal.successor).is_err();
-    if let Some(seal) = state.seal_at_end(&verdict).filter(is_absent) {
+    if let Some(seal) = state.seal_at_end(&verdict).filter(is_absent)
+        && (company == Company::None || !has_begun(directory, seal.successor)?)
+    {
         return chain::missing(directory, seal.successor, seal.next);
     }
     let State { first_retained, metadata, .. } = state;
     Ok((verdict, CloseState { first_retained, metadata }))
+}
+
+/// Whether a segment is there by now: a live writer may have begun it after the files were listed, and sealed the one
+/// before, which does not mean that it is missing.
+fn has_begun(directory: &Directory, segment: SegmentId) -> Result<bool, LogError> {
+    let listing = directory.list().map_err(|source| LogError::segment("read the newest segment", source))?;
+    Ok(listing.segments.binary_search(&segment).is_ok())
 }
 
 /// What the control frames of the newest segment add up to.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wal_format::{FENCE_GAP, FIRST_FRAME, FrameFault, LogId, Lsn, SegmentId};
 use wal_segment::{Directory, Inspected, Listing, SegmentError, SegmentSet};
 
-use super::{Found, chain, found_log};
+use super::{Company, Found, chain, found_log};
 use crate::LogError;
 
 /// The log, whose newest segment is the greatest from which the predecessors can be followed down to where it says that
@@ -38,7 +38,7 @@ pub(super) fn find(
         fences: inspected.iter().filter(is_fence).map(|segment| segment.header.segment).collect(),
     };
     if let Some(head) = head {
-        let log = found_log(directory, &found.listing, inspected, head, None)?;
+        let log = found_log(directory, &found.listing, inspected, head, (None, Company::None))?;
         if log.verdict.dirty {
             let (path, offset, source) = (log.head.path.clone(), log.verdict.end, log.verdict.fault);
             let source = SegmentError::Frame { path, offset, source };

@@ -8,7 +8,7 @@ use wal_format::{
 };
 use wal_segment::{Directory, Inspected, Listing, Segment, SegmentError, SegmentSet, inspect, scan_notable};
 
-use super::{State, chain, inherit, majority, never_used, objects};
+use super::{State, chain, has_begun, inherit, majority, never_used, objects};
 use crate::{LogError, report::Finding};
 
 /// The readable segments of a log, and what is wrong between them.
@@ -210,7 +210,9 @@ fn above_head(
     }
     let absent =
         state.seal_at_end(verdict).filter(|seal| listing.segments.binary_search(&seal.successor).is_err());
-    Ok(absent.map(|seal| SegmentError::Missing { path: directory.path(FileName::Segment(seal.successor)) }))
+    let Some(seal) = absent else { return Ok(None) };
+    let missing = || SegmentError::Missing { path: directory.path(FileName::Segment(seal.successor)) };
+    Ok((!has_begun(directory, seal.successor)?).then(missing))
 }
 
 /// From the newest part down to the first retained entry, around what is missing. Returns the parts oldest first.

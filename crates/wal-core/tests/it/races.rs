@@ -4,16 +4,17 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread,
     time::Duration,
 };
 
+use wal_compress::Codecs;
 use wal_core::{
     AppendOptions, Durability, Log, LogError, Options, Retention, SyncPolicy, TransactionOptions,
-    TransactionState,
+    TransactionState, examine,
 };
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
@@ -333,4 +334,30 @@ fn a_cut_counts_although_old_files_cannot_be_removed() {
     let log = Log::open(environment(memory), quiet()).unwrap();
     assert_eq!(log.next_lsn(), lsn(12));
     assert!(!log.recovery_report().dead.is_empty());
+}
+
+#[test]
+fn an_examination_is_not_misled_by_a_writer_that_is_quicker() {
+    let (memory, hooked) = hooked();
+    let log = Log::open(environment(memory), quiet()).unwrap();
+    log.append(&[7; 1000]).unwrap();
+    let newest = |log: &Log| log.segments().unwrap().last().unwrap().id.0;
+    // Whenever the newest segment is about to be read, the writer seals it and goes on in one that was not listed.
+    let (writer, rolled) = (log.clone(), Arc::new(AtomicU64::new(0)));
+    let count = Arc::clone(&rolled);
+    hooked.set(move |operation, name| {
+        let before = newest(&writer);
+        if operation == "open" && name == format!("{before:020}.wal") {
+            while newest(&writer) == before {
+                writer.append(&[7; 10_000]).unwrap();
+            }
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    let found = examine(Arc::new(hooked.clone()), Codecs::default(), &quiet()).unwrap();
+    assert_eq!(found.damage, [], "{}", rolled.load(Ordering::SeqCst));
+    assert!(rolled.load(Ordering::SeqCst) > 0 && found.entries > 0);
+    let opened = Log::open_read_only(environment(Arc::new(hooked)), quiet()).unwrap();
+    assert!(opened.last_lsn().is_some());
 }
