@@ -48,7 +48,7 @@ pub(crate) struct Tail {
     pub(crate) sum: HeaderSum,
     /// Where the segment's index has its last point.
     pub(crate) indexed: Option<u64>,
-    /// Once the data reaches this, the successor is prepared.
+    /// Once the data reaches this, there is something to do about the successor.
     pub(crate) prepare_at: u64,
 }
 
@@ -431,7 +431,7 @@ impl Tail {
             last_kind: FrameKind::Opening,
             sum,
             indexed: None,
-            prepare_at: capacity / 2,
+            prepare_at: capacity / 16,
         }
     }
 

@@ -375,20 +375,28 @@ impl Engine {
         self.close_errands();
     }
 
-    /// Makes the next segment ready once the active one is half full. A failure is left for the append that needs the
-    /// segment, which tries again and reports it.
+    /// Brings the next segment on its way as far as the active one is full. A failure is left for the append that needs
+    /// the segment, which tries again and reports it.
     fn prepare_ahead(&self) {
-        if self.objects {
-            return;
-        }
-        let len = {
+        let (Ok(preparer), false) = (self.preparer(), self.objects) else { return };
+        let (segment, len, offset, capacity) = {
             let appender = self.appender.lock();
             let Some(tail) = appender.tail.as_ref() else { return };
             if tail.prepare_at != u64::MAX || appender.closed {
                 return;
             }
-            crate::append::segment_len_for(&appender, 0)
+            let len = crate::append::segment_len_for(&appender, 0);
+            (tail.segment.id(), len, tail.offset, tail.capacity)
         };
-        let _ = self.prepare(len);
+        match preparer.advance(len, offset, capacity) {
+            Ok(Some(next)) => {
+                let mut appender = self.appender.lock();
+                if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.segment.id() == segment) {
+                    tail.prepare_at = next;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => drop(self.unprepared(error)),
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! The next segment, made ready before it is needed.
 
-use std::sync::Arc;
+mod pace;
+
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use wal_format::{FENCE_GAP, FileName, LogId, Lsn, SegmentHeader, SegmentId};
-use wal_segment::{Directory, Segment, SegmentError, StorageFile};
+use wal_segment::{Directory, Filling, Segment, SegmentError, StorageFile};
 
 use crate::{
     Clock, Entropy, Options,
@@ -60,6 +62,17 @@ struct Work {
     checksum: wal_format::ChecksumKind,
     /// Files are published whole.
     objects: bool,
+    /// What will be ready next.
+    making: Option<Making>,
+}
+
+/// A segment that is being filled while the one before it is in use.
+#[derive(Debug)]
+struct Making {
+    header: SegmentHeader,
+    filling: Filling,
+    /// What it took so far, without the time in between.
+    took: Duration,
 }
 
 /// Why a segment could not be prepared.
@@ -98,6 +111,7 @@ impl Preparer {
             zero_fill: pays && options.sync == crate::SyncPolicy::Always,
             checksum: options.checksum,
             objects,
+            making: None,
         };
         Self { directory, clock, entropy, log_id, epoch, work: Mutex::new(work), ready: Mutex::new(None) }
     }
@@ -117,11 +131,61 @@ impl Preparer {
         if self.ready.lock().as_ref().is_some_and(|ready| ready.capacity >= len_min) {
             return Ok(());
         }
+        self.complete(&mut work, len_min)
+    }
+
+    /// Brings a segment of at least `len_min` bytes on its way as far as it should be when the active one, which has
+    /// `capacity` bytes, is full up to `offset`. Says when more is to be done; `None` once it is ready.
+    pub(crate) fn advance(
+        &self,
+        len_min: u64,
+        offset: u64,
+        capacity: u64,
+    ) -> Result<Option<u64>, PrepareError> {
+        let mut work = self.work.lock();
+        if self.ready.lock().as_ref().is_some_and(|ready| ready.capacity >= len_min) {
+            return Ok(None);
+        }
+        if !work.zero_fill {
+            // Nothing is filled: there is little to do, and it is done in one go.
+            let due = capacity / 2;
+            return if offset < due {
+                Ok(Some(due))
+            } else {
+                self.complete(&mut work, len_min).map(|()| None)
+            };
+        }
         let _span = Span::rotate(&self.directory);
         let start = Start::now(&*self.clock);
-        let prepared = self.make(&mut work, len_min, 0)?;
-        let (segment, elapsed_us) = (prepared.header.segment, start.elapsed_ns(&*self.clock) / 1000);
-        events::prepared(&self.directory, segment, prepared.capacity, elapsed_us);
+        let mut making = match work.making.take().filter(|making| making.filling.capacity() >= len_min) {
+            Some(making) => making,
+            None => self.begin(&work, len_min, 0)?,
+        };
+        let len = making.filling.capacity();
+        let due = pace::due(offset, capacity, len);
+        let filled = if due < len { making.filling.fill(due) } else { Ok(()) };
+        if let Err(error) = filled {
+            making.filling.abandon();
+            return Err(PrepareError::File(error));
+        }
+        making.took += Duration::from_nanos(start.elapsed_ns(&*self.clock));
+        work.making = Some(making);
+        if due < len {
+            Ok(Some(pace::next(due, capacity, len)))
+        } else {
+            self.complete(&mut work, len_min).map(|()| None)
+        }
+    }
+
+    /// Makes what is ready next, or the rest of it.
+    fn complete(&self, work: &mut Work, len_min: u64) -> Result<(), PrepareError> {
+        let _span = Span::rotate(&self.directory);
+        let start = Start::now(&*self.clock);
+        let took = work.making.as_ref().map_or(Duration::ZERO, |making| making.took);
+        let prepared = self.make(work, len_min, 0)?;
+        let took = took + Duration::from_nanos(start.elapsed_ns(&*self.clock));
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        events::prepared(&self.directory, prepared.header.segment, prepared.capacity, took_us);
         // One that was too small is left to lie: an empty segment between two others is not part of the log, and the
         // next writer removes it.
         *self.ready.lock() = Some(prepared);
@@ -150,42 +214,76 @@ impl Preparer {
 
     /// Waits for a preparation that is under way, makes none from now on, and gives back the space of what is ready.
     pub(crate) fn close(&self) {
-        self.work.lock().closed = true;
+        let mut work = self.work.lock();
+        work.closed = true;
+        if let Some(making) = work.making.take() {
+            making.filling.abandon();
+        }
+        drop(work);
         if let Some(prepared) = self.take(0) {
             prepared.release();
         }
     }
 
-    fn make(&self, work: &mut Work, len_min: u64, ignorable_flags: u32) -> Result<Prepared, PrepareError> {
+    /// The header of the next segment.
+    fn next_header(&self, work: &Work, ignorable_flags: u32) -> Result<SegmentHeader, PrepareError> {
         if work.closed {
             return Err(PrepareError::Closed);
         }
-        let segment = work.greatest.0.checked_add(1).map(SegmentId).ok_or(PrepareError::Exhausted)?;
-        let header = SegmentHeader {
+        Ok(SegmentHeader {
             checksum: work.checksum,
             ignorable_flags,
             log_id: self.log_id,
-            segment,
+            segment: work.greatest.0.checked_add(1).map(SegmentId).ok_or(PrepareError::Exhausted)?,
             epoch: self.epoch,
             salt: self.entropy.next(),
             created: self.clock.now(),
-        };
+        })
+    }
+
+    fn begin(&self, work: &Work, len_min: u64, ignorable_flags: u32) -> Result<Making, PrepareError> {
+        let header = self.next_header(work, ignorable_flags)?;
         let wanted = work.next_len.max(len_min).next_multiple_of(4096);
-        let least = len_min.max(SEGMENT_LEN_MIN).next_multiple_of(4096);
-        let (file, capacity) = match self.directory.prepare(&header, wanted, work.zero_fill) {
-            // On a nearly full disk a short segment is better than none: it is enough to trim the log.
-            Err(error) if error.is_full() && least < wanted => {
-                (self.directory.prepare(&header, least, work.zero_fill), least)
+        let filling = match self.directory.begin(&header, wanted, work.zero_fill) {
+            Err(error) if error.is_full() && least(len_min) < wanted => {
+                self.directory.begin(&header, least(len_min), work.zero_fill)
             }
-            made => (made, wanted),
+            begun => begun,
         };
-        let file = file.map_err(PrepareError::File)?;
-        work.greatest = header.segment;
+        let filling = filling.map_err(PrepareError::File)?;
+        Ok(Making { header, filling, took: Duration::ZERO })
+    }
+
+    fn make(&self, work: &mut Work, len_min: u64, ignorable_flags: u32) -> Result<Prepared, PrepareError> {
+        let directory = Arc::clone(&self.directory);
         if work.objects {
-            return Ok(Prepared { header, capacity, file, directory: Arc::clone(&self.directory) });
+            let header = self.next_header(work, ignorable_flags)?;
+            let capacity = work.next_len.max(len_min).next_multiple_of(4096);
+            let file = self.directory.prepare(&header, capacity, false).map_err(PrepareError::File)?;
+            work.greatest = header.segment;
+            return Ok(Prepared { header, capacity, file, directory });
         }
+        let is_enough = |making: &Making| making.filling.capacity() >= len_min;
+        let Making { header, filling, .. } = match work.making.take().filter(is_enough) {
+            Some(making) => making,
+            None => self.begin(work, len_min, ignorable_flags)?,
+        };
+        let (capacity, least) = (filling.capacity(), least(len_min));
+        let made = match filling.finish() {
+            Err(error) if error.is_full() && least < capacity => {
+                self.directory.prepare(&header, least, work.zero_fill).map(|file| (file, least))
+            }
+            finished => finished.map(|file| (file, capacity)),
+        };
+        let (file, capacity) = made.map_err(PrepareError::File)?;
+        work.greatest = header.segment;
         work.next_len = work.next_len.saturating_mul(GROWTH).min(work.len_max);
         self.directory.sync_names().map_err(PrepareError::Names)?;
-        Ok(Prepared { header, capacity, file, directory: Arc::clone(&self.directory) })
+        Ok(Prepared { header, capacity, file, directory })
     }
+}
+
+/// How long a segment is made on a nearly full disk: a short one is better than none, and enough to trim the log.
+fn least(len_min: u64) -> u64 {
+    len_min.max(SEGMENT_LEN_MIN).next_multiple_of(4096)
 }

@@ -5,19 +5,13 @@ use std::{io, sync::Arc};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use snafu::ResultExt;
-use wal_format::{FileName, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, SegmentIndex};
+use wal_format::{FileName, SegmentHeader, SegmentId, SegmentIndex};
 
 use crate::{
-    BySegment, INDEX_STRIDE, Inspected, Storage, StorageFile,
+    BySegment, Filling, INDEX_STRIDE, Inspected, Storage, StorageFile,
     error::{IoSnafu, SegmentError},
     tiered::STUB,
 };
-
-/// Writes ahead of use go out in pieces of this size: the page cache keeps them in folios as large, and small writes
-/// into larger folios are slower (`docs/adr/0003`).
-const FILL_LEN: usize = 64 << 10;
-/// So many bytes are filled between two syncs, so that a sync of the log never queues behind more.
-const FILL_SYNC_LEN: u64 = 256 << 10;
 
 /// More than the fixed part of a sidecar.
 const INDEX_FIXED_LEN: u64 = 128;
@@ -124,16 +118,21 @@ impl Directory {
         if !self.storage.capabilities().append_after_sync {
             return self.begin_object(header);
         }
-        let temporary = FileName::Preparing(header.segment);
-        let file = self.fill(header, capacity, zero_fill).inspect_err(|_| {
-            // A half-made file only wastes space, and there may be none: the error that matters is the first.
-            let _ = self.storage.remove(&temporary.with_prefix(&self.prefix));
-        })?;
-        let name = FileName::Segment(header.segment);
-        self.storage
-            .rename(&temporary.with_prefix(&self.prefix), &name.with_prefix(&self.prefix))
-            .with_context(|_| IoSnafu { operation: "name", path: self.path(name) })?;
-        Ok(file)
+        self.begin(header, capacity, zero_fill)?.finish()
+    }
+
+    /// Begins what [`prepare`](Self::prepare) does: a file without its final name, of which nothing is filled yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`]; nothing is left behind then.
+    pub fn begin(
+        &self,
+        header: &SegmentHeader,
+        capacity: u64,
+        zero_fill: bool,
+    ) -> Result<Filling, SegmentError> {
+        Filling::begin(self, header, capacity, zero_fill)
     }
 
     /// A file that is published whole needs no name of its own before, and no space.
@@ -149,27 +148,22 @@ impl Directory {
         Ok(file)
     }
 
-    fn fill(
-        &self,
-        header: &SegmentHeader,
-        capacity: u64,
-        zero_fill: bool,
-    ) -> Result<Arc<dyn StorageFile>, SegmentError> {
-        let name = FileName::Preparing(header.segment);
-        let path = || self.path(name);
-        let name = name.with_prefix(&self.prefix);
-        let file = match self.storage.create(&name) {
+    /// A new file for a segment that is being prepared, in the place of one whose preparation was cut short.
+    pub(crate) fn create_preparing(&self, id: SegmentId) -> io::Result<Arc<dyn StorageFile>> {
+        let name = FileName::Preparing(id).with_prefix(&self.prefix);
+        match self.storage.create(&name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // Left over from a preparation that was cut short.
-                self.storage.remove(&name).with_context(|_| IoSnafu { operation: "remove", path: path() })?;
+                self.storage.remove(&name)?;
                 self.storage.create(&name)
             }
             created => created,
         }
-        .with_context(|_| IoSnafu { operation: "create", path: path() })?;
-        write_ahead(&*file, header, capacity, zero_fill)
-            .with_context(|_| IoSnafu { operation: "prepare", path: path() })?;
-        Ok(file)
+    }
+
+    /// Gives a prepared segment its name.
+    pub(crate) fn name(&self, id: SegmentId) -> io::Result<()> {
+        let [from, to] = [FileName::Preparing(id), FileName::Segment(id)];
+        self.storage.rename(&from.with_prefix(&self.prefix), &to.with_prefix(&self.prefix))
     }
 
     /// Opens a file for reading.
@@ -260,33 +254,4 @@ impl Directory {
         let belongs = (index.log_id, index.segment, index.salt) == (of.log_id, of.segment, of.salt);
         belongs.then_some(index)
     }
-}
-
-fn write_ahead(
-    file: &dyn StorageFile,
-    header: &SegmentHeader,
-    capacity: u64,
-    zero_fill: bool,
-) -> io::Result<()> {
-    file.write_at(0, &header.encode())?;
-    file.reserve(capacity)?;
-    if zero_fill {
-        let zeros = vec![0; FILL_LEN];
-        let mut offset = SEGMENT_HEADER_LEN as u64;
-        let mut unsynced = 0;
-        while offset < capacity {
-            // The first piece ends at a multiple of the piece length, so that all others are aligned.
-            let piece = (FILL_LEN as u64 - offset % FILL_LEN as u64).min(capacity - offset);
-            file.write_at(offset, zeros.get(..piece as usize).unwrap_or(&zeros))?;
-            offset += piece;
-            unsynced += piece;
-            if unsynced >= FILL_SYNC_LEN {
-                file.sync()?;
-                unsynced = 0;
-            }
-        }
-    }
-    file.sync()?;
-    file.freeze(SEGMENT_HEADER_LEN as u64);
-    Ok(())
 }

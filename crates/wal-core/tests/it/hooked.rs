@@ -139,6 +139,10 @@ impl StorageFile for HookedFile {
         self.inner.punch(range)
     }
 
+    fn write_back(&self, range: Range<u64>) -> bool {
+        self.inner.write_back(range)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.storage.call("sync", &self.name)?;
         self.inner.sync()

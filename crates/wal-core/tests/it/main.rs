@@ -15,6 +15,7 @@ mod metadata;
 mod packers;
 mod packing;
 mod patience;
+mod preparing;
 mod races;
 mod reading;
 mod replaying;

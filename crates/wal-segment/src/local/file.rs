@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     ReadMode,
-    mmap::{Access, MappedFile, Refusal},
+    mmap::{self, Access, MappedFile, Refusal},
 };
 use crate::StorageFile;
 
@@ -118,6 +118,10 @@ impl StorageFile for LocalFile {
     fn punch(&self, range: Range<u64>) -> io::Result<()> {
         let file = self.file_to_change(range.clone())?;
         if range.is_empty() { Ok(()) } else { punch(file, range) }
+    }
+
+    fn write_back(&self, range: Range<u64>) -> bool {
+        mmap::write_back(self.mapped.file(), range)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! Views of a file's bytes without copying them, and fetching them ahead: the only unsafe code of the workspace.
+//! Views of a file's bytes without copying them, and two hints that have no safe wrapper: the only unsafe code of the
+//! workspace.
 //!
 //! A [`MappedFile`] owns its file and keeps one mapping of it. The pages may change under the mapping at any time, so
 //! the mapping itself is only a pointer; a `&[u8]` (inside a [`Bytes`]) comes into being over a *prefix* of the file
@@ -208,6 +209,23 @@ pub(crate) fn fetch<T>(place: &T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
+}
+
+/// Has the kernel begin to write the pages of `range` that are dirty, and does not wait for them. A hint: an error is
+/// one of the next sync, and `false` says that it was not taken.
+#[cfg(target_os = "linux")]
+pub(super) fn write_back(file: &File, range: Range<u64>) -> bool {
+    use std::os::fd::AsRawFd;
+
+    let len = range.end.saturating_sub(range.start);
+    let (Ok(start), Ok(len)) = (range.start.try_into(), len.try_into()) else { return false };
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call touches no memory of the process.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, libc::SYNC_FILE_RANGE_WRITE) == 0 }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn write_back(_: &File, _: Range<u64>) -> bool {
+    false
 }
 
 fn map_whole(file: &File, len: u64) -> Option<Arc<MmapRaw>> {

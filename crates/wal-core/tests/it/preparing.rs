@@ -1,0 +1,148 @@
+//! The next segment, which is filled while the one before it is in use.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use wal_core::{Log, LogError, Options};
+use wal_segment::{Filling, LocalOptions, LocalStorage};
+
+use crate::{hooked::Hooked, support::environment};
+
+const MIB: u64 = 1 << 20;
+const LEN: usize = 60_000;
+/// The file of the second segment, as it is called until it is finished.
+const SECOND: &str = "00000000000000000002.wal.tmp";
+
+fn options() -> Options {
+    let segment_len = 4 * MIB;
+    Options { background_threads: false, segment_len, first_segment_len: segment_len, ..Options::default() }
+}
+
+/// A log without threads, the storage under it, and how many writes there were to the second segment.
+fn log(dir: &Path) -> (Log, Hooked, Arc<AtomicU64>) {
+    let storage = LocalStorage::create(dir, LocalOptions::default()).unwrap();
+    let (hooked, writes) = (Hooked::new(Arc::new(storage)), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&writes);
+    hooked.set(move |operation, name| {
+        counted.fetch_add(u64::from((operation, name) == ("write", SECOND)), Ordering::SeqCst);
+        Ok(())
+    });
+    (Log::open(environment(Arc::new(hooked.clone())), options()).unwrap(), hooked, writes)
+}
+
+#[allow(clippy::disallowed_methods, reason = "a test looks behind the storage")]
+fn names(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    names.map(|name| name.into_string().unwrap()).collect()
+}
+
+fn has(dir: &Path, end: &str) -> bool {
+    names(dir).iter().any(|name| name.ends_with(end))
+}
+
+/// Appends and looks after the log until so much of the segment is full.
+fn fill_to(log: &Log, end: u64) -> Result<(), LogError> {
+    while log.segments()?.last().map_or(0, |segment| segment.end) < end {
+        log.append(&[7; LEN])?;
+        log.maintain()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn it_is_filled_bit_by_bit_and_ready_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, hooked, writes) = log(dir.path());
+    let (mut before, mut steps) = (0, 0);
+    for _ in 0..58 {
+        log.append(&[7; LEN]).unwrap();
+        log.maintain().unwrap();
+        let now = writes.load(Ordering::SeqCst);
+        assert!(now - before <= 2 * Filling::STEP / (64 << 10), "{} pieces at once", now - before);
+        steps += u64::from(now > before);
+        before = now;
+    }
+    assert!(
+        steps > 12 && has(dir.path(), "2.wal") && !has(dir.path(), ".tmp"),
+        "{steps} {:?}",
+        names(dir.path())
+    );
+    // Whoever goes on in it waits for nothing.
+    hooked.set(|operation, _| match operation {
+        "create" | "reserve" | "rename" => Err(io::Error::other("an append made a file")),
+        _ => Ok(()),
+    });
+    for _ in 0..20 {
+        log.append(&[7; LEN]).unwrap();
+    }
+    assert_eq!(log.segments().unwrap().len(), 2);
+}
+
+#[test]
+fn whoever_needs_it_sooner_finishes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _, writes) = log(dir.path());
+    fill_to(&log, 2 * MIB).unwrap();
+    let filled = writes.load(Ordering::SeqCst);
+    assert!(has(dir.path(), SECOND) && filled > 10);
+    log.append(&vec![8; 3 << 20]).unwrap();
+    assert!(has(dir.path(), "2.wal") && !has(dir.path(), ".tmp"));
+    assert!(writes.load(Ordering::SeqCst) - filled < 64, "what was filled is not filled again");
+    let next = log.next_lsn();
+    drop(log);
+    let log = self::log(dir.path()).0;
+    assert_eq!(log.next_lsn(), next);
+    assert_eq!(log.range(..).last().unwrap().unwrap().payload, vec![8; 3 << 20]);
+}
+
+#[test]
+fn an_entry_that_is_too_long_for_it_gets_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, ..) = log(dir.path());
+    fill_to(&log, 2 * MIB).unwrap();
+    assert!(has(dir.path(), SECOND));
+    log.append(&vec![8; 6 << 20]).unwrap();
+    assert!(has(dir.path(), "2.wal") && !has(dir.path(), ".tmp"));
+    assert_eq!(log.range(..).last().unwrap().unwrap().payload.len(), 6 << 20);
+}
+
+#[test]
+fn a_close_takes_away_what_is_half_filled() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, ..) = log(dir.path());
+    fill_to(&log, 2 * MIB).unwrap();
+    assert!(has(dir.path(), SECOND));
+    log.close().unwrap();
+    assert!(!has(dir.path(), ".tmp"), "{:?}", names(dir.path()));
+}
+
+#[test]
+fn a_failure_on_the_way_is_left_to_whoever_needs_it() {
+    for operation in ["create", "reserve", "write", "sync", "rename"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, hooked, _) = log(dir.path());
+        log.append(&[7; LEN]).unwrap();
+        hooked.set(move |called, name| {
+            let is_second = name == SECOND || called == "rename";
+            if called == operation && is_second { Err(io::Error::other("bad")) } else { Ok(()) }
+        });
+        fill_to(&log, 4 * MIB - 200_000).unwrap();
+        let failed = (0..10).find_map(|_| log.append(&[7; LEN]).err());
+        assert!(matches!(failed, Some(LogError::Segment { .. })), "{operation}: {failed:?}");
+        assert!(
+            !has(dir.path(), "2.wal") && !has(dir.path(), ".tmp"),
+            "{operation}: {:?}",
+            names(dir.path())
+        );
+        hooked.set(|_, _| Ok(()));
+        let lsn = log.append(&[7; LEN]).unwrap();
+        assert_eq!(log.get(lsn).unwrap().payload.len(), LEN);
+        assert!(has(dir.path(), "2.wal") && !has(dir.path(), ".tmp"), "{operation}");
+    }
+}
