@@ -129,7 +129,7 @@ fn verified(bytes: &[u8]) -> &[u8] {
 fn walking(dir: &Path, len: usize, count: usize) {
     let log = filled(dir, len, count);
     let rival = Rival::of(dir, &log);
-    let mut figures: [Vec<f64>; 4] = Default::default();
+    let mut figures: [Vec<f64>; 5] = Default::default();
     for _ in 0..REPEATS {
         let total = count * len;
         figures[0].push(per(count as u64, || assert_eq!(rival.scan(), total)));
@@ -146,10 +146,18 @@ fn walking(dir: &Path, len: usize, count: usize) {
         figures[3].push(per(count as u64, || {
             assert_eq!(log.range(..).rev().map(|entry| entry.unwrap().payload.len()).sum::<usize>(), total);
         }));
+        figures[4].push(per(count as u64, || {
+            let (mut iter, mut read) = (log.range(..), 0);
+            while let Some(entry) = iter.next_back_ref() {
+                read += entry.unwrap().payload.len();
+            }
+            assert_eq!(read, total);
+        }));
     }
-    let [bare, lent, owned, back] = figures.map(|figures| median(&figures));
+    let [bare, lent, owned, back, back_lent] = figures.map(|figures| median(&figures));
     row(&format!("sequential read {len} B, lent"), lent, "mmap + crc32fast", bare);
     row(&format!("sequential read {len} B, owned"), owned, "mmap + crc32fast", bare);
+    row(&format!("reverse read {len} B, lent"), back_lent, "forward", lent);
     row(&format!("reverse read {len} B, owned"), back, "forward", owned);
     drop(log);
     fs::remove_dir_all(dir).unwrap();
@@ -221,6 +229,17 @@ fn many(log: &Log, mut random: Random) -> f64 {
     })
 }
 
+fn many_lent(log: &Log, mut random: Random) -> f64 {
+    per(GETS, || {
+        for _ in 0..GETS / MANY as u64 {
+            let lsns: Vec<Lsn> = (0..MANY).map(|_| random.next()).collect();
+            let mut bytes = 0;
+            log.get_many_with(&lsns, |_, entry| bytes += entry.payload.len()).unwrap();
+            assert_eq!(bytes, 128 * MANY);
+        }
+    })
+}
+
 /// Single entries of 128 B, by their LSN.
 fn single(dir: &Path, mebibytes: u64) {
     let count = (mebibytes << 20) / 168;
@@ -229,7 +248,7 @@ fn single(dir: &Path, mebibytes: u64) {
     let sealed = |seed| Random::of(1, HOT, seed);
     let active = |seed| Random::of(count - HOT, HOT, seed);
     let all = |seed| Random::of(1, count, seed);
-    let mut figures: [Vec<f64>; 11] = Default::default();
+    let mut figures: [Vec<f64>; 14] = Default::default();
     for seed in 0..REPEATS as u64 {
         figures[0].push(slices(&rival, sealed(seed)));
         figures[1].push(gets(&log, sealed(seed)));
@@ -239,6 +258,9 @@ fn single(dir: &Path, mebibytes: u64) {
         figures[5].push(gets(&log, all(seed)));
         figures[6].push(many(&log, all(seed)));
         figures[10].push(lent(&log, sealed(seed)));
+        figures[11].push(many_lent(&log, sealed(seed)));
+        figures[12].push(lent(&log, all(seed)));
+        figures[13].push(many_lent(&log, all(seed)));
     }
     for seed in 0..REPEATS as u64 {
         figures[7].push(gets(&log, sealed(seed)));
@@ -246,14 +268,17 @@ fn single(dir: &Path, mebibytes: u64) {
         figures[8].push(beside_sealed);
         figures[9].push(appended);
     }
-    let [slice, hot, tail, many_hot, cold_slice, cold, many_cold, alone, beside, appended, shown] =
+    let [slice, hot, tail, many_hot, cold_slice, cold, many_cold, alone, beside, appended, rest @ ..] =
         figures.map(|figures| median(&figures));
+    let [shown, many_shown, cold_shown, many_cold_shown] = rest;
     row("random get, in cache, sealed", hot, "slice + table", slice);
     row("random get, in cache, lent", shown, "slice + table", slice);
     row("random get, in cache, active", tail, "slice + table", slice);
     row("get_many, in cache", many_hot, "get", hot);
+    row("get_many, in cache, lent", many_shown, "get, lent", shown);
     row(&format!("random get, {mebibytes} MiB"), cold, "slice + table", cold_slice);
     row(&format!("get_many, {mebibytes} MiB"), many_cold, "get", cold);
+    row(&format!("get_many, {mebibytes} MiB, lent"), many_cold_shown, "get, lent", cold_shown);
     row(&format!("random get, a writer beside ({appended:.0} ns an append)"), beside, "alone", alone);
     drop(log);
     fs::remove_dir_all(dir).unwrap();

@@ -1,6 +1,7 @@
 //! Walking the log in both directions.
 
 mod items;
+mod lent;
 mod seek;
 mod short;
 
@@ -126,50 +127,25 @@ impl Iter {
         }
     }
 
-    /// The next entry, lent until the iterator moves on.
-    ///
-    /// # Errors
-    ///
-    /// As the iterator's items.
-    #[inline]
-    pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>, LogError>> {
-        if self.pass() { self.passed().map(Ok) } else { self.next_ref_slowly() }
-    }
-
-    /// Moves to the next entry if the short way leads there, which is so for most. What this and
-    /// [`passed`](Self::passed) do is all that [`next_ref`](Self::next_ref) does then, without an error that is never
-    /// there: a result that holds both is put together in memory and taken apart again, which takes longer than a
-    /// checksum.
-    #[inline]
-    pub fn pass(&mut self) -> bool {
-        let passes = self.front < self.back
-            && self.engine.cuts.generation() == self.generation
-            && self.forward.pass_plain(self.front);
-        self.front += u64::from(passes);
-        passes
-    }
-
-    /// The entry that [`pass`](Self::pass) has just moved to.
-    #[inline]
-    #[must_use]
-    pub fn passed(&self) -> Option<EntryRef<'_>> {
-        self.forward.passed(Lsn::new(self.front.wrapping_sub(1))?)
-    }
-
-    /// [`next_ref`](Self::next_ref) where the short way does not lead.
-    #[inline(never)]
-    pub fn next_ref_slowly(&mut self) -> Option<Result<EntryRef<'_>, LogError>> {
-        let lsn = Lsn::new(self.front).filter(|lsn| lsn.get() < self.back)?;
-        match self.step(lsn, Direction::Forward) {
-            Ok(found) => {
-                self.front += 1;
-                let lent = self.forward.lend(found, lsn);
-                if lent.is_err() {
-                    self.front = self.back;
-                }
-                Some(lent.map_err(|error| self.forward.noted(&self.engine, &self.view, lsn, error)))
+    /// The next entry from one end, and where it is. `None` at the end of the range.
+    fn step_from(&mut self, direction: Direction) -> Option<Result<(Lsn, Found), LogError>> {
+        let next = if direction == Direction::Forward { self.front } else { self.back.wrapping_sub(1) };
+        let lsn = Lsn::new(next).filter(|_| self.front < self.back)?;
+        let stepped = self.step(lsn, direction).map_err(|error| self.end(error));
+        Some(stepped.map(|found| {
+            match direction {
+                Direction::Forward => self.front += 1,
+                Direction::Backward => self.back -= 1,
             }
-            Err(error) => Some(Err(self.end(error))),
+            (lsn, found)
+        }))
+    }
+
+    /// The cursor at one end.
+    fn cursor(&self, direction: Direction) -> &Cursor {
+        match direction {
+            Direction::Forward => &self.forward,
+            Direction::Backward => &self.backward,
         }
     }
 

@@ -254,3 +254,42 @@ fn an_iterator_goes_on_wherever_it_is_sent() {
         assert_eq!(part.count(), 10);
     });
 }
+
+#[test]
+fn what_is_lent_is_what_is_given_from_both_ends() {
+    on_varied(|log| {
+        let given: Vec<_> = log.range(..).map(Result::unwrap).collect();
+        for turn in [1, 2, 3, 7] {
+            let (mut entries, mut step) = (log.range(..), 0);
+            let (mut front, mut back) = (0, given.len());
+            loop {
+                step += 1;
+                // Lent and given in turn, from the back every so often.
+                let (lent, owned) = match (step % turn == 0, step % 5 == 0) {
+                    (true, true) => (None, entries.next_back()),
+                    (true, false) => (entries.next_back_ref(), None),
+                    (false, true) => (None, entries.next()),
+                    (false, false) => (entries.next_ref(), None),
+                };
+                let Some(payload) = lent
+                    .map(|lent| lent.map(|lent| (lent.lsn, lent.kind, lent.time, lent.payload.to_vec())))
+                    .or_else(|| {
+                        owned.map(|own| own.map(|own| (own.lsn, own.kind, own.time, own.payload.to_vec())))
+                    })
+                else {
+                    break;
+                };
+                let want = if step % turn == 0 {
+                    back -= 1;
+                    &given[back]
+                } else {
+                    front += 1;
+                    &given[front - 1]
+                };
+                let want = (want.lsn, want.kind, want.time, want.payload.to_vec());
+                assert_eq!(payload.unwrap(), want);
+            }
+            assert_eq!(front, back, "each was seen once");
+        }
+    });
+}
