@@ -68,6 +68,9 @@ pub(crate) struct Engine {
     pub(crate) view: ArcSwap<View>,
     /// `None` when the log is open for reading only.
     pub(crate) preparer: Option<Preparer>,
+    /// How to take in what a writer has done since; `None` when the log is open for writing. A pointer, because reading
+    /// beside a writer goes around damage: a program that only writes would link all of that.
+    pub(crate) look_again: Option<fn(&Self) -> Result<(), LogError>>,
     /// What the first segment that this process starts goes on from.
     pub(crate) inheritance: Mutex<Inheritance>,
     /// Sealed segments whose index is not written yet, with the offset of their last frame.
@@ -111,6 +114,7 @@ pub(crate) struct Parts {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) preparer: Option<Preparer>,
+    pub(crate) look_again: Option<fn(&Engine) -> Result<(), LogError>>,
     pub(crate) appender: Appender,
     pub(crate) durable_next: Lsn,
     pub(crate) view: View,
@@ -148,6 +152,7 @@ impl Engine {
             tier: parts.tier.map(|storage| Tier::new(storage, &prefix, &parts.view)),
             view: ArcSwap::from_pointee(parts.view),
             preparer: parts.preparer,
+            look_again: parts.look_again,
             inheritance: Mutex::new(parts.inheritance),
             sealed: Mutex::new(Vec::new()),
             warm: Mutex::default(),

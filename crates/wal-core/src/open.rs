@@ -148,6 +148,7 @@ fn writer(
         directory,
         clock,
         preparer: Some(preparer),
+        look_again: None,
         appender: start.appender,
         durable_next: start.durable_next,
         view: start.view,
@@ -180,6 +181,7 @@ pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<
         directory,
         clock,
         preparer: None,
+        look_again: Some(look_again),
         appender: start.appender,
         durable_next: start.durable_next,
         view: start.view,
@@ -420,27 +422,30 @@ pub(crate) fn frame_before(segment: &Segment, end: u64, units: u32) -> Result<Pr
     })
 }
 
+/// For a log that is open for reading.
+fn look_again(engine: &Engine) -> Result<(), LogError> {
+    let start = look(&engine.directory, &engine.options)?;
+    engine.payloads.learn(&start.appender.metadata);
+    let mut appender = engine.appender.lock();
+    // The end moves last: an entry that is promised can be found.
+    engine.view.store(Arc::new(start.view));
+    engine.set_first_retained(start.appender.first_retained);
+    engine.marks.set_durable(0, start.durable_next);
+    engine.marks.set_written(0, start.appender.next);
+    engine.marks.set_next(start.appender.next);
+    *appender = start.appender;
+    Ok(())
+}
+
 impl Engine {
-    /// For a log that is open for reading: takes in what a writer has done since.
+    /// For a log that is open for reading: takes in what a writer has done since. Nothing for others.
     pub(crate) fn look_again(&self) -> Result<(), LogError> {
-        let start = look(&self.directory, &self.options)?;
-        self.payloads.learn(&start.appender.metadata);
-        let mut appender = self.appender.lock();
-        // The end moves last: an entry that is promised can be found.
-        self.view.store(Arc::new(start.view));
-        self.set_first_retained(start.appender.first_retained);
-        self.marks.set_durable(0, start.durable_next);
-        self.marks.set_written(0, start.appender.next);
-        self.marks.set_next(start.appender.next);
-        *appender = start.appender;
-        Ok(())
+        self.look_again.map_or(Ok(()), |look_again| look_again(self))
     }
 
     /// The view, after a file of an older one turned out to be gone.
     pub(crate) fn newer_view(&self) -> Result<Arc<View>, LogError> {
-        if self.preparer.is_none() {
-            self.look_again()?;
-        }
+        self.look_again()?;
         Ok(self.view())
     }
 
