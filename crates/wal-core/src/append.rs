@@ -321,7 +321,7 @@ impl Engine {
         let errand = Errand::Room { body_len, count };
         let room = appender.room(body_len, count, reserve);
         if room != Room::Here && reserve == Reserve::Keep {
-            self.check_tier(&appender)?;
+            self.tier.as_ref().map_or(Ok(()), |tier| tier.check(self, &appender))?;
         }
         match room {
             Room::Here => return Ok(Some(appender)),

@@ -152,7 +152,7 @@ pub(crate) fn start_tier(engine: &Arc<Engine>) -> Result<(), LogError> {
     let engine = Arc::clone(engine);
     thread::Builder::new()
         .name("wal-tier".to_owned())
-        .spawn(move || engine.run_tier())
+        .spawn(move || engine.tier.as_ref().into_iter().for_each(|tier| tier.run(&engine)))
         .context(ThreadSnafu)?;
     Ok(())
 }
@@ -225,7 +225,9 @@ impl Engine {
         self.prepare_ahead();
         self.index_sealed();
         self.retain_by_itself();
-        self.ship_by_itself();
+        if let Some(tier) = &self.tier {
+            tier.ship_by_itself(self);
+        }
         self.call_hooks();
         Ok(())
     }

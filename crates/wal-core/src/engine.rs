@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use wal_compress::Codecs;
 use wal_format::{Lsn, SegmentId};
-use wal_segment::{Directory, Segment, SegmentError, SegmentSet, TieredStorage, WriterLock};
+use wal_segment::{Directory, Segment, SegmentError, SegmentSet, WriterLock};
 
 use crate::{
     Clock, LogError, Options, RecoveryReport,
@@ -39,7 +39,7 @@ use crate::{
     prepare::{PrepareError, Preparer},
     retention::Keeper,
     stats::Counters,
-    tier::Tier,
+    tier::{Behind, Tiered},
     transaction::Registry,
     view::View,
 };
@@ -70,7 +70,7 @@ pub(crate) struct Engine {
     pub(crate) preparer: Option<Preparer>,
     /// How to take in what a writer has done since; `None` when the log is open for writing. A pointer, because reading
     /// beside a writer goes around damage: a program that only writes would link all of that.
-    pub(crate) look_again: Option<fn(&Self) -> Result<(), LogError>>,
+    pub(crate) look_again: Option<LookAgain>,
     /// What the first segment that this process starts goes on from.
     pub(crate) inheritance: Mutex<Inheritance>,
     /// Sealed segments whose index is not written yet, with the offset of their last frame.
@@ -84,7 +84,7 @@ pub(crate) struct Engine {
     pub(crate) hooks: Caller,
     pub(crate) driver: OnceLock<Arc<Driver>>,
     /// Where sealed segments are shipped to.
-    pub(crate) tier: Option<Tier>,
+    pub(crate) tier: Option<Box<dyn Behind>>,
     /// Set once closing is over, however it went: who still waits then waits in vain.
     pub(crate) ended: AtomicBool,
     first_retained: AtomicU64,
@@ -106,6 +106,9 @@ struct Poison {
     fenced: bool,
 }
 
+/// Takes in what a writer elsewhere has done.
+pub(crate) type LookAgain = fn(&Engine) -> Result<(), LogError>;
+
 /// What an engine is made of.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -114,7 +117,7 @@ pub(crate) struct Parts {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) preparer: Option<Preparer>,
-    pub(crate) look_again: Option<fn(&Engine) -> Result<(), LogError>>,
+    pub(crate) look_again: Option<LookAgain>,
     pub(crate) appender: Appender,
     pub(crate) durable_next: Lsn,
     pub(crate) view: View,
@@ -122,7 +125,7 @@ pub(crate) struct Parts {
     pub(crate) report: RecoveryReport,
     pub(crate) fences: SegmentSet,
     pub(crate) hooks: Hooks,
-    pub(crate) tier: Option<Arc<TieredStorage>>,
+    pub(crate) tier: Option<Tiered>,
 }
 
 impl Engine {
@@ -149,7 +152,7 @@ impl Engine {
             commit,
             watch: Watch::default(),
             errands: Errands::default(),
-            tier: parts.tier.map(|storage| Tier::new(storage, &prefix, &parts.view)),
+            tier: parts.tier.map(|tier| tier.attach(&prefix, &parts.view)),
             view: ArcSwap::from_pointee(parts.view),
             preparer: parts.preparer,
             look_again: parts.look_again,

@@ -183,6 +183,12 @@ impl Caller {
 }
 
 impl Engine {
+    fn wake_tier(&self) {
+        if let Some(tier) = &self.tier {
+            tier.wake();
+        }
+    }
+
     /// Puts an event where the hooks' thread finds it. Locks may be held.
     pub(crate) fn tell_hooks(&self, event: impl FnOnce() -> LogEvent) {
         if self.hooks.hooks.event.is_none() {

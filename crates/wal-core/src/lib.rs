@@ -97,7 +97,7 @@ pub use stats::{
 };
 pub use tail::{Tail, TailFrom, TailOptions, Visibility};
 pub use ticket::Ticket;
-pub use tier::{Shipment, TierOptions, TierStats, WhenUnshipped, restore};
+pub use tier::{Shipment, TierOptions, TierStats, Tiered, WhenUnshipped, restore};
 pub use time::AppendTime;
 pub use transaction::{Transaction, TransactionId, TransactionOptions, TransactionState};
 pub use truncate::Truncation;

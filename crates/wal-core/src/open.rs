@@ -8,12 +8,10 @@ use wal_format::{
     FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, LogId, Lsn, Metadata, Position,
     Predecessor,
 };
-use wal_segment::{
-    Directory, FrameReader, Segment, SegmentError, SegmentSet, Storage, TieredStorage, WriterLock,
-};
+use wal_segment::{Directory, FrameReader, Segment, SegmentError, SegmentSet, Storage, WriterLock};
 
 use crate::{
-    Clock, Entropy, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy,
+    Clock, Entropy, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy, Tiered,
     appender::Appender,
     begin::{Beginning, Carried, Inheritance},
     engine::{Engine, Parts},
@@ -46,8 +44,8 @@ pub struct Environment {
     pub codecs: Codecs,
     /// Whom to call when something happens.
     pub hooks: Hooks,
-    /// The storage again, when it is one with a tier: a log that is open for writing ships to it.
-    pub tier: Option<Arc<TieredStorage>>,
+    /// The tier behind the storage, when it has one: a log that is open for writing ships to it.
+    pub tier: Option<Tiered>,
 }
 
 impl Environment {
@@ -62,9 +60,8 @@ impl Environment {
     /// `tier`, and what is not in the storage any more is read from there.
     #[must_use]
     pub fn with_tier(mut self, tier: Arc<dyn Storage>) -> Self {
-        let both = Arc::new(TieredStorage::new(self.storage, tier));
-        self.storage = Arc::<TieredStorage>::clone(&both);
-        self.tier = Some(both);
+        let (storage, tier) = Tiered::new(self.storage, tier);
+        (self.storage, self.tier) = (storage, Some(tier));
         self
     }
 }
