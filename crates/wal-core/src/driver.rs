@@ -22,6 +22,7 @@ use crate::{
     engine::Engine,
     error::ThreadSnafu,
     marks::Tick,
+    outcome::Outcome,
     patience::Terms,
     stats::add,
 };
@@ -113,9 +114,6 @@ fn spawn_all(
     sync: Receiver<()>,
     prepare: Receiver<()>,
 ) -> Result<Vec<JoinHandle<()>>, LogError> {
-    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-        thread::Builder::new().name(name.to_owned()).spawn(run).context(ThreadSnafu)
-    };
     let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
     let mut threads = vec![spawn("wal-sync", Box::new(move || shared.run_sync(&own, &sync)))?];
     let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
@@ -127,6 +125,11 @@ fn spawn_all(
     Ok(threads)
 }
 
+/// In a box, because starting a thread is compiled anew for each kind of work.
+fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>, LogError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).context(ThreadSnafu)
+}
+
 /// Starts the thread that calls the hooks, if there are any. Nobody waits for it: it ends after the last event.
 ///
 /// A log without threads calls them when it is maintained.
@@ -135,11 +138,7 @@ pub(crate) fn start_hooks(engine: &Arc<Engine>) -> Result<(), LogError> {
         return Ok(());
     }
     let engine = Arc::clone(engine);
-    thread::Builder::new()
-        .name("wal-hooks".to_owned())
-        .spawn(move || engine.run_hooks())
-        .context(ThreadSnafu)?;
-    Ok(())
+    spawn("wal-hooks", Box::new(move || engine.run_hooks())).map(drop)
 }
 
 /// Starts the thread that ships segments to the tier, if there is one. Nobody waits for it: a request may hang.
@@ -150,21 +149,16 @@ pub(crate) fn start_tier(engine: &Arc<Engine>) -> Result<(), LogError> {
         return Ok(());
     }
     let engine = Arc::clone(engine);
-    thread::Builder::new()
-        .name("wal-tier".to_owned())
-        .spawn(move || engine.tier.as_ref().into_iter().for_each(|tier| tier.run(&engine)))
-        .context(ThreadSnafu)?;
-    Ok(())
+    let run = move || engine.tier.as_ref().into_iter().for_each(|tier| tier.run(&engine));
+    spawn("wal-tier", Box::new(run)).map(drop)
 }
 
 /// Closes a log in a thread of its own, and returns where to hear how that went.
-pub(crate) fn close_elsewhere(engine: Arc<Engine>) -> Result<Receiver<Result<(), LogError>>, LogError> {
-    let (done, outcome) = bounded(1);
-    let run = move || {
-        // Whoever asked may have stopped waiting.
-        let _ = done.try_send(engine.finish());
-    };
-    thread::Builder::new().name("wal-close".to_owned()).spawn(run).context(ThreadSnafu)?;
+pub(crate) fn close_elsewhere(engine: Arc<Engine>) -> Result<Arc<Outcome>, LogError> {
+    let outcome = Arc::new(Outcome::default());
+    let done = Arc::clone(&outcome);
+    // Whoever asked may have stopped waiting.
+    spawn("wal-close", Box::new(move || done.tell(engine.finish())))?;
     Ok(outcome)
 }
 

@@ -5,7 +5,8 @@
 //! are counted and dropped; commits are not queued at all, because one that comes late covers those before it.
 
 use std::{
-    fmt,
+    collections::VecDeque,
+    fmt, iter,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -13,7 +14,6 @@ use std::{
     },
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use wal_format::{Lsn, SegmentId};
 use wal_segment::Segment;
@@ -155,7 +155,8 @@ impl fmt::Debug for Hooks {
 #[derive(Debug)]
 pub(crate) struct Caller {
     hooks: Hooks,
-    queue: (Sender<LogEvent>, Receiver<LogEvent>),
+    /// Events that the hook has not seen yet. A leaf among the locks.
+    queue: Mutex<VecDeque<LogEvent>>,
     /// What was told; locked while hooks are called.
     told: Mutex<Told>,
     /// The last event is in the queue, or was dropped.
@@ -172,9 +173,8 @@ struct Told {
 
 impl Caller {
     pub(crate) fn new(hooks: Hooks, next: Lsn) -> Self {
-        let queue = bounded(if hooks.event.is_some() { QUEUE_LEN } else { 0 });
         let told = Mutex::new(Told { written: next, durable: next, generation: 0 });
-        Self { hooks, queue, told, over: AtomicBool::new(false) }
+        Self { hooks, queue: Mutex::default(), told, over: AtomicBool::new(false) }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -194,9 +194,17 @@ impl Engine {
         if self.hooks.hooks.event.is_none() {
             return;
         }
-        if self.hooks.queue.0.try_send(event()).is_err() {
+        self.queue_event(event());
+    }
+
+    fn queue_event(&self, event: LogEvent) {
+        let mut queue = self.hooks.queue.lock();
+        if queue.len() < QUEUE_LEN {
+            queue.push_back(event);
+        } else {
             add(&self.stats.hook_events_dropped, 1);
         }
+        drop(queue);
         self.watch.wake_threads();
     }
 
@@ -208,7 +216,8 @@ impl Engine {
         }
         let Some(mut told) = self.hooks.told.try_lock() else { return };
         if let Some(hook) = &self.hooks.hooks.event {
-            self.hooks.queue.1.try_iter().for_each(|event| call(&**hook, &event));
+            let next = || self.hooks.queue.lock().pop_front();
+            iter::from_fn(next).for_each(|event| call(&**hook, &event));
         }
         let Some(hook) = &self.hooks.hooks.commit else { return };
         let generation = self.cuts.generation();
@@ -249,7 +258,7 @@ impl Engine {
             && (self.marks.durable_next() > told.durable
                 || self.cuts.generation() != told.generation
                 || (self.options.sync.interval().is_some() && self.marks.written_next() > told.written));
-        commits || !self.hooks.queue.1.is_empty() || self.hooks.over.load(Ordering::Acquire)
+        commits || !self.hooks.queue.lock().is_empty() || self.hooks.over.load(Ordering::Acquire)
     }
 
     /// Opening is over.

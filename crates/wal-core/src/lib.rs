@@ -38,6 +38,7 @@ mod metadata;
 mod objects;
 mod open;
 mod options;
+mod outcome;
 mod packing;
 mod packs;
 mod patience;
