@@ -133,7 +133,8 @@ impl Engine {
         self.append_compressed(raw, shape, payload_len, terms)
     }
 
-    fn append_compressed(
+    /// For a log that compresses: [`append_compressed`](Self::append_compressed).
+    pub(crate) fn compress_and_append(
         &self,
         raw: &[u8],
         shape: BodyShape,

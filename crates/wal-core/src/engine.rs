@@ -21,7 +21,7 @@ use wal_format::{Lsn, SegmentId};
 use wal_segment::{Directory, Segment, SegmentError, SegmentSet, WriterLock};
 
 use crate::{
-    Clock, LogError, Options, RecoveryReport,
+    Clock, Extras, LogError, Options, RecoveryReport,
     appender::Appender,
     begin::Inheritance,
     commit::{Commit, CommitQueue, Watch},
@@ -50,6 +50,7 @@ pub(crate) struct Engine {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) payloads: Payloads,
+    pub(crate) extras: Extras,
     pub(crate) frame_cache: FrameCache,
     pub(crate) report: RecoveryReport,
     /// Held by operations that change history: truncation, trimming, closing.
@@ -126,6 +127,7 @@ pub(crate) struct Parts {
     pub(crate) fences: SegmentSet,
     pub(crate) hooks: Hooks,
     pub(crate) tier: Option<Tiered>,
+    pub(crate) extras: Extras,
 }
 
 impl Engine {
@@ -138,6 +140,7 @@ impl Engine {
         Ok(Self {
             keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
+            extras: parts.extras,
             frame_cache: FrameCache::new(parts.options.frame_cache_len),
             options: parts.options,
             clock: parts.clock,

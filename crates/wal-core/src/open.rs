@@ -11,7 +11,7 @@ use wal_format::{
 use wal_segment::{Directory, FrameReader, Segment, SegmentError, SegmentSet, Storage, WriterLock};
 
 use crate::{
-    Clock, Entropy, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy, Tiered,
+    Clock, Entropy, Extras, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy, Tiered,
     appender::Appender,
     begin::{Beginning, Carried, Inheritance},
     engine::{Engine, Parts},
@@ -46,6 +46,8 @@ pub struct Environment {
     pub hooks: Hooks,
     /// The tier behind the storage, when it has one: a log that is open for writing ships to it.
     pub tier: Option<Tiered>,
+    /// What it can do that only options ask for which differ from the default.
+    pub extras: Extras,
 }
 
 impl Environment {
@@ -53,7 +55,8 @@ impl Environment {
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Self { storage, clock, entropy, codecs: Codecs::default(), hooks: Hooks::default(), tier: None }
+        let (codecs, hooks) = (Codecs::default(), Hooks::default());
+        Self { storage, clock, entropy, codecs, hooks, tier: None, extras: Extras::ALL }
     }
 
     /// The same with a tier behind the storage, which is where entries become durable: sealed segments are shipped to
@@ -68,6 +71,7 @@ impl Environment {
 
 pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Engine, LogError> {
     options.validate_for_writing()?;
+    environment.extras.check(&options)?;
     if environment.tier.is_some() && !environment.storage.capabilities().append_after_sync {
         let why = "the log is in an object store already";
         return InvalidOptionSnafu { option: "tier", why }.fail();
@@ -127,7 +131,7 @@ fn writer(
     directory: Arc<Directory>,
     found: Found,
 ) -> Result<Engine, LogError> {
-    let Environment { clock, entropy, codecs, hooks, tier, .. } = environment;
+    let Environment { clock, entropy, codecs, hooks, tier, extras, .. } = environment;
     let log_id = found.log_id.unwrap_or_else(|| new_log_id(&*entropy));
     // Leave room for a long life: a number so near its end was not reached by counting.
     let greatest = found.greatest;
@@ -155,6 +159,7 @@ fn writer(
         options,
         fences: found.fences,
         tier,
+        extras,
     })?;
     if rewrite || engine.objects {
         engine.rewrite_end()?;
@@ -187,6 +192,7 @@ pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<
         fences: SegmentSet::default(),
         hooks,
         tier: None,
+        extras: Extras::NONE,
     })
 }
 

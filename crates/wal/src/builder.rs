@@ -9,7 +9,7 @@ use std::{
 
 use wal_compress::{Codec, Codecs};
 use wal_core::{
-    BackupReport, Clock, CommitEvent, Entropy, Entry, Environment, Examination, Hooks, Log, LogError,
+    BackupReport, Clock, CommitEvent, Entropy, Entry, Environment, Examination, Extras, Hooks, Log, LogError,
     LogEvent, Options, RepairReport, SalvageReport, SystemClock, SystemEntropy, examine, repair, salvage,
 };
 use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
@@ -49,6 +49,8 @@ pub struct WalBuilder {
     codecs: Vec<Arc<dyn Codec>>,
     hooks: Hooks,
     tier: Option<Tier>,
+    /// Only options that somebody has set can ask for them.
+    extras: Extras,
 }
 
 impl WalBuilder {
@@ -65,12 +67,13 @@ impl WalBuilder {
             codecs: Vec::new(),
             hooks: Hooks::default(),
             tier: None,
+            extras: Extras::NONE,
         }
     }
 
     /// Settings, checked when the log is opened. Default: [`Options::default`].
     pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
+        (self.options, self.extras) = (options, Extras::ALL);
         self
     }
 
@@ -78,6 +81,7 @@ impl WalBuilder {
     /// [`file_mode`](Self::file_mode), [`dir_mode`](Self::dir_mode) and [`object_settings`](Self::object_settings).
     pub fn config(mut self, config: Config) -> Self {
         (self.options, self.local, self.objects) = config.into_parts();
+        self.extras = Extras::ALL;
         self
     }
 
@@ -380,11 +384,11 @@ impl WalBuilder {
             Ok(move |environment| put_behind(environment, storage))
         };
         let tier = self.tier.map(put_behind).transpose()?;
-        let Self { clock, entropy, hooks, mut options, .. } = self;
+        let Self { clock, entropy, hooks, mut options, extras, .. } = self;
         if !storage.capabilities().append_after_sync {
             options.segment_len = object_len(&options);
         }
-        let environment = Environment { storage, clock, entropy, codecs, hooks, tier: None };
+        let environment = Environment { storage, clock, entropy, codecs, hooks, tier: None, extras };
         let environment = match tier {
             Some(put_behind) => put_behind(environment),
             None => environment,
