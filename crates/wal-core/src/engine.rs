@@ -131,13 +131,14 @@ pub(crate) struct Parts {
 }
 
 impl Engine {
-    pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
+    /// Shared from the start: whoever has it by value has a copy of the code that drops it.
+    pub(crate) fn new(parts: Parts) -> Result<Arc<Self>, LogError> {
         let commit = CommitQueue::with_window(parts.options.group_window);
         let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
         payloads.learn(&parts.appender.metadata);
         let Appender { time, next, .. } = parts.appender;
         let prefix = parts.options.prefix.clone();
-        Ok(Self {
+        Ok(Arc::new(Self {
             keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
             extras: parts.extras,
@@ -173,7 +174,7 @@ impl Engine {
             fences: Mutex::new(parts.fences),
             writer_lock: Mutex::new(None),
             directory: parts.directory,
-        })
+        }))
     }
 
     pub(crate) fn first_retained(&self) -> Lsn {

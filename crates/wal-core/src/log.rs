@@ -63,7 +63,7 @@ impl Log {
     /// [`LogError::Inconsistent`] when acknowledged entries are damaged, and then nothing was changed; errors of the
     /// storage.
     pub fn open(environment: Environment, options: Options) -> Result<Self, LogError> {
-        let engine = Arc::new(told(environment, options, open::for_writing, false)?);
+        let engine = told(environment, options, open::for_writing, false)?;
         start_hooks(&engine)?;
         start_tier(&engine)?;
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
@@ -76,7 +76,7 @@ impl Log {
     ///
     /// [`LogError::MissingLog`] when there is none; otherwise as [`open`](Self::open).
     pub fn open_read_only(environment: Environment, options: Options) -> Result<Self, LogError> {
-        let engine = Arc::new(told(environment, options, open::for_reading, true)?);
+        let engine = told(environment, options, open::for_reading, true)?;
         start_hooks(&engine)?;
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }
@@ -430,9 +430,9 @@ pub struct SegmentSummary {
 fn told(
     environment: Environment,
     options: Options,
-    open: fn(Environment, Options) -> Result<Engine, LogError>,
+    open: fn(Environment, Options) -> Result<Arc<Engine>, LogError>,
     read_only: bool,
-) -> Result<Engine, LogError> {
+) -> Result<Arc<Engine>, LogError> {
     let (storage, clock) = (Arc::clone(&environment.storage), Arc::clone(&environment.clock));
     let _span = Span::open(&storage);
     let start = Start::now(&*clock);

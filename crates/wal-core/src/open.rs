@@ -69,7 +69,7 @@ impl Environment {
     }
 }
 
-pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Engine, LogError> {
+pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Arc<Engine>, LogError> {
     options.validate_for_writing()?;
     environment.extras.check(&options)?;
     if environment.tier.is_some() && !environment.storage.capabilities().append_after_sync {
@@ -130,7 +130,7 @@ fn writer(
     epoch: Option<u64>,
     directory: Arc<Directory>,
     found: Found,
-) -> Result<Engine, LogError> {
+) -> Result<Arc<Engine>, LogError> {
     let Environment { clock, entropy, codecs, hooks, tier, extras, .. } = environment;
     let log_id = found.log_id.unwrap_or_else(|| new_log_id(&*entropy));
     // Leave room for a long life: a number so near its end was not reached by counting.
@@ -162,7 +162,11 @@ fn writer(
         extras,
     })?;
     if rewrite || engine.objects {
-        engine.rewrite_end()?;
+        let rewritten = engine.rewrite_end()?;
+        // Nobody else has it yet.
+        if let Some(engine) = Arc::get_mut(&mut engine) {
+            engine.report.rewritten = rewritten;
+        }
     }
     if engine.objects {
         engine.check_fence()?;
@@ -170,7 +174,7 @@ fn writer(
     Ok(engine)
 }
 
-pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<Engine, LogError> {
+pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<Arc<Engine>, LogError> {
     options.validate()?;
     let Environment { storage, clock, codecs, hooks, .. } = environment;
     let directory = Arc::new(Directory::new(storage, &options.prefix));
@@ -453,15 +457,12 @@ impl Engine {
     }
 
     /// Recovery's last step: what the operating system may have held only in memory is written anew, before anybody is
-    /// told that it is there.
-    fn rewrite_end(&mut self) -> Result<(), LogError> {
+    /// told that it is there. Returns how many entries that were.
+    fn rewrite_end(&self) -> Result<u64, LogError> {
         let mut appender = self.appender.lock();
         let from = self.marks.durable_next();
         self.begin_first(&mut appender, 0)?;
         self.marks.set_durable(0, appender.next);
-        let rewritten = appender.next.since(from).unwrap_or(0);
-        drop(appender);
-        self.report.rewritten = rewritten;
-        Ok(())
+        Ok(appender.next.since(from).unwrap_or(0))
     }
 }
