@@ -40,7 +40,7 @@ use crate::{
     retention::Keeper,
     stats::Counters,
     tier::{Behind, Tiered},
-    transaction::Registry,
+    transaction::Transactions,
     view::View,
 };
 
@@ -79,7 +79,7 @@ pub(crate) struct Engine {
     /// Those sealed last, oldest first: their files are open and their indexes in memory.
     pub(crate) warm: Mutex<VecDeque<SegmentId>>,
     pub(crate) cuts: Cuts,
-    pub(crate) transactions: Registry,
+    pub(crate) transactions: Transactions,
     /// Apart, so that its alignment is not that of everything here.
     pub(crate) stats: Box<Counters>,
     pub(crate) hooks: Caller,
@@ -164,7 +164,7 @@ impl Engine {
             sealed: Mutex::new(Vec::new()),
             warm: Mutex::default(),
             cuts: Cuts::default(),
-            transactions: Registry::default(),
+            transactions: Transactions::default(),
             stats: Box::default(),
             driver: OnceLock::new(),
             ended: AtomicBool::new(false),

@@ -2,8 +2,8 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    mem,
-    sync::Arc,
+    fmt, mem,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -20,6 +20,72 @@ use crate::{Entropy, LogError};
 const ENDED_MAX: usize = 1024;
 /// So often an id is drawn when there are others with it. Two of 128 honest bits never meet.
 const DRAWS: usize = 8;
+
+/// The transactions of a log, once it has had one. What a log does with them by itself goes through a pointer that the
+/// first one makes: a program without transactions has no code for them (`adr/0018`).
+#[derive(Debug, Default)]
+pub(crate) struct Transactions {
+    registry: OnceLock<Box<dyn Upkeep>>,
+}
+
+impl Transactions {
+    pub(super) fn registry(&self) -> &Registry {
+        self.registry.get_or_init(|| Box::<Registry>::default()).registry()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.registry.get()?.next_deadline()
+    }
+
+    /// Ends those past their time, and says how many.
+    pub(crate) fn expire(&self, now: Duration) -> usize {
+        self.registry.get().map_or(0, |registry| registry.expire(now))
+    }
+
+    /// Rolls all back that are active: the log is closed.
+    pub(crate) fn roll_back_all(&self) {
+        if let Some(registry) = self.registry.get() {
+            registry.roll_back_all();
+        }
+    }
+}
+
+trait Upkeep: fmt::Debug + Send + Sync {
+    fn registry(&self) -> &Registry;
+    fn next_deadline(&self) -> Option<Duration>;
+    fn expire(&self, now: Duration) -> usize;
+    fn roll_back_all(&self);
+}
+
+impl Upkeep for Registry {
+    fn registry(&self) -> &Registry {
+        self
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        self.all.lock().deadlines.front().map(|(deadline, _)| *deadline)
+    }
+
+    fn expire(&self, now: Duration) -> usize {
+        let mut due = Vec::new();
+        {
+            let mut all = self.all.lock();
+            while let Some((_, id)) = all.deadlines.pop_front_if(|(due, _)| *due <= now) {
+                due.extend(all.open.get(&TransactionId(id)).cloned());
+            }
+        }
+        // One that is being committed does not expire.
+        due.retain(|pending| self.look(pending, now) == TransactionState::Expired);
+        due.len()
+    }
+
+    fn roll_back_all(&self) {
+        let open: Vec<_> = self.all.lock().open.values().cloned().collect();
+        for pending in open {
+            let _ = self.roll_back(&pending);
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -101,32 +167,6 @@ impl Registry {
 
     pub(super) fn active(&self) -> usize {
         self.all.lock().open.len()
-    }
-
-    pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.all.lock().deadlines.front().map(|(deadline, _)| *deadline)
-    }
-
-    /// Ends those past their time, and says how many.
-    pub(crate) fn expire(&self, now: Duration) -> usize {
-        let mut due = Vec::new();
-        {
-            let mut all = self.all.lock();
-            while let Some((_, id)) = all.deadlines.pop_front_if(|(due, _)| *due <= now) {
-                due.extend(all.open.get(&TransactionId(id)).cloned());
-            }
-        }
-        // One that is being committed does not expire.
-        due.retain(|pending| self.look(pending, now) == TransactionState::Expired);
-        due.len()
-    }
-
-    /// Rolls all back that are active: the log is closed.
-    pub(crate) fn roll_back_all(&self) {
-        let open: Vec<_> = self.all.lock().open.values().cloned().collect();
-        for pending in open {
-            let _ = self.roll_back(&pending);
-        }
     }
 
     pub(super) fn change<T>(
