@@ -134,11 +134,13 @@ fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>, Lo
 ///
 /// A log without threads calls them when it is maintained.
 pub(crate) fn start_hooks(engine: &Arc<Engine>) -> Result<(), LogError> {
-    if engine.hooks.is_empty() || !engine.options.background_threads {
-        return Ok(());
+    match engine.hooks.run() {
+        Some(run) if engine.options.background_threads => {
+            let engine = Arc::clone(engine);
+            spawn("wal-hooks", Box::new(move || run(&engine))).map(drop)
+        }
+        _ => Ok(()),
     }
-    let engine = Arc::clone(engine);
-    spawn("wal-hooks", Box::new(move || engine.run_hooks())).map(drop)
 }
 
 /// Starts the thread that ships segments to the tier, if there is one. Nobody waits for it: a request may hang.

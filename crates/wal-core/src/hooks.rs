@@ -118,6 +118,8 @@ type Hook<T> = Arc<dyn Fn(&T) + Send + Sync>;
 pub struct Hooks {
     commit: Option<Hook<CommitEvent>>,
     event: Option<Hook<LogEvent>>,
+    /// What their thread does. Comes with the first of them: a program without hooks has no code for it (`adr/0018`).
+    run: Option<fn(&Engine)>,
 }
 
 impl Hooks {
@@ -126,6 +128,7 @@ impl Hooks {
     #[must_use]
     pub fn on_commit(mut self, hook: impl Fn(&CommitEvent) + Send + Sync + 'static) -> Self {
         self.commit = Some(Arc::new(hook));
+        self.run = Some(Engine::run_hooks);
         self
     }
 
@@ -134,6 +137,7 @@ impl Hooks {
     #[must_use]
     pub fn on_event(mut self, hook: impl Fn(&LogEvent) + Send + Sync + 'static) -> Self {
         self.event = Some(Arc::new(hook));
+        self.run = Some(Engine::run_hooks);
         self
     }
 
@@ -177,8 +181,9 @@ impl Caller {
         Self { hooks, queue: Mutex::default(), told, over: AtomicBool::new(false) }
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.hooks.is_empty()
+    /// What the hooks' thread does until the log is closed; `None` when there are no hooks.
+    pub(crate) const fn run(&self) -> Option<fn(&Engine)> {
+        self.hooks.run
     }
 }
 
@@ -211,9 +216,6 @@ impl Engine {
     /// Calls the hooks with what happened since the last time. Whoever finds another thread at it leaves it to that
     /// one.
     pub(crate) fn call_hooks(&self) {
-        if self.hooks.is_empty() {
-            return;
-        }
         let Some(mut told) = self.hooks.told.try_lock() else { return };
         if let Some(hook) = &self.hooks.hooks.event {
             let next = || self.hooks.queue.lock().pop_front();
@@ -241,8 +243,7 @@ impl Engine {
         tell(&mut told.durable, durable, true);
     }
 
-    /// What the hooks' thread does until the log is closed.
-    pub(crate) fn run_hooks(&self) {
+    fn run_hooks(&self) {
         let mut over = false;
         while !over {
             self.watch.wait(|| self.has_news(), None, || self.clock.monotonic());
