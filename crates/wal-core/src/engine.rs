@@ -134,7 +134,7 @@ impl Engine {
     /// Shared from the start: whoever has it by value has a copy of the code that drops it.
     pub(crate) fn new(parts: Parts) -> Result<Arc<Self>, LogError> {
         let commit = CommitQueue::with_window(parts.options.group_window);
-        let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
+        let payloads = Payloads::new(parts.codecs, parts.extras, parts.options.compression.clone())?;
         payloads.learn(&parts.appender.metadata);
         let Appender { time, next, .. } = parts.appender;
         let prefix = parts.options.prefix.clone();

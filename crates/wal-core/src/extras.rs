@@ -7,42 +7,61 @@
 use std::fmt;
 
 use parking_lot::MutexGuard;
-use wal_compress::CodecId;
-use wal_format::{BodyShape, NewEntry};
+use snafu::ResultExt;
+use wal_compress::{CodecId, Codecs};
+use wal_format::{BodyShape, NewEntry, SegmentId};
+use wal_segment::LoadedFrame;
 
 use crate::{
     LogError, Options,
     append::Stamped,
     appender::Appender,
     engine::Engine,
-    error::InvalidOptionSnafu,
+    entry::OpenFrame,
+    error::{CompressionSnafu, InvalidOptionSnafu},
     patience::{Patience, Terms},
+    payload::{Coded, Payloads},
 };
 
-/// What a log can do beyond the default options: remove by [`Retention`](crate::Retention), and compress.
-///
-/// Decompressing is no extra: any log can be read.
+/// What a log can do beyond the default options: remove by [`Retention`](crate::Retention), compress, and decompress.
 #[derive(Clone, Copy, Debug)]
 pub struct Extras(Option<&'static dyn Extra>);
 
 impl Extras {
     /// All of it.
     pub const ALL: Self = Self(Some(&All));
-    /// Nothing of it. A log whose options ask for retention or compression is not opened for writing then:
-    /// [`LogError::InvalidOption`].
+    /// Nothing of it. A log whose options ask for retention or compression, or whose environment has codecs, is not
+    /// opened then: [`LogError::InvalidOption`].
     pub const NONE: Self = Self(None);
 
-    pub(crate) fn check(self, options: &Options) -> Result<(), LogError> {
-        let asked = if options.retention.has_limits() {
-            Some("retention")
-        } else if options.compression.codec != CodecId::IDENTITY {
-            Some("compression")
-        } else {
-            None
-        };
-        match (self.0, asked) {
-            (None, Some(option)) => missing(option),
-            _ => Ok(()),
+    pub(crate) fn check(self, options: &Options, codecs: &Codecs) -> Result<(), LogError> {
+        match self.0 {
+            None if options.retention.has_limits() => missing("retention"),
+            None => self.check_codecs(codecs),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// For a log that is opened for reading: frames that some codec can read must be readable. Where there is none,
+    /// they are an error, extras or not.
+    pub(crate) fn check_codecs(self, codecs: &Codecs) -> Result<(), LogError> {
+        if self.0.is_none() && codecs.has_any() { missing("compression") } else { Ok(()) }
+    }
+
+    pub(crate) fn decompress(
+        self,
+        payloads: &Payloads,
+        coded: Coded,
+        body: &[u8],
+        raw: Vec<u8>,
+    ) -> Result<Vec<u8>, LogError> {
+        match self.0 {
+            Some(extra) => extra.decompress(payloads, coded, body, raw),
+            None => {
+                // There is no such codec, and the error says why.
+                payloads.codecs().get(CodecId(coded.codec)).context(CompressionSnafu)?;
+                missing("compression")
+            }
         }
     }
 }
@@ -76,6 +95,19 @@ trait Extra: fmt::Debug + Sync {
         patience: Patience,
     ) -> Result<MutexGuard<'a, Appender>, LogError>;
     fn run_packer(&self, engine: &Engine);
+    fn decompress(
+        &self,
+        payloads: &Payloads,
+        coded: Coded,
+        body: &[u8],
+        raw: Vec<u8>,
+    ) -> Result<Vec<u8>, LogError>;
+    fn open_cached(
+        &self,
+        engine: &Engine,
+        segment: SegmentId,
+        frame: LoadedFrame,
+    ) -> Result<OpenFrame, LogError>;
 }
 
 #[derive(Debug)]
@@ -124,6 +156,25 @@ impl Extra for All {
 
     fn run_packer(&self, engine: &Engine) {
         engine.compress_packs();
+    }
+
+    fn decompress(
+        &self,
+        payloads: &Payloads,
+        coded: Coded,
+        body: &[u8],
+        raw: Vec<u8>,
+    ) -> Result<Vec<u8>, LogError> {
+        payloads.decompress(coded, body, raw)
+    }
+
+    fn open_cached(
+        &self,
+        engine: &Engine,
+        segment: SegmentId,
+        frame: LoadedFrame,
+    ) -> Result<OpenFrame, LogError> {
+        engine.open_from_cache(segment, frame)
     }
 }
 
@@ -185,6 +236,15 @@ impl Engine {
                 extra.lock_when_settled(self, patience)
             }
             _ => Ok(appender),
+        }
+    }
+
+    /// Opens a compressed frame of which one entry is wanted: where others may be wanted next, what was decompressed is
+    /// kept.
+    pub(crate) fn open_cached(&self, segment: SegmentId, frame: LoadedFrame) -> Result<OpenFrame, LogError> {
+        match self.extras.0 {
+            Some(extra) => extra.open_cached(self, segment, frame),
+            None => OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads),
         }
     }
 

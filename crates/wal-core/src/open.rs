@@ -71,7 +71,7 @@ impl Environment {
 
 pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Arc<Engine>, LogError> {
     options.validate_for_writing()?;
-    environment.extras.check(&options)?;
+    environment.extras.check(&options, &environment.codecs)?;
     if environment.tier.is_some() && !environment.storage.capabilities().append_after_sync {
         let why = "the log is in an object store already";
         return InvalidOptionSnafu { option: "tier", why }.fail();
@@ -176,7 +176,8 @@ fn writer(
 
 pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<Arc<Engine>, LogError> {
     options.validate()?;
-    let Environment { storage, clock, codecs, hooks, .. } = environment;
+    let Environment { storage, clock, codecs, hooks, extras, .. } = environment;
+    extras.check_codecs(&codecs)?;
     let directory = Arc::new(Directory::new(storage, &options.prefix));
     let span = Span::recovery(&directory);
     let start = look(&directory, &options)?;
@@ -196,7 +197,7 @@ pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<
         fences: SegmentSet::default(),
         hooks,
         tier: None,
-        extras: Extras::NONE,
+        extras,
     })
 }
 

@@ -49,7 +49,7 @@ pub struct WalBuilder {
     codecs: Vec<Arc<dyn Codec>>,
     hooks: Hooks,
     tier: Option<Tier>,
-    /// Only options that somebody has set can ask for them.
+    /// Only options that somebody has set, and codecs, can ask for them.
     extras: Extras,
 }
 
@@ -67,7 +67,7 @@ impl WalBuilder {
             codecs: Vec::new(),
             hooks: Hooks::default(),
             tier: None,
-            extras: Extras::NONE,
+            extras: if Codecs::BUILT_IN { Extras::ALL } else { Extras::NONE },
         }
     }
 
@@ -225,6 +225,7 @@ impl WalBuilder {
     /// Adds a codec of yours, for reading and for [`Options::compression`]. Its id is 128 or greater.
     pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
         self.codecs.push(codec);
+        self.extras = Extras::ALL;
         self
     }
 

@@ -1,7 +1,8 @@
 //! What a log asks of its tier.
 //!
-//! All of it goes through a pointer that only [`Environment::with_tier`](crate::Environment::with_tier) makes: a program
-//! that names no tier has none of its code, although the log's threads and its appends look after one (`adr/0018`).
+//! All of it goes through a pointer that only [`Environment::with_tier`](crate::Environment::with_tier) makes: a
+//! program that names no tier has none of its code, although the log's threads and its appends look after one
+//! (`adr/0018`).
 
 use std::{fmt, sync::Arc, time::Duration};
 
