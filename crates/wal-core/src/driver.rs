@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::FrameKind;
@@ -24,6 +23,7 @@ use crate::{
     marks::Tick,
     outcome::Outcome,
     patience::Terms,
+    signal::Signal,
     stats::add,
 };
 
@@ -38,24 +38,21 @@ pub(crate) struct Driver {
     sync_asked: AtomicBool,
     stopped: AtomicBool,
     failed: AtomicBool,
-    /// A signal says only that there is something to look at; one that waits in the channel says enough.
-    sync: Sender<()>,
-    prepare: Sender<()>,
+    sync: Signal,
+    prepare: Signal,
     ids: OnceLock<Vec<ThreadId>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Driver {
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<(), LogError> {
-        let (sync, sync_signals) = bounded(1);
-        let (prepare, prepare_signals) = bounded(1);
         let driver = Arc::new(Self {
             asleep: AtomicBool::new(false),
             sync_asked: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             failed: AtomicBool::new(false),
-            sync,
-            prepare,
+            sync: Signal::default(),
+            prepare: Signal::default(),
             ids: OnceLock::new(),
             threads: Mutex::new(Vec::new()),
         });
@@ -64,7 +61,7 @@ impl Driver {
         if engine.driver.set(Arc::clone(&driver)).is_err() {
             return Ok(());
         }
-        let started = spawn_all(engine, &driver, sync_signals, prepare_signals);
+        let started = spawn_all(engine, &driver);
         if started.is_err() {
             driver.failed.store(true, Ordering::SeqCst);
             engine.end_packing();
@@ -76,8 +73,7 @@ impl Driver {
     }
 
     pub(crate) fn kick(&self) {
-        // A full channel holds a signal that will be seen.
-        let _ = self.sync.try_send(());
+        self.sync.raise();
     }
 
     /// Whether the threads could not be started. Without them the log would not keep its intervals.
@@ -91,8 +87,8 @@ impl Driver {
 
     fn signal_stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        let _ = self.sync.try_send(());
-        let _ = self.prepare.try_send(());
+        self.sync.raise();
+        self.prepare.raise();
     }
 
     /// Ends the threads and waits for them. One of them, closing the log from a callback, cannot wait for itself.
@@ -108,16 +104,11 @@ impl Driver {
     }
 }
 
-fn spawn_all(
-    engine: &Arc<Engine>,
-    driver: &Arc<Driver>,
-    sync: Receiver<()>,
-    prepare: Receiver<()>,
-) -> Result<Vec<JoinHandle<()>>, LogError> {
+fn spawn_all(engine: &Arc<Engine>, driver: &Arc<Driver>) -> Result<Vec<JoinHandle<()>>, LogError> {
     let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
-    let mut threads = vec![spawn("wal-sync", Box::new(move || shared.run_sync(&own, &sync)))?];
+    let mut threads = vec![spawn("wal-sync", Box::new(move || shared.run_sync(&own)))?];
     let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
-    threads.push(spawn("wal-prepare", Box::new(move || shared.run_prepare(&own, &prepare)))?);
+    threads.push(spawn("wal-prepare", Box::new(move || shared.run_prepare(&own)))?);
     for _ in 0..engine.payloads.threads() {
         let shared = Arc::clone(engine);
         threads.push(spawn("wal-pack", Box::new(move || shared.run_packer()))?);
@@ -205,7 +196,7 @@ impl Engine {
     /// Wakes the thread that prepares segments, writes indexes and runs errands.
     pub(crate) fn ask_for_chores(&self) {
         if let Some(driver) = self.driver.get() {
-            let _ = driver.prepare.try_send(());
+            driver.prepare.raise();
         }
     }
 
@@ -228,7 +219,7 @@ impl Engine {
         Ok(())
     }
 
-    fn run_sync(&self, driver: &Driver, signals: &Receiver<()>) {
+    fn run_sync(&self, driver: &Driver) {
         let mut seen = Seen::default();
         while !driver.is_stopped() {
             // From here on appends signal, and what came before is seen below. A thread that will look by itself needs
@@ -238,8 +229,7 @@ impl Engine {
             driver.asleep.store(deadline.is_none(), Ordering::SeqCst);
             match deadline.map(|deadline| deadline.saturating_sub(self.clock.monotonic())) {
                 Some(wait) if wait.is_zero() => {}
-                Some(wait) => drop(signals.recv_timeout(wait)),
-                None => drop(signals.recv()),
+                wait => driver.sync.wait(wait),
             }
             driver.asleep.store(false, Ordering::SeqCst);
             if !driver.is_stopped() {
@@ -346,15 +336,12 @@ impl Engine {
         self.write_pending()
     }
 
-    fn run_prepare(&self, driver: &Driver, signals: &Receiver<()>) {
+    fn run_prepare(&self, driver: &Driver) {
         let interval = self.retention_interval();
         let next_pass = || interval.and_then(|interval| self.clock.monotonic().checked_add(interval));
         let mut pass = next_pass();
         loop {
-            match pass.map(|due| due.saturating_sub(self.clock.monotonic())) {
-                Some(left) => drop(signals.recv_timeout(left)),
-                None => drop(signals.recv()),
-            }
+            driver.prepare.wait(pass.map(|due| due.saturating_sub(self.clock.monotonic())));
             if driver.is_stopped() {
                 break;
             }

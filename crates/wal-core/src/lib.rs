@@ -57,6 +57,7 @@ mod salvage;
 #[cfg(feature = "serde")]
 pub mod settings;
 mod settled;
+mod signal;
 mod stats;
 mod sweep;
 mod sync;
