@@ -52,6 +52,9 @@ pub struct Codecs {
 }
 
 impl Codecs {
+    /// Whether this build has a codec that compresses.
+    pub const BUILT_IN: bool = cfg!(any(feature = "zstd", feature = "snappy"));
+
     /// The codecs of this build, each at its own default level.
     pub fn new() -> Self {
         let mut codecs = Self { table: Vec::new() };
@@ -84,6 +87,12 @@ impl Codecs {
             (*id, codec.unshared().unwrap_or_else(|| Arc::clone(codec)))
         };
         Self { table: self.table.iter().map(own).collect() }
+    }
+
+    /// Whether there is any codec that compresses.
+    #[must_use]
+    pub fn has_any(&self) -> bool {
+        self.table.iter().any(|(id, _)| *id != CodecId::IDENTITY)
     }
 
     /// Adds a codec of the user's.

@@ -133,7 +133,8 @@ impl Engine {
         self.append_compressed(raw, shape, payload_len, terms)
     }
 
-    fn append_compressed(
+    /// For a log that compresses: [`append_compressed`](Self::append_compressed).
+    pub(crate) fn compress_and_append(
         &self,
         raw: &[u8],
         shape: BodyShape,
@@ -321,7 +322,7 @@ impl Engine {
         let errand = Errand::Room { body_len, count };
         let room = appender.room(body_len, count, reserve);
         if room != Room::Here && reserve == Reserve::Keep {
-            self.check_tier(&appender)?;
+            self.tier.as_ref().map_or(Ok(()), |tier| tier.check(self, &appender))?;
         }
         match room {
             Room::Here => return Ok(Some(appender)),

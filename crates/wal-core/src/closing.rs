@@ -2,17 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
 use parking_lot::Mutex;
 
-use crate::{Log, LogError, driver::close_elsewhere, engine::Engine, error::TimedOutSnafu};
+use crate::{Log, LogError, driver::close_elsewhere, engine::Engine, error::TimedOutSnafu, outcome::Outcome};
 
 /// What the handles of a log share; its threads hold only the engine.
 #[derive(Debug)]
 pub(crate) struct Handle {
     engine: Arc<Engine>,
     /// Where to hear how closing went, once a thread of its own does it.
-    closing: Mutex<Option<Receiver<Result<(), LogError>>>>,
+    closing: Mutex<Option<Arc<Outcome>>>,
 }
 
 impl Drop for Handle {
@@ -78,15 +77,10 @@ impl Log {
         let outcome = {
             let mut closing = self.handle().closing.lock();
             match &*closing {
-                Some(outcome) => outcome.clone(),
-                None => closing.insert(close_elsewhere(Arc::clone(self.engine()))?).clone(),
+                Some(outcome) => Arc::clone(outcome),
+                None => Arc::clone(closing.insert(close_elsewhere(Arc::clone(self.engine()))?)),
             }
         };
-        match outcome.recv_timeout(timeout) {
-            Ok(closed) => closed,
-            Err(RecvTimeoutError::Timeout) => TimedOutSnafu { operation: "close the log" }.fail(),
-            // It ended, and somebody has heard how.
-            Err(RecvTimeoutError::Disconnected) => Ok(()),
-        }
+        outcome.wait(timeout).unwrap_or_else(|| TimedOutSnafu { operation: "close the log" }.fail())
     }
 }

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::FrameKind;
@@ -22,7 +21,9 @@ use crate::{
     engine::Engine,
     error::ThreadSnafu,
     marks::Tick,
+    outcome::Outcome,
     patience::Terms,
+    signal::Signal,
     stats::add,
 };
 
@@ -37,24 +38,21 @@ pub(crate) struct Driver {
     sync_asked: AtomicBool,
     stopped: AtomicBool,
     failed: AtomicBool,
-    /// A signal says only that there is something to look at; one that waits in the channel says enough.
-    sync: Sender<()>,
-    prepare: Sender<()>,
+    sync: Signal,
+    prepare: Signal,
     ids: OnceLock<Vec<ThreadId>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Driver {
     pub(crate) fn start(engine: &Arc<Engine>) -> Result<(), LogError> {
-        let (sync, sync_signals) = bounded(1);
-        let (prepare, prepare_signals) = bounded(1);
         let driver = Arc::new(Self {
             asleep: AtomicBool::new(false),
             sync_asked: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             failed: AtomicBool::new(false),
-            sync,
-            prepare,
+            sync: Signal::default(),
+            prepare: Signal::default(),
             ids: OnceLock::new(),
             threads: Mutex::new(Vec::new()),
         });
@@ -63,7 +61,7 @@ impl Driver {
         if engine.driver.set(Arc::clone(&driver)).is_err() {
             return Ok(());
         }
-        let started = spawn_all(engine, &driver, sync_signals, prepare_signals);
+        let started = spawn_all(engine, &driver);
         if started.is_err() {
             driver.failed.store(true, Ordering::SeqCst);
             engine.end_packing();
@@ -75,8 +73,7 @@ impl Driver {
     }
 
     pub(crate) fn kick(&self) {
-        // A full channel holds a signal that will be seen.
-        let _ = self.sync.try_send(());
+        self.sync.raise();
     }
 
     /// Whether the threads could not be started. Without them the log would not keep its intervals.
@@ -90,8 +87,8 @@ impl Driver {
 
     fn signal_stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        let _ = self.sync.try_send(());
-        let _ = self.prepare.try_send(());
+        self.sync.raise();
+        self.prepare.raise();
     }
 
     /// Ends the threads and waits for them. One of them, closing the log from a callback, cannot wait for itself.
@@ -107,19 +104,11 @@ impl Driver {
     }
 }
 
-fn spawn_all(
-    engine: &Arc<Engine>,
-    driver: &Arc<Driver>,
-    sync: Receiver<()>,
-    prepare: Receiver<()>,
-) -> Result<Vec<JoinHandle<()>>, LogError> {
-    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-        thread::Builder::new().name(name.to_owned()).spawn(run).context(ThreadSnafu)
-    };
+fn spawn_all(engine: &Arc<Engine>, driver: &Arc<Driver>) -> Result<Vec<JoinHandle<()>>, LogError> {
     let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
-    let mut threads = vec![spawn("wal-sync", Box::new(move || shared.run_sync(&own, &sync)))?];
+    let mut threads = vec![spawn("wal-sync", Box::new(move || shared.run_sync(&own)))?];
     let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
-    threads.push(spawn("wal-prepare", Box::new(move || shared.run_prepare(&own, &prepare)))?);
+    threads.push(spawn("wal-prepare", Box::new(move || shared.run_prepare(&own)))?);
     for _ in 0..engine.payloads.threads() {
         let shared = Arc::clone(engine);
         threads.push(spawn("wal-pack", Box::new(move || shared.run_packer()))?);
@@ -127,19 +116,22 @@ fn spawn_all(
     Ok(threads)
 }
 
+/// In a box, because starting a thread is compiled anew for each kind of work.
+fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> Result<JoinHandle<()>, LogError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).context(ThreadSnafu)
+}
+
 /// Starts the thread that calls the hooks, if there are any. Nobody waits for it: it ends after the last event.
 ///
 /// A log without threads calls them when it is maintained.
 pub(crate) fn start_hooks(engine: &Arc<Engine>) -> Result<(), LogError> {
-    if engine.hooks.is_empty() || !engine.options.background_threads {
-        return Ok(());
+    match engine.hooks.run() {
+        Some(run) if engine.options.background_threads => {
+            let engine = Arc::clone(engine);
+            spawn("wal-hooks", Box::new(move || run(&engine))).map(drop)
+        }
+        _ => Ok(()),
     }
-    let engine = Arc::clone(engine);
-    thread::Builder::new()
-        .name("wal-hooks".to_owned())
-        .spawn(move || engine.run_hooks())
-        .context(ThreadSnafu)?;
-    Ok(())
 }
 
 /// Starts the thread that ships segments to the tier, if there is one. Nobody waits for it: a request may hang.
@@ -150,21 +142,16 @@ pub(crate) fn start_tier(engine: &Arc<Engine>) -> Result<(), LogError> {
         return Ok(());
     }
     let engine = Arc::clone(engine);
-    thread::Builder::new()
-        .name("wal-tier".to_owned())
-        .spawn(move || engine.run_tier())
-        .context(ThreadSnafu)?;
-    Ok(())
+    let run = move || engine.tier.as_ref().into_iter().for_each(|tier| tier.run(&engine));
+    spawn("wal-tier", Box::new(run)).map(drop)
 }
 
 /// Closes a log in a thread of its own, and returns where to hear how that went.
-pub(crate) fn close_elsewhere(engine: Arc<Engine>) -> Result<Receiver<Result<(), LogError>>, LogError> {
-    let (done, outcome) = bounded(1);
-    let run = move || {
-        // Whoever asked may have stopped waiting.
-        let _ = done.try_send(engine.finish());
-    };
-    thread::Builder::new().name("wal-close".to_owned()).spawn(run).context(ThreadSnafu)?;
+pub(crate) fn close_elsewhere(engine: Arc<Engine>) -> Result<Arc<Outcome>, LogError> {
+    let outcome = Arc::new(Outcome::default());
+    let done = Arc::clone(&outcome);
+    // Whoever asked may have stopped waiting.
+    spawn("wal-close", Box::new(move || done.tell(engine.finish())))?;
     Ok(outcome)
 }
 
@@ -209,7 +196,7 @@ impl Engine {
     /// Wakes the thread that prepares segments, writes indexes and runs errands.
     pub(crate) fn ask_for_chores(&self) {
         if let Some(driver) = self.driver.get() {
-            let _ = driver.prepare.try_send(());
+            driver.prepare.raise();
         }
     }
 
@@ -225,12 +212,14 @@ impl Engine {
         self.prepare_ahead();
         self.index_sealed();
         self.retain_by_itself();
-        self.ship_by_itself();
+        if let Some(tier) = &self.tier {
+            tier.ship_by_itself(self);
+        }
         self.call_hooks();
         Ok(())
     }
 
-    fn run_sync(&self, driver: &Driver, signals: &Receiver<()>) {
+    fn run_sync(&self, driver: &Driver) {
         let mut seen = Seen::default();
         while !driver.is_stopped() {
             // From here on appends signal, and what came before is seen below. A thread that will look by itself needs
@@ -240,8 +229,7 @@ impl Engine {
             driver.asleep.store(deadline.is_none(), Ordering::SeqCst);
             match deadline.map(|deadline| deadline.saturating_sub(self.clock.monotonic())) {
                 Some(wait) if wait.is_zero() => {}
-                Some(wait) => drop(signals.recv_timeout(wait)),
-                None => drop(signals.recv()),
+                wait => driver.sync.wait(wait),
             }
             driver.asleep.store(false, Ordering::SeqCst);
             if !driver.is_stopped() {
@@ -348,15 +336,12 @@ impl Engine {
         self.write_pending()
     }
 
-    fn run_prepare(&self, driver: &Driver, signals: &Receiver<()>) {
+    fn run_prepare(&self, driver: &Driver) {
         let interval = self.retention_interval();
         let next_pass = || interval.and_then(|interval| self.clock.monotonic().checked_add(interval));
         let mut pass = next_pass();
         loop {
-            match pass.map(|due| due.saturating_sub(self.clock.monotonic())) {
-                Some(left) => drop(signals.recv_timeout(left)),
-                None => drop(signals.recv()),
-            }
+            driver.prepare.wait(pass.map(|due| due.saturating_sub(self.clock.monotonic())));
             if driver.is_stopped() {
                 break;
             }

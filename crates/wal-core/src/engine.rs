@@ -18,10 +18,10 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use wal_compress::Codecs;
 use wal_format::{Lsn, SegmentId};
-use wal_segment::{Directory, Segment, SegmentError, SegmentSet, TieredStorage, WriterLock};
+use wal_segment::{Directory, Segment, SegmentError, SegmentSet, WriterLock};
 
 use crate::{
-    Clock, LogError, Options, RecoveryReport,
+    Clock, Extras, LogError, Options, RecoveryReport,
     appender::Appender,
     begin::Inheritance,
     commit::{Commit, CommitQueue, Watch},
@@ -39,8 +39,8 @@ use crate::{
     prepare::{PrepareError, Preparer},
     retention::Keeper,
     stats::Counters,
-    tier::Tier,
-    transaction::Registry,
+    tier::{Behind, Tiered},
+    transaction::Transactions,
     view::View,
 };
 
@@ -50,6 +50,7 @@ pub(crate) struct Engine {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) payloads: Payloads,
+    pub(crate) extras: Extras,
     pub(crate) frame_cache: FrameCache,
     pub(crate) report: RecoveryReport,
     /// Held by operations that change history: truncation, trimming, closing.
@@ -68,6 +69,9 @@ pub(crate) struct Engine {
     pub(crate) view: ArcSwap<View>,
     /// `None` when the log is open for reading only.
     pub(crate) preparer: Option<Preparer>,
+    /// How to take in what a writer has done since; `None` when the log is open for writing. A pointer, because reading
+    /// beside a writer goes around damage: a program that only writes would link all of that.
+    pub(crate) look_again: Option<LookAgain>,
     /// What the first segment that this process starts goes on from.
     pub(crate) inheritance: Mutex<Inheritance>,
     /// Sealed segments whose index is not written yet, with the offset of their last frame.
@@ -75,13 +79,13 @@ pub(crate) struct Engine {
     /// Those sealed last, oldest first: their files are open and their indexes in memory.
     pub(crate) warm: Mutex<VecDeque<SegmentId>>,
     pub(crate) cuts: Cuts,
-    pub(crate) transactions: Registry,
+    pub(crate) transactions: Transactions,
     /// Apart, so that its alignment is not that of everything here.
     pub(crate) stats: Box<Counters>,
     pub(crate) hooks: Caller,
     pub(crate) driver: OnceLock<Arc<Driver>>,
     /// Where sealed segments are shipped to.
-    pub(crate) tier: Option<Tier>,
+    pub(crate) tier: Option<Box<dyn Behind>>,
     /// Set once closing is over, however it went: who still waits then waits in vain.
     pub(crate) ended: AtomicBool,
     first_retained: AtomicU64,
@@ -103,6 +107,9 @@ struct Poison {
     fenced: bool,
 }
 
+/// Takes in what a writer elsewhere has done.
+pub(crate) type LookAgain = fn(&Engine) -> Result<(), LogError>;
+
 /// What an engine is made of.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -111,6 +118,7 @@ pub(crate) struct Parts {
     pub(crate) directory: Arc<Directory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) preparer: Option<Preparer>,
+    pub(crate) look_again: Option<LookAgain>,
     pub(crate) appender: Appender,
     pub(crate) durable_next: Lsn,
     pub(crate) view: View,
@@ -118,19 +126,22 @@ pub(crate) struct Parts {
     pub(crate) report: RecoveryReport,
     pub(crate) fences: SegmentSet,
     pub(crate) hooks: Hooks,
-    pub(crate) tier: Option<Arc<TieredStorage>>,
+    pub(crate) tier: Option<Tiered>,
+    pub(crate) extras: Extras,
 }
 
 impl Engine {
-    pub(crate) fn new(parts: Parts) -> Result<Self, LogError> {
+    /// Shared from the start: whoever has it by value has a copy of the code that drops it.
+    pub(crate) fn new(parts: Parts) -> Result<Arc<Self>, LogError> {
         let commit = CommitQueue::with_window(parts.options.group_window);
-        let payloads = Payloads::new(parts.codecs, parts.options.compression.clone())?;
+        let payloads = Payloads::new(parts.codecs, parts.extras, parts.options.compression.clone())?;
         payloads.learn(&parts.appender.metadata);
         let Appender { time, next, .. } = parts.appender;
         let prefix = parts.options.prefix.clone();
-        Ok(Self {
+        Ok(Arc::new(Self {
             keeper: Mutex::new(Keeper::new(&*parts.clock, time, next)),
             payloads,
+            extras: parts.extras,
             frame_cache: FrameCache::new(parts.options.frame_cache_len),
             options: parts.options,
             clock: parts.clock,
@@ -145,14 +156,15 @@ impl Engine {
             commit,
             watch: Watch::default(),
             errands: Errands::default(),
-            tier: parts.tier.map(|storage| Tier::new(storage, &prefix, &parts.view)),
+            tier: parts.tier.map(|tier| tier.attach(&prefix, &parts.view)),
             view: ArcSwap::from_pointee(parts.view),
             preparer: parts.preparer,
+            look_again: parts.look_again,
             inheritance: Mutex::new(parts.inheritance),
             sealed: Mutex::new(Vec::new()),
             warm: Mutex::default(),
             cuts: Cuts::default(),
-            transactions: Registry::default(),
+            transactions: Transactions::default(),
             stats: Box::default(),
             driver: OnceLock::new(),
             ended: AtomicBool::new(false),
@@ -162,7 +174,7 @@ impl Engine {
             fences: Mutex::new(parts.fences),
             writer_lock: Mutex::new(None),
             directory: parts.directory,
-        })
+        }))
     }
 
     pub(crate) fn first_retained(&self) -> Lsn {

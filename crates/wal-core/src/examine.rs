@@ -7,7 +7,7 @@ use wal_format::{Frame, FrameKind, IndexPoint, Lsn, SegmentId};
 use wal_segment::{Directory, Storage};
 
 use crate::{
-    LogError, Options,
+    Extras, LogError, Options,
     open::READ_ATTEMPTS,
     payload::Payloads,
     read::is_gone,
@@ -49,7 +49,7 @@ pub fn examine(
     options: &Options,
 ) -> Result<Examination, LogError> {
     options.validate()?;
-    let payloads = Payloads::new(codecs, options.compression.clone())?;
+    let payloads = Payloads::new(codecs, Extras::ALL, options.compression.clone())?;
     let directory = Arc::new(Directory::new(storage, &options.prefix));
     let mut attempts = 0;
     loop {

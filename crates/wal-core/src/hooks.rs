@@ -5,7 +5,8 @@
 //! are counted and dropped; commits are not queued at all, because one that comes late covers those before it.
 
 use std::{
-    fmt,
+    collections::VecDeque,
+    fmt, iter,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -13,7 +14,6 @@ use std::{
     },
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
 use wal_format::{Lsn, SegmentId};
 use wal_segment::Segment;
@@ -118,6 +118,8 @@ type Hook<T> = Arc<dyn Fn(&T) + Send + Sync>;
 pub struct Hooks {
     commit: Option<Hook<CommitEvent>>,
     event: Option<Hook<LogEvent>>,
+    /// What their thread does. Comes with the first of them: a program without hooks has no code for it (`adr/0018`).
+    run: Option<fn(&Engine)>,
 }
 
 impl Hooks {
@@ -126,6 +128,7 @@ impl Hooks {
     #[must_use]
     pub fn on_commit(mut self, hook: impl Fn(&CommitEvent) + Send + Sync + 'static) -> Self {
         self.commit = Some(Arc::new(hook));
+        self.run = Some(Engine::run_hooks);
         self
     }
 
@@ -134,6 +137,7 @@ impl Hooks {
     #[must_use]
     pub fn on_event(mut self, hook: impl Fn(&LogEvent) + Send + Sync + 'static) -> Self {
         self.event = Some(Arc::new(hook));
+        self.run = Some(Engine::run_hooks);
         self
     }
 
@@ -155,7 +159,8 @@ impl fmt::Debug for Hooks {
 #[derive(Debug)]
 pub(crate) struct Caller {
     hooks: Hooks,
-    queue: (Sender<LogEvent>, Receiver<LogEvent>),
+    /// Events that the hook has not seen yet. A leaf among the locks.
+    queue: Mutex<VecDeque<LogEvent>>,
     /// What was told; locked while hooks are called.
     told: Mutex<Told>,
     /// The last event is in the queue, or was dropped.
@@ -172,37 +177,49 @@ struct Told {
 
 impl Caller {
     pub(crate) fn new(hooks: Hooks, next: Lsn) -> Self {
-        let queue = bounded(if hooks.event.is_some() { QUEUE_LEN } else { 0 });
         let told = Mutex::new(Told { written: next, durable: next, generation: 0 });
-        Self { hooks, queue, told, over: AtomicBool::new(false) }
+        Self { hooks, queue: Mutex::default(), told, over: AtomicBool::new(false) }
     }
 
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.hooks.is_empty()
+    /// What the hooks' thread does until the log is closed; `None` when there are no hooks.
+    pub(crate) const fn run(&self) -> Option<fn(&Engine)> {
+        self.hooks.run
     }
 }
 
 impl Engine {
+    fn wake_tier(&self) {
+        if let Some(tier) = &self.tier {
+            tier.wake();
+        }
+    }
+
     /// Puts an event where the hooks' thread finds it. Locks may be held.
     pub(crate) fn tell_hooks(&self, event: impl FnOnce() -> LogEvent) {
         if self.hooks.hooks.event.is_none() {
             return;
         }
-        if self.hooks.queue.0.try_send(event()).is_err() {
+        self.queue_event(event());
+    }
+
+    fn queue_event(&self, event: LogEvent) {
+        let mut queue = self.hooks.queue.lock();
+        if queue.len() < QUEUE_LEN {
+            queue.push_back(event);
+        } else {
             add(&self.stats.hook_events_dropped, 1);
         }
+        drop(queue);
         self.watch.wake_threads();
     }
 
     /// Calls the hooks with what happened since the last time. Whoever finds another thread at it leaves it to that
     /// one.
     pub(crate) fn call_hooks(&self) {
-        if self.hooks.is_empty() {
-            return;
-        }
         let Some(mut told) = self.hooks.told.try_lock() else { return };
         if let Some(hook) = &self.hooks.hooks.event {
-            self.hooks.queue.1.try_iter().for_each(|event| call(&**hook, &event));
+            let next = || self.hooks.queue.lock().pop_front();
+            iter::from_fn(next).for_each(|event| call(&**hook, &event));
         }
         let Some(hook) = &self.hooks.hooks.commit else { return };
         let generation = self.cuts.generation();
@@ -226,8 +243,7 @@ impl Engine {
         tell(&mut told.durable, durable, true);
     }
 
-    /// What the hooks' thread does until the log is closed.
-    pub(crate) fn run_hooks(&self) {
+    fn run_hooks(&self) {
         let mut over = false;
         while !over {
             self.watch.wait(|| self.has_news(), None, || self.clock.monotonic());
@@ -243,7 +259,7 @@ impl Engine {
             && (self.marks.durable_next() > told.durable
                 || self.cuts.generation() != told.generation
                 || (self.options.sync.interval().is_some() && self.marks.written_next() > told.written));
-        commits || !self.hooks.queue.1.is_empty() || self.hooks.over.load(Ordering::Acquire)
+        commits || !self.hooks.queue.lock().is_empty() || self.hooks.over.load(Ordering::Acquire)
     }
 
     /// Opening is over.

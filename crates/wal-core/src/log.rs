@@ -63,7 +63,7 @@ impl Log {
     /// [`LogError::Inconsistent`] when acknowledged entries are damaged, and then nothing was changed; errors of the
     /// storage.
     pub fn open(environment: Environment, options: Options) -> Result<Self, LogError> {
-        let engine = Arc::new(told(environment, options, false)?);
+        let engine = told(environment, options, open::for_writing, false)?;
         start_hooks(&engine)?;
         start_tier(&engine)?;
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
@@ -76,7 +76,7 @@ impl Log {
     ///
     /// [`LogError::MissingLog`] when there is none; otherwise as [`open`](Self::open).
     pub fn open_read_only(environment: Environment, options: Options) -> Result<Self, LogError> {
-        let engine = Arc::new(told(environment, options, true)?);
+        let engine = told(environment, options, open::for_reading, true)?;
         start_hooks(&engine)?;
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }
@@ -367,9 +367,6 @@ impl Log {
     ///
     /// Those of [`open_read_only`](Self::open_read_only).
     pub fn refresh(&self) -> Result<(), LogError> {
-        if self.engine().preparer.is_some() {
-            return Ok(());
-        }
         self.engine().look_again()
     }
 
@@ -430,11 +427,15 @@ pub struct SegmentSummary {
 }
 
 /// Opens a log, and tells those who listen.
-fn told(environment: Environment, options: Options, read_only: bool) -> Result<Engine, LogError> {
+fn told(
+    environment: Environment,
+    options: Options,
+    open: fn(Environment, Options) -> Result<Arc<Engine>, LogError>,
+    read_only: bool,
+) -> Result<Arc<Engine>, LogError> {
     let (storage, clock) = (Arc::clone(&environment.storage), Arc::clone(&environment.clock));
     let _span = Span::open(&storage);
     let start = Start::now(&*clock);
-    let open = if read_only { open::for_reading } else { open::for_writing };
     let engine =
         open(environment, options).inspect_err(|error| events::not_opened(&storage.location(), error))?;
     engine.opened(read_only, start.elapsed_ns(&*clock));

@@ -8,12 +8,10 @@ use wal_format::{
     FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, LogId, Lsn, Metadata, Position,
     Predecessor,
 };
-use wal_segment::{
-    Directory, FrameReader, Segment, SegmentError, SegmentSet, Storage, TieredStorage, WriterLock,
-};
+use wal_segment::{Directory, FrameReader, Segment, SegmentError, SegmentSet, Storage, WriterLock};
 
 use crate::{
-    Clock, Entropy, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy,
+    Clock, Entropy, Extras, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy, Tiered,
     appender::Appender,
     begin::{Beginning, Carried, Inheritance},
     engine::{Engine, Parts},
@@ -46,8 +44,10 @@ pub struct Environment {
     pub codecs: Codecs,
     /// Whom to call when something happens.
     pub hooks: Hooks,
-    /// The storage again, when it is one with a tier: a log that is open for writing ships to it.
-    pub tier: Option<Arc<TieredStorage>>,
+    /// The tier behind the storage, when it has one: a log that is open for writing ships to it.
+    pub tier: Option<Tiered>,
+    /// What it can do that only options ask for which differ from the default.
+    pub extras: Extras,
 }
 
 impl Environment {
@@ -55,22 +55,23 @@ impl Environment {
     #[must_use]
     pub fn new(storage: Arc<dyn Storage>) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Self { storage, clock, entropy, codecs: Codecs::default(), hooks: Hooks::default(), tier: None }
+        let (codecs, hooks) = (Codecs::default(), Hooks::default());
+        Self { storage, clock, entropy, codecs, hooks, tier: None, extras: Extras::ALL }
     }
 
     /// The same with a tier behind the storage, which is where entries become durable: sealed segments are shipped to
     /// `tier`, and what is not in the storage any more is read from there.
     #[must_use]
     pub fn with_tier(mut self, tier: Arc<dyn Storage>) -> Self {
-        let both = Arc::new(TieredStorage::new(self.storage, tier));
-        self.storage = Arc::<TieredStorage>::clone(&both);
-        self.tier = Some(both);
+        let (storage, tier) = Tiered::new(self.storage, tier);
+        (self.storage, self.tier) = (storage, Some(tier));
         self
     }
 }
 
-pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Engine, LogError> {
+pub(crate) fn for_writing(environment: Environment, options: Options) -> Result<Arc<Engine>, LogError> {
     options.validate_for_writing()?;
+    environment.extras.check(&options, &environment.codecs)?;
     if environment.tier.is_some() && !environment.storage.capabilities().append_after_sync {
         let why = "the log is in an object store already";
         return InvalidOptionSnafu { option: "tier", why }.fail();
@@ -129,8 +130,8 @@ fn writer(
     epoch: Option<u64>,
     directory: Arc<Directory>,
     found: Found,
-) -> Result<Engine, LogError> {
-    let Environment { clock, entropy, codecs, hooks, tier, .. } = environment;
+) -> Result<Arc<Engine>, LogError> {
+    let Environment { clock, entropy, codecs, hooks, tier, extras, .. } = environment;
     let log_id = found.log_id.unwrap_or_else(|| new_log_id(&*entropy));
     // Leave room for a long life: a number so near its end was not reached by counting.
     let greatest = found.greatest;
@@ -148,6 +149,7 @@ fn writer(
         directory,
         clock,
         preparer: Some(preparer),
+        look_again: None,
         appender: start.appender,
         durable_next: start.durable_next,
         view: start.view,
@@ -157,9 +159,14 @@ fn writer(
         options,
         fences: found.fences,
         tier,
+        extras,
     })?;
     if rewrite || engine.objects {
-        engine.rewrite_end()?;
+        let rewritten = engine.rewrite_end()?;
+        // Nobody else has it yet.
+        if let Some(engine) = Arc::get_mut(&mut engine) {
+            engine.report.rewritten = rewritten;
+        }
     }
     if engine.objects {
         engine.check_fence()?;
@@ -167,9 +174,10 @@ fn writer(
     Ok(engine)
 }
 
-pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<Engine, LogError> {
+pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<Arc<Engine>, LogError> {
     options.validate()?;
-    let Environment { storage, clock, codecs, hooks, .. } = environment;
+    let Environment { storage, clock, codecs, hooks, extras, .. } = environment;
+    extras.check_codecs(&codecs)?;
     let directory = Arc::new(Directory::new(storage, &options.prefix));
     let span = Span::recovery(&directory);
     let start = look(&directory, &options)?;
@@ -180,6 +188,7 @@ pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<
         directory,
         clock,
         preparer: None,
+        look_again: Some(look_again),
         appender: start.appender,
         durable_next: start.durable_next,
         view: start.view,
@@ -188,6 +197,7 @@ pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<
         fences: SegmentSet::default(),
         hooks,
         tier: None,
+        extras,
     })
 }
 
@@ -421,40 +431,40 @@ pub(crate) fn frame_before(segment: &Segment, end: u64, units: u32) -> Result<Pr
     })
 }
 
+/// For a log that is open for reading.
+fn look_again(engine: &Engine) -> Result<(), LogError> {
+    let start = look(&engine.directory, &engine.options)?;
+    engine.payloads.learn(&start.appender.metadata);
+    let mut appender = engine.appender.lock();
+    // The end moves last: an entry that is promised can be found.
+    engine.view.store(Arc::new(start.view));
+    engine.set_first_retained(start.appender.first_retained);
+    engine.marks.set_durable(0, start.durable_next);
+    engine.marks.set_written(0, start.appender.next);
+    engine.marks.set_next(start.appender.next);
+    *appender = start.appender;
+    Ok(())
+}
+
 impl Engine {
-    /// For a log that is open for reading: takes in what a writer has done since.
+    /// For a log that is open for reading: takes in what a writer has done since. Nothing for others.
     pub(crate) fn look_again(&self) -> Result<(), LogError> {
-        let start = look(&self.directory, &self.options)?;
-        self.payloads.learn(&start.appender.metadata);
-        let mut appender = self.appender.lock();
-        // The end moves last: an entry that is promised can be found.
-        self.view.store(Arc::new(start.view));
-        self.set_first_retained(start.appender.first_retained);
-        self.marks.set_durable(0, start.durable_next);
-        self.marks.set_written(0, start.appender.next);
-        self.marks.set_next(start.appender.next);
-        *appender = start.appender;
-        Ok(())
+        self.look_again.map_or(Ok(()), |look_again| look_again(self))
     }
 
     /// The view, after a file of an older one turned out to be gone.
     pub(crate) fn newer_view(&self) -> Result<Arc<View>, LogError> {
-        if self.preparer.is_none() {
-            self.look_again()?;
-        }
+        self.look_again()?;
         Ok(self.view())
     }
 
     /// Recovery's last step: what the operating system may have held only in memory is written anew, before anybody is
-    /// told that it is there.
-    fn rewrite_end(&mut self) -> Result<(), LogError> {
+    /// told that it is there. Returns how many entries that were.
+    fn rewrite_end(&self) -> Result<u64, LogError> {
         let mut appender = self.appender.lock();
         let from = self.marks.durable_next();
         self.begin_first(&mut appender, 0)?;
         self.marks.set_durable(0, appender.next);
-        let rewritten = appender.next.since(from).unwrap_or(0);
-        drop(appender);
-        self.report.rewritten = rewritten;
-        Ok(())
+        Ok(appender.next.since(from).unwrap_or(0))
     }
 }

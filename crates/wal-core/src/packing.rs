@@ -4,6 +4,8 @@
 //! - Whoever has claimed a pack finishes it, whatever happens, and needs no other lock for that: it can be waited for.
 //! - Finished packs get their places in the order of their LSNs, from whoever holds the short lock next.
 //! - While a pack is claimed no segment ends or begins, because that takes a log without packs.
+//!
+//! The rest of the log comes here through `extras.rs`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -52,8 +54,7 @@ impl Engine {
         self.payloads.packs() && payload_len < self.payloads.pack_len()
     }
 
-    /// Appends one entry to the pack that is open, or begins another, and returns when it is as durable as asked.
-    pub(crate) fn append_packed(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
+    pub(crate) fn append_to_pack(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         entry.check().context(EncodingSnafu { operation: "encode the entry" })?;
         match terms.durability {
             Durability::Buffered => self.append_packed_untimed(entry, terms),
@@ -67,7 +68,7 @@ impl Engine {
         let stamped = self.pack(entry, terms)?;
         if stamped.packs_wait() && terms.durability == Durability::Buffered {
             match terms.patience {
-                Patience::Endless => self.settle_closed(),
+                Patience::Endless => self.settle_backlog(),
                 Patience::Until(_) | Patience::None => self.leave_errand(Errand::Settle),
             }
         }
@@ -117,8 +118,7 @@ impl Engine {
         }
     }
 
-    /// Makes frames of packs that take no more entries, as long as too many wait.
-    pub(crate) fn settle_closed(&self) {
+    pub(crate) fn settle_backlog(&self) {
         let how = self.when_behind();
         let mut appender = self.appender.lock();
         while self.is_behind(&appender) {
@@ -133,8 +133,7 @@ impl Engine {
         }
     }
 
-    /// What a thread does that compresses, until the log is closed.
-    pub(crate) fn run_packer(&self) {
+    pub(crate) fn compress_packs(&self) {
         let mut appender = self.appender.lock();
         while !appender.packs.over {
             match appender.packs.claim_closed() {
@@ -150,13 +149,10 @@ impl Engine {
         self.packing.work.notify_all();
     }
 
-    /// Makes frames of everything that was appended before the call.
-    pub(crate) fn settle(&self) {
-        if self.payloads.may_pack() {
-            let upto = self.appender.lock().tick;
-            // Without a deadline nothing can fail.
-            let _ = self.settle_upto(upto, Patience::Endless);
-        }
+    pub(crate) fn settle_all(&self) {
+        let upto = self.appender.lock().tick;
+        // Without a deadline nothing can fail.
+        let _ = self.settle_upto(upto, Patience::Endless);
     }
 
     fn settle_upto(&self, upto: Tick, patience: Patience) -> Result<(), LogError> {
@@ -263,13 +259,8 @@ impl Engine {
         Finished { bytes, body_len, body_crc, codec, shape }
     }
 
-    /// The short lock when there are no packs: a frame can be stamped, or the segment changed.
-    pub(crate) fn lock_settled(&self, patience: Patience) -> Result<MutexGuard<'_, Appender>, LogError> {
-        let appender = self.lock_appender(patience)?;
-        if appender.packs.is_empty() {
-            return Ok(appender);
-        }
-        drop(appender);
+    /// The short lock, once there are no packs.
+    pub(crate) fn settle_and_lock(&self, patience: Patience) -> Result<MutexGuard<'_, Appender>, LogError> {
         if patience == Patience::None {
             // Compressing is work for somebody with time.
             self.leave_errand(Errand::Write);

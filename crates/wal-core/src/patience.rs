@@ -5,9 +5,8 @@
 //! up, whatever became of the errand. Doing it all the same harms nobody: an errand makes room or writes what is
 //! queued, and never appends.
 
-use std::{mem, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use parking_lot::{Mutex, MutexGuard};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 
@@ -19,6 +18,7 @@ use crate::{
     engine::Engine,
     error::{BusySnafu, TimedOutSnafu},
     marks::Tick,
+    outcome::Outcome,
     stats::add,
 };
 
@@ -85,8 +85,6 @@ pub(crate) enum Errand {
     WriteUpTo(Tick),
 }
 
-type Reply = Sender<Result<(), LogError>>;
-
 /// Errands that are still to be run, and who waits for them.
 #[derive(Debug, Default)]
 pub(crate) struct Errands {
@@ -95,7 +93,7 @@ pub(crate) struct Errands {
 
 #[derive(Debug, Default)]
 struct List {
-    errands: Vec<(Errand, Option<Reply>)>,
+    errands: Vec<(Errand, Option<Arc<Outcome>>)>,
     /// The thread that ran them has ended.
     closed: bool,
 }
@@ -112,19 +110,20 @@ impl List {
 
 impl Errands {
     /// Adds one that somebody waits for, unless there is nobody any more to run it.
-    fn ask(&self, errand: Errand, reply: &Reply) -> Result<(), LogError> {
+    fn ask(&self, errand: Errand, reply: &Arc<Outcome>) -> Result<(), LogError> {
         let mut list = self.list.lock();
         if list.closed {
             return Err(LogError::Closed);
         }
-        list.errands.push((errand, Some(reply.clone())));
+        list.errands.push((errand, Some(Arc::clone(reply))));
         Ok(())
     }
 
     /// Nobody waits for this reply any more. What was to be written is written all the same.
-    fn forget(&self, reply: &Reply) {
+    fn forget(&self, reply: &Arc<Outcome>) {
         let mut list = self.list.lock();
-        let is_it = |other: &Option<Reply>| other.as_ref().is_some_and(|other| other.same_channel(reply));
+        let is_it =
+            |other: &Option<Arc<Outcome>>| other.as_ref().is_some_and(|other| Arc::ptr_eq(other, reply));
         let Some(at) = list.errands.iter().position(|(_, other)| is_it(other)) else { return };
         match list.errands.remove(at).0 {
             Errand::Room { .. } => {}
@@ -142,7 +141,7 @@ impl Engine {
             let result = self.run_errand(errand);
             // Whoever waited may have gone.
             if let Some(reply) = reply {
-                let _ = reply.try_send(result);
+                reply.tell(result);
             }
         }
     }
@@ -155,7 +154,7 @@ impl Engine {
             mem::take(&mut list.errands)
         };
         let replies = errands.into_iter().filter_map(|(_, reply)| reply);
-        replies.for_each(|reply| drop(reply.try_send(Err(LogError::Closed))));
+        replies.for_each(|reply| reply.tell(Err(LogError::Closed)));
     }
 
     fn run_errand(&self, errand: Errand) -> Result<(), LogError> {
@@ -202,16 +201,14 @@ impl Engine {
         if !self.has_threads() {
             return self.run_errand(errand);
         }
-        let (reply, answer) = bounded(1);
+        let reply = Arc::new(Outcome::default());
         self.errands.ask(errand, &reply)?;
         self.ask_for_chores();
-        match answer.recv_timeout(deadline.saturating_sub(self.clock.monotonic())) {
-            Ok(result) => result,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                self.errands.forget(&reply);
-                Err(patience.run_out(operation))
-            }
-        }
+        let left = deadline.saturating_sub(self.clock.monotonic());
+        reply.wait(left).unwrap_or_else(|| {
+            self.errands.forget(&reply);
+            Err(patience.run_out(operation))
+        })
     }
 
     /// Has it done some time. A log without threads does it when it is maintained.

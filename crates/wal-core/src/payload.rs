@@ -9,6 +9,7 @@ use wal_format::{
 };
 
 use crate::{
+    Extras,
     chunk::CHUNK_LEN,
     error::{CompressionSnafu, DECODE, EncodingSnafu, LogError},
     gain::Gain,
@@ -41,17 +42,18 @@ impl From<&FrameHeader> for Coded {
 #[derive(Debug)]
 pub(crate) struct Payloads {
     codecs: Codecs,
+    extras: Extras,
     settings: Compression,
     gain: Gain,
     spares: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Payloads {
-    pub(crate) fn new(codecs: Codecs, settings: Compression) -> Result<Self, LogError> {
+    pub(crate) fn new(codecs: Codecs, extras: Extras, settings: Compression) -> Result<Self, LogError> {
         // Another log's dictionaries are none of this one's.
         let codecs = codecs.unshared();
         codecs.get(settings.codec).context(CompressionSnafu)?;
-        Ok(Self { codecs, settings, gain: Gain::default(), spares: Mutex::default() })
+        Ok(Self { codecs, extras, settings, gain: Gain::default(), spares: Mutex::default() })
     }
 
     /// Whether single entries are packed with others at present: they are not where that gained nothing lately.
@@ -169,13 +171,24 @@ impl Payloads {
         &self,
         coded: impl Into<Coded>,
         body: Bytes,
-        mut raw: Vec<u8>,
+        raw: Vec<u8>,
     ) -> Result<Bytes, LogError> {
-        let Coded { codec, count, columns } = coded.into();
-        if codec == CodecId::IDENTITY.0 {
+        let coded = coded.into();
+        if coded.codec == CodecId::IDENTITY.0 {
             return Ok(body);
         }
-        let split = split_compressed(&body, BODY_LEN_MAX);
+        self.extras.decompress(self, coded, &body, raw).map(Bytes::from)
+    }
+
+    /// For a body that is compressed: [`decode_into`](Self::decode_into).
+    pub(crate) fn decompress(
+        &self,
+        coded: Coded,
+        body: &[u8],
+        mut raw: Vec<u8>,
+    ) -> Result<Vec<u8>, LogError> {
+        let Coded { codec, count, columns } = coded;
+        let split = split_compressed(body, BODY_LEN_MAX);
         let (raw_len, stored) = split.context(EncodingSnafu { operation: DECODE })?;
         self.settings.check_raw_len(raw_len).context(CompressionSnafu)?;
         raw.clear();
@@ -187,7 +200,7 @@ impl Payloads {
             unfold_ends(count, columns, &mut raw, &mut scratch);
             self.give_back(scratch);
         }
-        Ok(raw.into())
+        Ok(raw)
     }
 
     /// Whether a dictionary of another log may be made known, if its codec is there. Only its record does that.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wal_format::{FrameFault, Lsn};
+use wal_format::{FrameFault, Lsn, SegmentId};
 use wal_segment::{FrameReader, LoadedFrame, Segment, SegmentError};
 
 use crate::{
@@ -62,14 +62,23 @@ impl Engine {
             .map_err(|error| undecodable(&view, position, offset, lsn, error))
     }
 
-    /// Opens a frame of which one entry is wanted: where others may be wanted next, what was decompressed is kept.
+    /// Opens a frame of which one entry is wanted.
     fn open_frame(&self, view: &View, position: usize, frame: LoadedFrame) -> Result<OpenFrame, LogError> {
+        let is_shared = frame.header.codec != 0 && frame.header.count > 1;
+        match view.segments.get(position).filter(|_| is_shared) {
+            Some(segment) => self.open_cached(segment.id(), frame),
+            None => OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads),
+        }
+    }
+
+    /// For a compressed frame with others in it: [`open_cached`](Self::open_cached).
+    pub(crate) fn open_from_cache(
+        &self,
+        segment: SegmentId,
+        frame: LoadedFrame,
+    ) -> Result<OpenFrame, LogError> {
         let LoadedFrame { offset, header, lsn, body } = frame;
-        let segment = view.segments.get(position).filter(|_| header.codec != 0 && header.count > 1);
-        let Some(segment) = segment else {
-            return OpenFrame::new(header, lsn, body, &self.payloads);
-        };
-        let place = FramePlace::of(segment.id(), offset, &header);
+        let place = FramePlace::of(segment, offset, &header);
         if let Some(body) = self.frame_cache.get(place) {
             add(&self.stats.cache_hits, 1);
             return Ok(OpenFrame::decoded(header, lsn, body));

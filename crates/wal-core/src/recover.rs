@@ -7,7 +7,7 @@ mod objects;
 mod remains;
 mod walk;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use wal_format::{
     CloseState, EntriesRef, FIRST_FRAME, FileName, FrameKind, Item, Judgement, LogId, Lsn, Metadata,
@@ -286,11 +286,16 @@ fn same_log(inspected: &[Inspected]) -> Result<Option<LogId>, SegmentError> {
 
 /// The log that most of the segments belong to.
 fn majority(inspected: &[Inspected]) -> Option<LogId> {
-    let mut counts: HashMap<[u8; 16], usize> = HashMap::new();
+    // Nearly always there is one log: no table is worth its code.
+    let mut counts: Vec<(usize, [u8; 16])> = Vec::new();
     for segment in inspected {
-        *counts.entry(segment.header.log_id.0).or_default() += 1;
+        let id = segment.header.log_id.0;
+        match counts.iter_mut().find(|(_, known)| *known == id) {
+            Some((count, _)) => *count += 1,
+            None => counts.push((1, id)),
+        }
     }
-    counts.iter().max_by_key(|(id, count)| (**count, **id)).map(|(id, _)| LogId(*id))
+    counts.into_iter().max().map(|(_, id)| LogId(id))
 }
 
 /// Where the newest segment ends, for the report.

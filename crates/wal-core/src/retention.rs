@@ -184,12 +184,10 @@ impl Engine {
         }
     }
 
-    /// A pass by the policy of the log, if it has one, on behalf of nobody: what cannot be done now is tried again.
-    pub(crate) fn retain_by_itself(&self) {
-        if self.options.retention.has_limits() {
-            let _ = self.retain(&self.options.retention);
-            self.tell();
-        }
+    /// A pass by the policy of the log, on behalf of nobody.
+    pub(crate) fn retain_by_policy(&self) {
+        let _ = self.retain(&self.options.retention);
+        self.tell();
     }
 
     /// How long the log's threads may sleep before retention is due.

@@ -8,7 +8,7 @@ use wal_format::{Frame, FrameKind, Lsn};
 use wal_segment::{Directory, SegmentError, Storage};
 
 use crate::{
-    Entry, LogError, Options,
+    Entry, Extras, LogError, Options,
     entry::OpenFrame,
     error::MissingLogSnafu,
     payload::Payloads,
@@ -52,7 +52,7 @@ pub fn salvage(
     mut each: impl FnMut(&[Entry]) -> ControlFlow<()>,
 ) -> Result<SalvageReport, LogError> {
     options.validate()?;
-    let payloads = Payloads::new(codecs, options.compression.clone())?;
+    let payloads = Payloads::new(codecs, Extras::ALL, options.compression.clone())?;
     let directory = Arc::new(Directory::new(storage, &options.prefix));
     let left = look(&directory)?;
     payloads.learn(&left.metadata);

@@ -10,6 +10,7 @@
 //!
 //! The order of the locks: `work` is taken before all others of the engine, `known` is a leaf.
 
+mod behind;
 mod collect;
 mod options;
 mod place;
@@ -31,10 +32,12 @@ use parking_lot::Mutex;
 use wal_format::{FIRST_FRAME, FileName, Lsn, SegmentId};
 use wal_segment::{Segment, SegmentError, SegmentSet, Storage, TakenOver, TieredStorage, WriterLock};
 
+pub use behind::Tiered;
 pub use options::{TierOptions, WhenUnshipped};
 pub use report::{Shipment, TierStats};
 pub use restore::restore;
 
+pub(crate) use self::behind::Behind;
 use self::report::Known;
 use crate::{
     CursorInfo, DeletionReason, Log, LogError, LogEvent,
@@ -70,7 +73,7 @@ struct Work {
 }
 
 impl Tier {
-    pub(crate) fn new(storage: Arc<TieredStorage>, prefix: &str, view: &View) -> Self {
+    fn new(storage: Arc<TieredStorage>, prefix: &str, view: &View) -> Self {
         let tier = Self {
             storage,
             prefix: prefix.to_owned(),
@@ -98,15 +101,14 @@ impl Tier {
     }
 
     /// There may be something to do.
-    pub(crate) fn wake(&self) {
+    fn signal(&self) {
         // A full channel holds a signal that will be seen.
         let _ = self.signal.0.try_send(());
     }
 
-    /// Nothing is begun any more. What is on its way may end later, and is not noted.
-    pub(crate) fn stop(&self) {
+    fn end(&self) {
         self.stopped.store(true, Ordering::SeqCst);
-        self.wake();
+        self.signal();
         // Whoever opens the log next ships to the place. A request that is on its way keeps it a little longer.
         if let Some(mut work) = self.work.try_lock() {
             work.guard = None;
@@ -147,9 +149,7 @@ fn noting(path: String, source: io::Error) -> LogError {
 }
 
 impl Engine {
-    /// Whether the tier lets an append begin another segment.
-    pub(crate) fn check_tier(&self, appender: &Appender) -> Result<(), LogError> {
-        let Some(tier) = self.tier.as_ref() else { return Ok(()) };
+    fn check_unshipped(&self, tier: &Tier, appender: &Appender) -> Result<(), LogError> {
         let options = &self.options.tier;
         let Some(max) = options.unshipped_max.filter(|_| options.when_unshipped == WhenUnshipped::Refuse)
         else {
@@ -161,22 +161,14 @@ impl Engine {
         if waiting.is_empty() || bytes <= max {
             return Ok(());
         }
-        tier.wake();
+        tier.signal();
         TierBehindSnafu { location: tier.storage.remote().location(), bytes, max }.fail()
     }
 
-    /// There may be something to ship, or to remove from the tier.
-    pub(crate) fn wake_tier(&self) {
-        if let Some(tier) = &self.tier {
-            tier.wake();
-        }
-    }
-
     /// What the thread does that ships.
-    pub(crate) fn run_tier(&self) {
-        let Some(tier) = &self.tier else { return };
+    fn run_tier(&self, tier: &Tier) {
         while !tier.is_stopped() {
-            match self.ship_by_itself() {
+            match self.ship_what_waits(tier) {
                 Some(wait) => drop(tier.signal.1.recv_timeout(wait)),
                 None => drop(tier.signal.1.recv()),
             }
@@ -185,8 +177,7 @@ impl Engine {
     }
 
     /// Ships what can be shipped now. Returns when to look again; `None` when only a signal can bring work.
-    pub(crate) fn ship_by_itself(&self) -> Option<Duration> {
-        let tier = self.tier.as_ref()?;
+    fn ship_what_waits(&self, tier: &Tier) -> Option<Duration> {
         let wait = self.keep_shipping(tier, &mut tier.work.lock());
         // Entries may have been dropped, and no lock is held now.
         self.tell();
@@ -363,6 +354,7 @@ impl Log {
         let Some(tier) = &engine.tier else {
             return InvalidArgumentSnafu { why: "the log has no tier" }.fail();
         };
+        let tier = tier.tier();
         let shipped = engine.ship_all(tier).inspect_err(|error| engine.note_failure(tier, error));
         self.tell();
         shipped

@@ -15,7 +15,7 @@ mod registry;
 use std::{fmt, sync::Arc, time::Duration};
 
 use pending::Pending;
-pub(crate) use registry::Registry;
+pub(crate) use registry::Transactions;
 use wal_format::{BODY_LEN_MAX, DecodeError, EntriesBuilder, Lsn, NewEntry};
 
 use crate::{
@@ -125,7 +125,7 @@ impl Log {
             let appender = engine.appender.lock();
             engine.check_writable(&appender)?;
             let entropy = engine.preparer()?.entropy();
-            engine.transactions.begin(|id| Pending::new(id, deadline, limits), entropy)?
+            engine.transactions.registry().begin(|id| Pending::new(id, deadline, limits), entropy)?
         };
         self.wake_for_deadline(deadline);
         Ok(Transaction { owner: Arc::new(Owner { log: self.clone(), pending }) })
@@ -135,14 +135,14 @@ impl Log {
     #[must_use]
     pub fn transaction_state(&self, id: TransactionId) -> TransactionState {
         let engine = self.engine();
-        engine.transactions.state(id, engine.clock.monotonic())
+        engine.transactions.registry().state(id, engine.clock.monotonic())
     }
 
     /// How many transactions are open. Those past their time do not count.
     #[must_use]
     pub fn active_transactions(&self) -> usize {
         self.expire_transactions();
-        self.engine().transactions.active()
+        self.engine().transactions.registry().active()
     }
 
     /// Ends the transactions that are past their time, which happens by itself, too, and says how many those were.
@@ -183,7 +183,7 @@ struct Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let transactions = &self.log.engine().transactions;
+        let transactions = self.log.engine().transactions.registry();
         let rolled_back = transactions.roll_back(&self.pending);
         // A commit that nobody waits for any more has panicked, in somebody else's codec for instance.
         if matches!(rolled_back, Err(LogError::TransactionEnded { state: TransactionState::Committing, .. }))
@@ -203,7 +203,7 @@ impl Transaction {
     /// What became of it. Never forgotten, unlike what [`Log::transaction_state`] says.
     #[must_use]
     pub fn state(&self) -> TransactionState {
-        self.engine().transactions.look(&self.owner.pending, self.engine().clock.monotonic())
+        self.engine().transactions.registry().look(&self.owner.pending, self.engine().clock.monotonic())
     }
 
     /// Adds an entry, and returns its place in the transaction, from 0: it will have the first LSN of the commit plus
@@ -259,7 +259,7 @@ impl Transaction {
     pub fn commit(&self, options: &AppendOptions) -> Result<(Lsn, Lsn), LogError> {
         let Owner { log, pending } = &*self.owner;
         log.start_threads()?;
-        let transactions = &log.engine().transactions;
+        let transactions = log.engine().transactions.registry();
         let mut entries = transactions.take(pending, self.now()).map_err(|error| self.closed_or(error))?;
         entries.set_transaction(pending.id.0);
         let appended = log.append_batch(&entries, options);
@@ -288,14 +288,14 @@ impl Transaction {
     ///
     /// [`LogError::TransactionEnded`] when it is committed, being committed, or not certain not to be.
     pub fn rollback(&self) -> Result<(), LogError> {
-        self.engine().transactions.roll_back(&self.owner.pending)
+        self.engine().transactions.registry().roll_back(&self.owner.pending)
     }
 
     fn change<T>(
         &self,
         change: impl FnOnce(&mut EntriesBuilder) -> Result<T, LogError>,
     ) -> Result<T, LogError> {
-        let changed = self.engine().transactions.change(&self.owner.pending, self.now(), change);
+        let changed = self.engine().transactions.registry().change(&self.owner.pending, self.now(), change);
         changed.map_err(|error| self.closed_or(error))
     }
 

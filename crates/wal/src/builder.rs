@@ -9,12 +9,16 @@ use std::{
 
 use wal_compress::{Codec, Codecs};
 use wal_core::{
-    BackupReport, Clock, CommitEvent, Entropy, Entry, Environment, Examination, Hooks, Log, LogError,
+    BackupReport, Clock, CommitEvent, Entropy, Entry, Environment, Examination, Extras, Hooks, Log, LogError,
     LogEvent, Options, RepairReport, SalvageReport, SystemClock, SystemEntropy, examine, repair, salvage,
 };
 use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
 
-use crate::{Config, Error, ObjectSettings, RepairOptions, Wal, backup::whole};
+use crate::{
+    Config, Error, ObjectSettings, RepairOptions, Wal,
+    backup::whole,
+    tier::{Tier, TierPlace},
+};
 
 /// Opens a log with settings, or with another storage, clock or codec than the usual one. Made by [`Wal::builder`].
 ///
@@ -44,7 +48,9 @@ pub struct WalBuilder {
     entropy: Arc<dyn Entropy>,
     codecs: Vec<Arc<dyn Codec>>,
     hooks: Hooks,
-    tier: Option<TierPlace>,
+    tier: Option<Tier>,
+    /// Only options that somebody has set, and codecs, can ask for them.
+    extras: Extras,
 }
 
 impl WalBuilder {
@@ -61,12 +67,13 @@ impl WalBuilder {
             codecs: Vec::new(),
             hooks: Hooks::default(),
             tier: None,
+            extras: if Codecs::BUILT_IN { Extras::ALL } else { Extras::NONE },
         }
     }
 
     /// Settings, checked when the log is opened. Default: [`Options::default`].
     pub fn options(mut self, options: Options) -> Self {
-        self.options = options;
+        (self.options, self.extras) = (options, Extras::ALL);
         self
     }
 
@@ -74,6 +81,7 @@ impl WalBuilder {
     /// [`file_mode`](Self::file_mode), [`dir_mode`](Self::dir_mode) and [`object_settings`](Self::object_settings).
     pub fn config(mut self, config: Config) -> Self {
         (self.options, self.local, self.objects) = config.into_parts();
+        self.extras = Extras::ALL;
         self
     }
 
@@ -191,14 +199,14 @@ impl WalBuilder {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn tier(mut self, tier: Arc<dyn Storage>) -> Self {
-        self.tier = Some(TierPlace::Storage(tier));
+        self.tier = Some(Tier::at(TierPlace::Storage(tier)));
         self
     }
 
     /// The same with a place by its name: a URL as that of a log, with the same settings of objects; or a directory,
     /// for instance of a file server.
     pub fn tier_url(mut self, url: impl AsRef<Path>) -> Self {
-        self.tier = Some(TierPlace::Url(url.as_ref().to_owned()));
+        self.tier = Some(Tier::at(TierPlace::Url(url.as_ref().to_owned())));
         self
     }
 
@@ -217,6 +225,7 @@ impl WalBuilder {
     /// Adds a codec of yours, for reading and for [`Options::compression`]. Its id is 128 or greater.
     pub fn codec(mut self, codec: Arc<dyn Codec>) -> Self {
         self.codecs.push(codec);
+        self.extras = Extras::ALL;
         self
     }
 
@@ -357,7 +366,7 @@ impl WalBuilder {
         self.options.validate().map_err(Error::new)?;
         let why = "restoring takes a tier";
         let tier = self.tier.ok_or(LogError::InvalidArgument { why }).map_err(Error::new)?;
-        let tier = tier.open(&self.local, &self.objects, false).map_err(Error::new)?;
+        let tier = tier.place.open(&self.local, &self.objects, false).map_err(Error::new)?;
         let fill = |target: &Arc<dyn Storage>| wal_core::restore(tier, &self.options.prefix, target);
         whole(&self.dir, self.local, fill).map_err(Error::new)
     }
@@ -371,34 +380,21 @@ impl WalBuilder {
             Some(storage) => storage,
             None => storage_at(&self.dir, self.local, &self.objects, create)?,
         };
-        let tier = self.tier.map(|tier| tier.open(&local_options, &self.objects, create)).transpose()?;
-        let Self { clock, entropy, hooks, mut options, .. } = self;
+        let put_behind = |Tier { place, put_behind }: Tier| {
+            let storage = place.open(&local_options, &self.objects, create)?;
+            Ok(move |environment| put_behind(environment, storage))
+        };
+        let tier = self.tier.map(put_behind).transpose()?;
+        let Self { clock, entropy, hooks, mut options, extras, .. } = self;
         if !storage.capabilities().append_after_sync {
             options.segment_len = object_len(&options);
         }
-        let environment = Environment { storage, clock, entropy, codecs, hooks, tier: None };
-        Ok((tier.into_iter().fold(environment, Environment::with_tier), options))
-    }
-}
-
-/// Where the tier is.
-#[derive(Clone, Debug)]
-enum TierPlace {
-    Storage(Arc<dyn Storage>),
-    Url(PathBuf),
-}
-
-impl TierPlace {
-    fn open(
-        self,
-        files: &LocalOptions,
-        objects: &ObjectSettings,
-        create: bool,
-    ) -> Result<Arc<dyn Storage>, LogError> {
-        match self {
-            Self::Storage(storage) => Ok(storage),
-            Self::Url(url) => storage_at(&url, files.clone(), objects, create),
-        }
+        let environment = Environment { storage, clock, entropy, codecs, hooks, tier: None, extras };
+        let environment = match tier {
+            Some(put_behind) => put_behind(environment),
+            None => environment,
+        };
+        Ok((environment, options))
     }
 }
 

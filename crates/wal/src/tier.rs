@@ -1,10 +1,14 @@
 //! The tier of a log: sealed segments in another place.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use wal_core::{BackupReport, Shipment};
+use wal_core::{BackupReport, Environment, LogError, Shipment};
+use wal_segment::{LocalOptions, Storage};
 
-use crate::{Error, Wal};
+use crate::{Error, ObjectSettings, Wal, builder::storage_at};
 
 /// A tier, which [`WalBuilder::tier`](crate::WalBuilder::tier) puts behind the log.
 impl Wal {
@@ -44,4 +48,38 @@ impl Wal {
 /// ```
 pub fn restore(tier: impl AsRef<Path>, dir: impl AsRef<Path>) -> Result<BackupReport, Error> {
     Wal::builder(dir).tier_url(tier).restore()
+}
+
+/// A tier that was named. How it is put behind a log comes with it: a program that names none does not link that.
+#[derive(Clone, Debug)]
+pub(crate) struct Tier {
+    pub(crate) place: TierPlace,
+    pub(crate) put_behind: fn(Environment, Arc<dyn Storage>) -> Environment,
+}
+
+impl Tier {
+    pub(crate) fn at(place: TierPlace) -> Self {
+        Self { place, put_behind: Environment::with_tier }
+    }
+}
+
+/// Where it is.
+#[derive(Clone, Debug)]
+pub(crate) enum TierPlace {
+    Storage(Arc<dyn Storage>),
+    Url(PathBuf),
+}
+
+impl TierPlace {
+    pub(crate) fn open(
+        self,
+        files: &LocalOptions,
+        objects: &ObjectSettings,
+        create: bool,
+    ) -> Result<Arc<dyn Storage>, LogError> {
+        match self {
+            Self::Storage(storage) => Ok(storage),
+            Self::Url(url) => storage_at(&url, files.clone(), objects, create),
+        }
+    }
 }

@@ -77,7 +77,7 @@ impl Known {
 }
 
 impl Tier {
-    pub(crate) fn stats(&self, view: &View) -> TierStats {
+    pub(super) fn stats_now(&self, view: &View) -> TierStats {
         let waiting = self.unshipped(view);
         let known = self.known.lock();
         let local = view.segments.iter().filter(|segment| !known.evicted.contains(segment.id()));

@@ -1,9 +1,9 @@
 //! All transactions of a log: the open ones, and what became of the last ones that ended.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    mem,
-    sync::Arc,
+    collections::{HashMap, VecDeque},
+    fmt, mem,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -21,6 +21,72 @@ const ENDED_MAX: usize = 1024;
 /// So often an id is drawn when there are others with it. Two of 128 honest bits never meet.
 const DRAWS: usize = 8;
 
+/// The transactions of a log, once it has had one. What a log does with them by itself goes through a pointer that the
+/// first one makes: a program without transactions has no code for them (`adr/0018`).
+#[derive(Debug, Default)]
+pub(crate) struct Transactions {
+    registry: OnceLock<Box<dyn Upkeep>>,
+}
+
+impl Transactions {
+    pub(super) fn registry(&self) -> &Registry {
+        self.registry.get_or_init(|| Box::<Registry>::default()).registry()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.registry.get()?.next_deadline()
+    }
+
+    /// Ends those past their time, and says how many.
+    pub(crate) fn expire(&self, now: Duration) -> usize {
+        self.registry.get().map_or(0, |registry| registry.expire(now))
+    }
+
+    /// Rolls all back that are active: the log is closed.
+    pub(crate) fn roll_back_all(&self) {
+        if let Some(registry) = self.registry.get() {
+            registry.roll_back_all();
+        }
+    }
+}
+
+trait Upkeep: fmt::Debug + Send + Sync {
+    fn registry(&self) -> &Registry;
+    fn next_deadline(&self) -> Option<Duration>;
+    fn expire(&self, now: Duration) -> usize;
+    fn roll_back_all(&self);
+}
+
+impl Upkeep for Registry {
+    fn registry(&self) -> &Registry {
+        self
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        self.all.lock().deadlines.front().map(|(deadline, _)| *deadline)
+    }
+
+    fn expire(&self, now: Duration) -> usize {
+        let mut due = Vec::new();
+        {
+            let mut all = self.all.lock();
+            while let Some((_, id)) = all.deadlines.pop_front_if(|(due, _)| *due <= now) {
+                due.extend(all.open.get(&TransactionId(id)).cloned());
+            }
+        }
+        // One that is being committed does not expire.
+        due.retain(|pending| self.look(pending, now) == TransactionState::Expired);
+        due.len()
+    }
+
+    fn roll_back_all(&self) {
+        let open: Vec<_> = self.all.lock().open.values().cloned().collect();
+        for pending in open {
+            let _ = self.roll_back(&pending);
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     all: Mutex<All>,
@@ -29,13 +95,27 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct All {
     open: HashMap<TransactionId, Arc<Pending>>,
-    /// Of those that can expire, soonest first. One that is being committed may be missing.
-    deadlines: BTreeSet<(Duration, [u8; 16])>,
+    /// Of those that can expire, soonest first. One that is being committed may be missing. In a line and not a tree,
+    /// which every program would link: most deadlines come behind all others, and go from the front.
+    deadlines: VecDeque<(Duration, [u8; 16])>,
     /// Oldest first.
     ended: VecDeque<(TransactionId, TransactionState)>,
 }
 
 impl All {
+    fn await_deadline(&mut self, pending: &Pending) {
+        let Some(deadline) = pending.deadline.map(|deadline| (deadline, pending.id.0)) else { return };
+        if let Err(at) = self.deadlines.binary_search(&deadline) {
+            self.deadlines.insert(at, deadline);
+        }
+    }
+
+    fn forget_deadline(&mut self, deadline: Duration, id: TransactionId) {
+        if let Ok(at) = self.deadlines.binary_search(&(deadline, id.0)) {
+            self.deadlines.remove(at);
+        }
+    }
+
     fn ended(&self, id: TransactionId) -> Option<TransactionState> {
         self.ended.iter().rev().find(|(ended, _)| *ended == id).map(|(_, state)| *state)
     }
@@ -57,7 +137,7 @@ impl Registry {
         let id = id.ok_or(LogError::Exhausted { what: "ids of transactions" })?;
         let pending = Arc::new(pending(id));
         all.open.insert(id, Arc::clone(&pending));
-        all.deadlines.extend(pending.deadline.map(|deadline| (deadline, id.0)));
+        all.await_deadline(&pending);
         Ok(pending)
     }
 
@@ -89,33 +169,6 @@ impl Registry {
         self.all.lock().open.len()
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.all.lock().deadlines.first().map(|(deadline, _)| *deadline)
-    }
-
-    /// Ends those past their time, and says how many.
-    pub(crate) fn expire(&self, now: Duration) -> usize {
-        let mut due = Vec::new();
-        {
-            let mut all = self.all.lock();
-            while let Some((deadline, id)) = all.deadlines.first().copied().filter(|(due, _)| *due <= now) {
-                all.deadlines.remove(&(deadline, id));
-                due.extend(all.open.get(&TransactionId(id)).cloned());
-            }
-        }
-        // One that is being committed does not expire.
-        due.retain(|pending| self.look(pending, now) == TransactionState::Expired);
-        due.len()
-    }
-
-    /// Rolls all back that are active: the log is closed.
-    pub(crate) fn roll_back_all(&self) {
-        let open: Vec<_> = self.all.lock().open.values().cloned().collect();
-        for pending in open {
-            let _ = self.roll_back(&pending);
-        }
-    }
-
     pub(super) fn change<T>(
         &self,
         pending: &Pending,
@@ -144,7 +197,7 @@ impl Registry {
     /// Puts the entries back after a commit that appended nothing.
     pub(super) fn put_back(&self, pending: &Pending, entries: EntriesBuilder) {
         *pending.stage.lock() = Stage::Active(entries);
-        self.all.lock().deadlines.extend(pending.deadline.map(|deadline| (deadline, pending.id.0)));
+        self.all.lock().await_deadline(pending);
     }
 
     /// A commit is over.
@@ -168,7 +221,7 @@ impl Registry {
         let mut all = self.all.lock();
         all.open.remove(&pending.id);
         if let Some(deadline) = pending.deadline {
-            all.deadlines.remove(&(deadline, pending.id.0));
+            all.forget_deadline(deadline, pending.id);
         }
         if all.ended.len() == ENDED_MAX {
             all.ended.pop_front();

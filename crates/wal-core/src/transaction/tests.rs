@@ -16,7 +16,7 @@ fn the_logs_thread_ends_what_nobody_looks_at() {
     let long = log.begin(&options(3_600_000)).unwrap();
     let short = log.begin(&options(2)).unwrap();
     // This count does not look at the clock.
-    while log.engine().transactions.active() > 1 {
+    while log.engine().transactions.registry().active() > 1 {
         thread::yield_now();
     }
     assert_eq!(log.expire_transactions(), 0);

@@ -3,7 +3,7 @@
 use std::{env, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use wal_core::{Clock, Entropy, Environment, Options};
+use wal_core::{Clock, Entropy, Environment, Extras, Options};
 use wal_segment::{Capabilities, Storage};
 use wal_sim::{DiskOptions, Rng, VirtualTime};
 
@@ -39,6 +39,7 @@ pub(crate) fn environment(storage: Arc<dyn Storage>, time: &Arc<VirtualTime>, se
         codecs: codecs(),
         hooks: Default::default(),
         tier: None,
+        extras: Extras::ALL,
     }
 }
 

@@ -6,6 +6,7 @@ mod basic;
 mod bits;
 mod copying;
 mod damage;
+mod extras;
 mod following;
 mod health;
 mod hooked;

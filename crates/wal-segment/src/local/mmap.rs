@@ -27,20 +27,20 @@ use std::{
     ops::Range,
     slice,
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
-use parking_lot::RwLock;
 
 /// A file, how much of it is final, and the mapping of that part.
 pub(super) struct MappedFile {
     file: File,
     access: Access,
     frozen: AtomicU64,
+    /// The standard library's lock, which every program has: here is the only one for readers beside writers.
     window: RwLock<Window>,
     stretches: OnceLock<Stretches>,
 }
@@ -110,7 +110,7 @@ impl MappedFile {
         if let Some(view) = self.settled(range.end).and_then(|prefix| cut(prefix, &range)) {
             return Ok(Some(view));
         }
-        if let Some(view) = cut(&self.window.read().prefix, &range) {
+        if let Some(view) = cut(&self.window().prefix, &range) {
             return Ok(Some(view));
         }
         let frozen = self.frozen.load(Ordering::Acquire);
@@ -121,8 +121,13 @@ impl MappedFile {
         if range.end > final_end { Ok(None) } else { self.widen(range, final_end) }
     }
 
+    /// A panic cannot leave half a window behind.
+    fn window(&self) -> RwLockReadGuard<'_, Window> {
+        self.window.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn widen(&self, range: Range<u64>, final_end: u64) -> io::Result<Option<Bytes>> {
-        let mut window = self.window.write();
+        let mut window = self.window.write().unwrap_or_else(PoisonError::into_inner);
         let map = match &window.map {
             Some(map) if range.end <= map.len() as u64 => Arc::clone(map),
             _ => {

@@ -1,0 +1,257 @@
+//! What a log does only if its options ask for it.
+//!
+//! Its threads and its appends would do it, so every program that opens a log would have the code of all of it. They
+//! reach it through a pointer instead, which comes with the environment: whoever leaves the options as they are can
+//! leave this out, too (`adr/0018`).
+
+use std::fmt;
+
+use parking_lot::MutexGuard;
+use snafu::ResultExt;
+use wal_compress::{CodecId, Codecs};
+use wal_format::{BodyShape, NewEntry, SegmentId};
+use wal_segment::LoadedFrame;
+
+use crate::{
+    LogError, Options,
+    append::Stamped,
+    appender::Appender,
+    engine::Engine,
+    entry::OpenFrame,
+    error::{CompressionSnafu, InvalidOptionSnafu},
+    patience::{Patience, Terms},
+    payload::{Coded, Payloads},
+};
+
+/// What a log can do beyond the default options: remove by [`Retention`](crate::Retention), compress, and decompress.
+#[derive(Clone, Copy, Debug)]
+pub struct Extras(Option<&'static dyn Extra>);
+
+impl Extras {
+    /// All of it.
+    pub const ALL: Self = Self(Some(&All));
+    /// Nothing of it. A log whose options ask for retention or compression, or whose environment has codecs, is not
+    /// opened then: [`LogError::InvalidOption`].
+    pub const NONE: Self = Self(None);
+
+    pub(crate) fn check(self, options: &Options, codecs: &Codecs) -> Result<(), LogError> {
+        match self.0 {
+            None if options.retention.has_limits() => missing("retention"),
+            None => self.check_codecs(codecs),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// For a log that is opened for reading: frames that some codec can read must be readable. Where there is none,
+    /// they are an error, extras or not.
+    pub(crate) fn check_codecs(self, codecs: &Codecs) -> Result<(), LogError> {
+        if self.0.is_none() && codecs.has_any() { missing("compression") } else { Ok(()) }
+    }
+
+    pub(crate) fn decompress(
+        self,
+        payloads: &Payloads,
+        coded: Coded,
+        body: &[u8],
+        raw: Vec<u8>,
+    ) -> Result<Vec<u8>, LogError> {
+        match self.0 {
+            Some(extra) => extra.decompress(payloads, coded, body, raw),
+            None => {
+                // There is no such codec, and the error says why.
+                payloads.codecs().get(CodecId(coded.codec)).context(CompressionSnafu)?;
+                missing("compression")
+            }
+        }
+    }
+}
+
+fn missing<T>(option: &'static str) -> Result<T, LogError> {
+    InvalidOptionSnafu { option, why: "the log was opened without the code for it" }.fail()
+}
+
+/// The parts behind the pointer, as the rest of the log reaches them.
+trait Extra: fmt::Debug + Sync {
+    fn retain(&self, engine: &Engine);
+    fn append_packed(
+        &self,
+        engine: &Engine,
+        entry: &NewEntry<'_>,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError>;
+    fn append_compressed(
+        &self,
+        engine: &Engine,
+        raw: &[u8],
+        shape: BodyShape,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError>;
+    fn settle(&self, engine: &Engine);
+    fn settle_closed(&self, engine: &Engine);
+    fn lock_when_settled<'a>(
+        &self,
+        engine: &'a Engine,
+        patience: Patience,
+    ) -> Result<MutexGuard<'a, Appender>, LogError>;
+    fn run_packer(&self, engine: &Engine);
+    fn decompress(
+        &self,
+        payloads: &Payloads,
+        coded: Coded,
+        body: &[u8],
+        raw: Vec<u8>,
+    ) -> Result<Vec<u8>, LogError>;
+    fn open_cached(
+        &self,
+        engine: &Engine,
+        segment: SegmentId,
+        frame: LoadedFrame,
+    ) -> Result<OpenFrame, LogError>;
+}
+
+#[derive(Debug)]
+struct All;
+
+impl Extra for All {
+    fn retain(&self, engine: &Engine) {
+        engine.retain_by_policy();
+    }
+
+    fn append_packed(
+        &self,
+        engine: &Engine,
+        entry: &NewEntry<'_>,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError> {
+        engine.append_to_pack(entry, terms)
+    }
+
+    fn append_compressed(
+        &self,
+        engine: &Engine,
+        raw: &[u8],
+        shape: BodyShape,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError> {
+        engine.compress_and_append(raw, shape, payload_len, terms)
+    }
+
+    fn settle(&self, engine: &Engine) {
+        engine.settle_all();
+    }
+
+    fn settle_closed(&self, engine: &Engine) {
+        engine.settle_backlog();
+    }
+
+    fn lock_when_settled<'a>(
+        &self,
+        engine: &'a Engine,
+        patience: Patience,
+    ) -> Result<MutexGuard<'a, Appender>, LogError> {
+        engine.settle_and_lock(patience)
+    }
+
+    fn run_packer(&self, engine: &Engine) {
+        engine.compress_packs();
+    }
+
+    fn decompress(
+        &self,
+        payloads: &Payloads,
+        coded: Coded,
+        body: &[u8],
+        raw: Vec<u8>,
+    ) -> Result<Vec<u8>, LogError> {
+        payloads.decompress(coded, body, raw)
+    }
+
+    fn open_cached(
+        &self,
+        engine: &Engine,
+        segment: SegmentId,
+        frame: LoadedFrame,
+    ) -> Result<OpenFrame, LogError> {
+        engine.open_from_cache(segment, frame)
+    }
+}
+
+/// What needs no extras where there is nothing to do.
+impl Engine {
+    /// A pass of retention by the policy of the log, if it has one, on behalf of nobody: what cannot be done now is
+    /// tried again.
+    pub(crate) fn retain_by_itself(&self) {
+        if self.options.retention.has_limits()
+            && let Some(extra) = self.extras.0
+        {
+            extra.retain(self);
+        }
+    }
+
+    /// Appends one entry to the pack that is open, or begins another, and returns when it is as durable as asked.
+    pub(crate) fn append_packed(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
+        match self.extras.0 {
+            Some(extra) => extra.append_packed(self, entry, terms),
+            None => missing("compression"),
+        }
+    }
+
+    pub(crate) fn append_compressed(
+        &self,
+        raw: &[u8],
+        shape: BodyShape,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Result<Stamped, LogError> {
+        match self.extras.0 {
+            Some(extra) => extra.append_compressed(self, raw, shape, payload_len, terms),
+            None => missing("compression"),
+        }
+    }
+
+    /// Makes frames of everything that was appended before the call.
+    pub(crate) fn settle(&self) {
+        if self.payloads.may_pack()
+            && let Some(extra) = self.extras.0
+        {
+            extra.settle(self);
+        }
+    }
+
+    /// Makes frames of packs that take no more entries, as long as too many wait.
+    pub(crate) fn settle_closed(&self) {
+        if let Some(extra) = self.extras.0 {
+            extra.settle_closed(self);
+        }
+    }
+
+    /// The short lock when there are no packs: a frame can be stamped, or the segment changed.
+    pub(crate) fn lock_settled(&self, patience: Patience) -> Result<MutexGuard<'_, Appender>, LogError> {
+        let appender = self.lock_appender(patience)?;
+        match self.extras.0 {
+            Some(extra) if !appender.packs.is_empty() => {
+                drop(appender);
+                extra.lock_when_settled(self, patience)
+            }
+            _ => Ok(appender),
+        }
+    }
+
+    /// Opens a compressed frame of which one entry is wanted: where others may be wanted next, what was decompressed is
+    /// kept.
+    pub(crate) fn open_cached(&self, segment: SegmentId, frame: LoadedFrame) -> Result<OpenFrame, LogError> {
+        match self.extras.0 {
+            Some(extra) => extra.open_cached(self, segment, frame),
+            None => OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads),
+        }
+    }
+
+    /// What a thread does that compresses, until the log is closed.
+    pub(crate) fn run_packer(&self) {
+        if let Some(extra) = self.extras.0 {
+            extra.run_packer(self);
+        }
+    }
+}
