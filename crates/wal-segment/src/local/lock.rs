@@ -61,16 +61,21 @@ fn take(dir: &Path, mode: u32) -> io::Result<Held> {
 }
 
 fn write_holder(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.write_all(format!("{}\n", std::process::id()).as_bytes())
+    let line = format!("{}\n", std::process::id());
+    file.write_all(line.as_bytes())?;
+    // Only now: emptied first, the file would give its block back and ask for one again.
+    file.set_len(line.len() as u64)
 }
 
 /// Names the holder as well as the file tells; it may be empty for the moment between locking and writing.
 fn holder(file: File) -> String {
     let mut text = String::new();
     match file.take(32).read_to_string(&mut text) {
-        Ok(_) if !text.trim().is_empty() => format!("process {}", text.trim()),
-        _ => "another writer".to_owned(),
+        Ok(_) => match text.lines().next() {
+            Some(process) if !process.trim().is_empty() => format!("process {}", process.trim()),
+            _ => "another writer".to_owned(),
+        },
+        Err(_) => "another writer".to_owned(),
     }
 }
 
