@@ -22,7 +22,7 @@ use crate::{
     error::{EncodingSnafu, MetadataFullSnafu},
     marks::Tick,
     packs::{Packs, Part},
-    prepare::Prepared,
+    prepare::{Prepared, pace},
 };
 
 /// Bytes at the end of a segment that entries may not use.
@@ -308,8 +308,7 @@ impl Appender {
             let mut spare = self.spares.pop();
             spare.iter_mut().for_each(|spare| spare.reserve(CHUNK_LEN));
             self.queue.push_back(Chunk::new(Arc::clone(&tail.segment), tail.offset, lsn, tick, spare));
-            // Each checksum follows from the one before: should memory ever lie, then for one chunk and not for good.
-            tail.sum = HeaderSum::new(tail.segment.key().checksum);
+            tail.begin_chunk();
         }
         let (header, words) = tail.header(draft, lsn, time);
         if let Some(chunk) = self.queue.back_mut() {
@@ -431,8 +430,13 @@ impl Tail {
             last_kind: FrameKind::Opening,
             sum,
             indexed: None,
-            prepare_at: capacity / 16,
+            prepare_at: pace::begins_at(capacity),
         }
+    }
+
+    /// Each header's checksum follows from the one before: should memory ever lie, then for one chunk and not for good.
+    pub(crate) fn begin_chunk(&mut self) {
+        self.sum = HeaderSum::new(self.segment.key().checksum);
     }
 
     /// The header of the next frame, and its bytes as little-endian words.

@@ -23,6 +23,7 @@ use crate::{
     marks::Tick,
     outcome::Outcome,
     patience::Terms,
+    prepare::pace,
     signal::Signal,
     stats::add,
 };
@@ -360,28 +361,28 @@ impl Engine {
         self.close_errands();
     }
 
-    /// Brings the next segment on its way as far as the active one is full. A failure is left for the append that needs
-    /// the segment, which tries again and reports it.
+    /// Brings the next segment on its way as far as the active one is full. After a failure it is tried again a little
+    /// later; the append that needs the segment tries, too, and reports it.
     fn prepare_ahead(&self) {
         let (Ok(preparer), false) = (self.preparer(), self.objects) else { return };
         let (segment, len, offset, capacity) = {
             let appender = self.appender.lock();
             let Some(tail) = appender.tail.as_ref() else { return };
-            if tail.prepare_at != u64::MAX || appender.closed {
+            if tail.prepare_at != u64::MAX || appender.closed || self.is_poisoned() {
                 return;
             }
             let len = crate::append::segment_len_for(&appender, 0);
             (tail.segment.id(), len, tail.offset, tail.capacity)
         };
-        match preparer.advance(len, offset, capacity) {
-            Ok(Some(next)) => {
-                let mut appender = self.appender.lock();
-                if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.segment.id() == segment) {
-                    tail.prepare_at = next;
-                }
-            }
-            Ok(None) => {}
-            Err(error) => drop(self.unprepared(error)),
+        let next = preparer.advance(segment, len, (offset, capacity)).unwrap_or_else(|error| {
+            drop(self.unprepared(error));
+            Some(offset.saturating_add(pace::begins_at(capacity)))
+        });
+        let mut appender = self.appender.lock();
+        if let Some(next) = next
+            && let Some(tail) = appender.tail.as_mut().filter(|tail| tail.segment.id() == segment)
+        {
+            tail.prepare_at = next;
         }
     }
 }

@@ -131,6 +131,10 @@ impl Iter {
     fn step_from(&mut self, direction: Direction) -> Option<Result<(Lsn, Found), LogError>> {
         let next = if direction == Direction::Forward { self.front } else { self.back.wrapping_sub(1) };
         let lsn = Lsn::new(next).filter(|_| self.front < self.back)?;
+        match direction {
+            Direction::Forward => self.forward.passed = Passed::NONE,
+            Direction::Backward => self.backward.passed = Passed::NONE,
+        }
         let stepped = self.step(lsn, direction).map_err(|error| self.end(error));
         Some(stepped.map(|found| {
             match direction {

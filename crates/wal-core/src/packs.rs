@@ -290,6 +290,7 @@ impl Appender {
             return;
         }
         let Some(tail) = self.tail.as_mut() else { return };
+        tail.begin_chunk();
         let (header, words) = tail.header(&finished.draft(), pack.first, pack.time);
         for (place, word) in finished.bytes.as_chunks_mut::<8>().0.iter_mut().zip(words) {
             *place = word.to_le_bytes();

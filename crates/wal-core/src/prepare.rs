@@ -1,6 +1,6 @@
 //! The next segment, made ready before it is needed.
 
-mod pace;
+pub(crate) mod pace;
 
 use std::{sync::Arc, time::Duration};
 
@@ -134,17 +134,20 @@ impl Preparer {
         self.complete(&mut work, len_min)
     }
 
-    /// Brings a segment of at least `len_min` bytes on its way as far as it should be when the active one, which has
+    /// Brings a segment of at least `len_min` bytes on its way as far as it should be when the `active` one, which has
     /// `capacity` bytes, is full up to `offset`. Says when more is to be done; `None` once it is ready.
     pub(crate) fn advance(
         &self,
+        active: SegmentId,
         len_min: u64,
-        offset: u64,
-        capacity: u64,
+        (offset, capacity): (u64, u64),
     ) -> Result<Option<u64>, PrepareError> {
         let mut work = self.work.lock();
-        if self.ready.lock().as_ref().is_some_and(|ready| ready.capacity >= len_min) {
-            return Ok(None);
+        match self.ready.lock().as_ref() {
+            Some(ready) if ready.capacity >= len_min => return Ok(None),
+            // It was taken while this thread waited: the log goes on in it, and asks anew.
+            None if work.greatest > active => return Ok(None),
+            _ => {}
         }
         if !work.zero_fill {
             // Nothing is filled: there is little to do, and it is done in one go.
@@ -155,7 +158,6 @@ impl Preparer {
                 self.complete(&mut work, len_min).map(|()| None)
             };
         }
-        let _span = Span::rotate(&self.directory);
         let start = Start::now(&*self.clock);
         let mut making = match work.making.take().filter(|making| making.filling.capacity() >= len_min) {
             Some(making) => making,
@@ -286,4 +288,36 @@ impl Preparer {
 /// How long a segment is made on a nearly full disk: a short one is better than none, and enough to trim the log.
 fn least(len_min: u64) -> u64 {
     len_min.max(SEGMENT_LEN_MIN).next_multiple_of(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use wal_segment::{LocalOptions, LocalStorage};
+
+    use super::*;
+    use crate::{SystemClock, SystemEntropy};
+
+    #[test]
+    fn whoever_comes_too_late_makes_no_segment_for_one_that_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = LocalStorage::open(dir.path(), LocalOptions::default()).unwrap();
+        let directory = Arc::new(Directory::new(Arc::new(storage), ""));
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let options = Options { segment_len: 1 << 20, first_segment_len: 1 << 20, ..Options::default() };
+        let log_id = LogId(*b"one of many logs");
+        let preparer =
+            Preparer::new(Arc::clone(&directory), clock, entropy, log_id, 1, SegmentId(7), &options);
+        let full = (1 << 20, 1 << 20);
+        assert_eq!(preparer.advance(SegmentId(7), 0, full).unwrap(), None, "all of it is due");
+        assert_eq!(preparer.advance(SegmentId(7), 0, full).unwrap(), None, "it is ready");
+        assert_eq!(preparer.take(0).unwrap().header.segment, SegmentId(8));
+        // The log goes on in it, and a thread that still believes in the one before looks what there is to do.
+        assert_eq!(preparer.advance(SegmentId(7), 0, full).unwrap(), None);
+        assert_eq!(directory.list().unwrap().segments, [SegmentId(8)]);
+        assert!(
+            preparer.advance(SegmentId(8), 0, (1 << 18, 1 << 20)).unwrap().is_some(),
+            "the next one is begun"
+        );
+        assert_eq!(directory.list().unwrap().preparing, [SegmentId(9)]);
+    }
 }

@@ -83,6 +83,10 @@ impl HeaderSum {
         Self { kind, words: [0; HEADER_WORDS], sum }
     }
 
+    pub(crate) const fn kind(&self) -> ChecksumKind {
+        self.kind
+    }
+
     /// The checksum of a header.
     #[inline(always)]
     pub fn of(&mut self, words: [u64; HEADER_WORDS]) -> u32 {

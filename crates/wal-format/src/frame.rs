@@ -131,7 +131,8 @@ impl FrameHeader {
         self.encode_after(&mut HeaderSum::new(key.checksum), key, offset)
     }
 
-    /// The same for the next header of many of one segment, of which `sum` is.
+    /// The same for the next header of many of one segment. `sum` is of headers with the checksum of `key`, or the
+    /// result verifies nowhere.
     #[inline]
     #[must_use]
     pub fn encode_after(
@@ -140,6 +141,7 @@ impl FrameHeader {
         key: SegmentKey,
         offset: u64,
     ) -> [u64; FRAME_HEADER_LEN / 8] {
+        debug_assert_eq!(sum.kind(), key.checksum, "a sum of other headers");
         let word = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);
         let tail = u32::from_le_bytes([self.kind.id(), self.codec, self.columns, self.entry_kind]);
         let mut words = [

@@ -13,6 +13,7 @@ use crate::{
 /// Zeros go out in writes of this size: the page cache keeps them in folios as large, and small writes into larger
 /// folios are slower (`docs/adr/0003`).
 const PIECE_LEN: usize = 64 << 10;
+const _: () = assert!(Filling::STEP.is_multiple_of(PIECE_LEN as u64));
 
 /// A file that is being prepared ([`Directory::begin`]). Unless it is finished or abandoned it stays behind under its
 /// temporary name, and the next writer removes it.
@@ -58,8 +59,8 @@ impl Filling {
         self.capacity
     }
 
-    /// Fills the file up to `end`, or to its capacity. At most [`STEP`](Self::STEP) bytes are left for the medium to
-    /// write when this returns, and those it has begun with, if the storage can say so without waiting.
+    /// Fills the file up to `end`, or to its capacity. The medium is asked to write the last [`STEP`](Self::STEP), and
+    /// not waited for where the storage can do so; whatever was filled before that in the same call is synced.
     ///
     /// # Errors
     ///
@@ -78,15 +79,14 @@ impl Filling {
     fn step(&mut self, end: u64) -> std::io::Result<()> {
         let zeros = vec![0; PIECE_LEN];
         let from = self.filled;
-        let step_end = end.min(from.saturating_add(Self::STEP));
+        let step_end = end.min(from - from % Self::STEP + Self::STEP);
         while self.filled < step_end {
-            // The first piece ends at a multiple of the piece length, so that all others are aligned.
-            let piece = (PIECE_LEN as u64 - self.filled % PIECE_LEN as u64).min(step_end - self.filled);
+            let piece = piece_end(self.filled, step_end) - self.filled;
             self.file.write_at(self.filled, zeros.get(..piece as usize).unwrap_or(&zeros))?;
             self.filled += piece;
         }
         // Whoever fills step by step leaves the medium time in between. Otherwise it is waited for.
-        if step_end == end && self.file.write_back(from..step_end) { Ok(()) } else { self.file.sync() }
+        if step_end == end && self.file.write_back(from..step_end)? { Ok(()) } else { self.file.sync() }
     }
 
     /// Fills the rest, makes everything durable and gives the file its final name, which is durable after
@@ -118,5 +118,27 @@ impl Filling {
     /// For whoever has the right to write the log.
     pub fn abandon(&self) {
         let _ = self.directory.remove(FileName::Preparing(self.segment));
+    }
+}
+
+/// Where the write that begins at `from` ends: all but the first begin at multiples of their length.
+const fn piece_end(from: u64, end: u64) -> u64 {
+    let piece_end = from - from % PIECE_LEN as u64 + PIECE_LEN as u64;
+    if piece_end < end { piece_end } else { end }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_aligned() {
+        let mut from = SEGMENT_HEADER_LEN as u64;
+        for nth in 1..=16 {
+            let end = piece_end(from, 1 << 20);
+            assert_eq!(end, nth << 16);
+            from = end;
+        }
+        assert_eq!(piece_end(65_536, 70_000), 70_000);
     }
 }

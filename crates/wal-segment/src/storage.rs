@@ -307,11 +307,15 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// afterwards.
     fn begin_sync(&self) {}
 
-    /// Has the medium begin to write `range`, and does not wait: nothing is durable before a `sync` returns, which has
-    /// less to do then. `false` where that is not to be had.
-    fn write_back(&self, range: Range<u64>) -> bool {
+    /// Has the medium begin to write `range`, and does not wait until it has: nothing is durable before a `sync`
+    /// returns, which has less to do then. `false` where that is not to be had.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the medium; those that it finds later are the next `sync`'s.
+    fn write_back(&self, range: Range<u64>) -> io::Result<bool> {
         let _ = range;
-        false
+        Ok(false)
     }
 
     /// Makes everything written before this call durable, with the length that covers it.

@@ -50,14 +50,14 @@ impl Iter {
         passes
     }
 
-    /// The entry that [`pass`](Self::pass) has just moved to.
+    /// The entry that [`pass`](Self::pass) has just moved to; `None` after anything else.
     #[inline]
     #[must_use]
     pub fn passed(&self) -> Option<EntryRef<'_>> {
         self.forward.passed(Lsn::new(self.front.wrapping_sub(1))?)
     }
 
-    /// The entry that [`pass_back`](Self::pass_back) has just moved to.
+    /// The entry that [`pass_back`](Self::pass_back) has just moved to; `None` after anything else.
     #[inline]
     #[must_use]
     pub fn passed_back(&self) -> Option<EntryRef<'_>> {
@@ -65,12 +65,20 @@ impl Iter {
     }
 
     /// [`next_ref`](Self::next_ref) where the short way does not lead.
+    ///
+    /// # Errors
+    ///
+    /// As the iterator's items.
     #[inline(never)]
     pub fn next_ref_slowly(&mut self) -> Option<Result<EntryRef<'_>, LogError>> {
         self.lend_from(Direction::Forward)
     }
 
     /// [`next_back_ref`](Self::next_back_ref) where the short way does not lead.
+    ///
+    /// # Errors
+    ///
+    /// As the iterator's items.
     #[inline(never)]
     pub fn next_back_ref_slowly(&mut self) -> Option<Result<EntryRef<'_>, LogError>> {
         self.lend_from(Direction::Backward)

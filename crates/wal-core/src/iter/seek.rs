@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wal_format::Lsn;
 
-use super::{Cursor, Iter, Short};
+use super::{Cursor, Iter, Passed, Short};
 
 impl Iter {
     /// Moves the front: the next entry from there is `lsn`, forward or back, or the nearest one in the range that the
@@ -60,5 +60,6 @@ impl Cursor {
     const fn leave(&mut self) {
         self.place = None;
         self.short = Short::NONE;
+        self.passed = Passed::NONE;
     }
 }

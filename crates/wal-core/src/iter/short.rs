@@ -41,7 +41,8 @@ pub(super) struct Passed {
 }
 
 impl Passed {
-    pub(super) const NONE: Self = Self { time: 0, start: 0, end: 0, kind: 0 };
+    /// A range that no window has.
+    pub(super) const NONE: Self = Self { time: 0, start: usize::MAX, end: 0, kind: 0 };
 }
 
 impl Cursor {

@@ -12,6 +12,11 @@ const BEHIND: u64 = 4;
 /// More than this is never needed for them.
 const BEHIND_MAX: u64 = 8 << 20;
 
+/// Up to where a segment of `capacity` bytes is full when there is something to do for the first time.
+pub(crate) const fn begins_at(capacity: u64) -> u64 {
+    capacity / BEFORE
+}
+
 /// How many of the `len` bytes of the next segment should be filled when the active one, of `capacity` bytes, is full
 /// up to `offset`: whole steps, or all of them.
 pub(super) fn due(offset: u64, capacity: u64, len: u64) -> u64 {
@@ -33,7 +38,7 @@ pub(super) fn next(filled: u64, capacity: u64, len: u64) -> u64 {
 /// Where in the active segment the next one is filled.
 const fn span(capacity: u64) -> (u64, u64) {
     let behind = capacity / BEHIND;
-    (capacity / BEFORE, capacity - if behind < BEHIND_MAX { behind } else { BEHIND_MAX })
+    (begins_at(capacity), capacity - if behind < BEHIND_MAX { behind } else { BEHIND_MAX })
 }
 
 /// A part of `len` as large as `part` is of `whole`.

@@ -139,7 +139,8 @@ impl StorageFile for HookedFile {
         self.inner.punch(range)
     }
 
-    fn write_back(&self, range: Range<u64>) -> bool {
+    fn write_back(&self, range: Range<u64>) -> io::Result<bool> {
+        self.storage.call("write_back", &self.name)?;
         self.inner.write_back(range)
     }
 

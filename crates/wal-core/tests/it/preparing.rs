@@ -7,9 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use wal_core::{Log, LogError, Options};
+use wal_core::{Log, LogError, Options, SyncPolicy};
 use wal_segment::{Filling, LocalOptions, LocalStorage};
 
 use crate::{hooked::Hooked, support::environment};
@@ -26,14 +27,25 @@ fn options() -> Options {
 
 /// A log without threads, the storage under it, and how many writes there were to the second segment.
 fn log(dir: &Path) -> (Log, Hooked, Arc<AtomicU64>) {
+    log_with(dir, options())
+}
+
+fn log_with(dir: &Path, options: Options) -> (Log, Hooked, Arc<AtomicU64>) {
     let storage = LocalStorage::create(dir, LocalOptions::default()).unwrap();
-    let (hooked, writes) = (Hooked::new(Arc::new(storage)), Arc::new(AtomicU64::new(0)));
-    let counted = Arc::clone(&writes);
+    let hooked = Hooked::new(Arc::new(storage));
+    let writes = counted(&hooked, "write");
+    (Log::open(environment(Arc::new(hooked.clone())), options).unwrap(), hooked, writes)
+}
+
+/// From now on, how often this is done to the second segment.
+fn counted(hooked: &Hooked, wanted: &'static str) -> Arc<AtomicU64> {
+    let count = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&count);
     hooked.set(move |operation, name| {
-        counted.fetch_add(u64::from((operation, name) == ("write", SECOND)), Ordering::SeqCst);
+        counted.fetch_add(u64::from((operation, name) == (wanted, SECOND)), Ordering::SeqCst);
         Ok(())
     });
-    (Log::open(environment(Arc::new(hooked.clone())), options()).unwrap(), hooked, writes)
+    count
 }
 
 #[allow(clippy::disallowed_methods, reason = "a test looks behind the storage")]
@@ -145,4 +157,51 @@ fn a_failure_on_the_way_is_left_to_whoever_needs_it() {
         assert_eq!(log.get(lsn).unwrap().payload.len(), LEN);
         assert!(has(dir.path(), "2.wal") && !has(dir.path(), ".tmp"), "{operation}");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn no_step_waits_for_the_medium() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, hooked, _) = log(dir.path());
+    log.append(&[7; LEN]).unwrap();
+    let syncs = counted(&hooked, "sync");
+    fill_to(&log, 2 * MIB).unwrap();
+    assert!(has(dir.path(), SECOND));
+    assert_eq!(syncs.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn what_failed_once_is_tried_again_before_somebody_needs_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, hooked, _) = log(dir.path());
+    log.append(&[7; LEN]).unwrap();
+    hooked.set(|operation, name| {
+        let is_second = name == SECOND && ["write", "sync", "write_back"].contains(&operation);
+        if is_second { Err(io::Error::other("bad")) } else { Ok(()) }
+    });
+    fill_to(&log, 2 * MIB).unwrap();
+    assert!(!has(dir.path(), "2.wal") && !has(dir.path(), SECOND));
+    hooked.set(|_, _| Ok(()));
+    fill_to(&log, 4 * MIB - 100_000).unwrap();
+    assert!(has(dir.path(), "2.wal"), "{:?}", names(dir.path()));
+}
+
+#[test]
+fn without_zeros_it_is_made_at_the_half() {
+    let dir = tempfile::tempdir().unwrap();
+    let interval = Duration::from_secs(3600);
+    let sync = SyncPolicy::Background { interval };
+    let (log, _, writes) =
+        log_with(dir.path(), Options { sync, unsynced_age_max: 2 * interval, ..options() });
+    let append = |count| {
+        for _ in 0..count {
+            log.append(&[7; LEN]).unwrap();
+            log.maintain().unwrap();
+        }
+    };
+    append(30);
+    assert!(!has(dir.path(), "2.wal") && !has(dir.path(), SECOND));
+    append(8);
+    assert!(has(dir.path(), "2.wal") && writes.load(Ordering::SeqCst) == 1, "its header alone was written");
 }

@@ -261,6 +261,7 @@ fn what_is_lent_is_what_is_given_from_both_ends() {
         let given: Vec<_> = log.range(..).map(Result::unwrap).collect();
         for turn in [1, 2, 3, 7] {
             let (mut entries, mut step) = (log.range(..), 0);
+            assert!(entries.passed().is_none() && entries.passed_back().is_none(), "nothing was passed yet");
             let (mut front, mut back) = (0, given.len());
             loop {
                 step += 1;

@@ -120,7 +120,7 @@ impl StorageFile for LocalFile {
         if range.is_empty() { Ok(()) } else { punch(file, range) }
     }
 
-    fn write_back(&self, range: Range<u64>) -> bool {
+    fn write_back(&self, range: Range<u64>) -> io::Result<bool> {
         mmap::write_back(self.mapped.file(), range)
     }
 

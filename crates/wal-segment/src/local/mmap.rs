@@ -18,7 +18,7 @@
 //! What no process can enforce is left to the contract of [`ReadMode::Mmap`](super::ReadMode::Mmap): nobody else
 //! rewrites or shortens the files of a log. A medium that fails under a mapping raises `SIGBUS`; who cannot accept that
 //! reads by [`ReadMode::Pread`](super::ReadMode::Pread).
-#![expect(unsafe_code, reason = "a slice of mapped memory cannot be had otherwise")]
+#![expect(unsafe_code, reason = "neither a slice of mapped memory nor these hints can be had otherwise")]
 
 use std::{
     fmt,
@@ -216,21 +216,29 @@ pub(crate) fn fetch<T>(place: &T) {
     let _ = place;
 }
 
-/// Has the kernel begin to write the pages of `range` that are dirty, and does not wait for them. A hint: an error is
-/// one of the next sync, and `false` says that it was not taken.
+/// Has the kernel begin to write the pages of `range` that are dirty, and does not wait for them; `false` where it
+/// cannot.
 #[cfg(target_os = "linux")]
-pub(super) fn write_back(file: &File, range: Range<u64>) -> bool {
+pub(super) fn write_back(file: &File, range: Range<u64>) -> io::Result<bool> {
     use std::os::fd::AsRawFd;
 
     let len = range.end.saturating_sub(range.start);
-    let (Ok(start), Ok(len)) = (range.start.try_into(), len.try_into()) else { return false };
+    let (Ok(start), Ok(len)) = (range.start.try_into(), len.try_into()) else { return Ok(false) };
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call touches no memory of the process.
-    unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, libc::SYNC_FILE_RANGE_WRITE) == 0 }
+    let begun = unsafe { libc::sync_file_range(file.as_raw_fd(), start, len, libc::SYNC_FILE_RANGE_WRITE) };
+    if begun == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOSYS | libc::EINVAL | libc::ESPIPE | libc::EPERM | libc::EOPNOTSUPP) => Ok(false),
+        _ => Err(error),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn write_back(_: &File, _: Range<u64>) -> bool {
-    false
+pub(super) fn write_back(_: &File, _: Range<u64>) -> io::Result<bool> {
+    Ok(false)
 }
 
 fn map_whole(file: &File, len: u64) -> Option<Arc<MmapRaw>> {
