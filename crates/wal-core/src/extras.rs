@@ -31,8 +31,11 @@ impl Extras {
     /// All of it.
     pub const ALL: Self = Self(Some(&All));
     /// Nothing of it. A log whose options ask for retention is not opened for writing then, and one whose environment
-    /// has codecs is not opened at all: [`LogError::InvalidOption`]. The codecs that features of `wal-compress` bring
-    /// count, which some other crate may have asked for: [`Codecs::none`] has none.
+    /// has codecs is not opened at all: [`LogError::InvalidOption`]. Options that name a codec which is not there are
+    /// an error of their own: [`LogError::Compression`].
+    ///
+    /// The codecs that features of `wal-compress` bring count, which some other crate may have asked for:
+    /// [`Codecs::none`] has none.
     pub const NONE: Self = Self(None);
 
     pub(crate) fn check(self, options: &Options, codecs: &Codecs) -> Result<(), LogError> {

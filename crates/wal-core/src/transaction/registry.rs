@@ -21,8 +21,8 @@ const ENDED_MAX: usize = 1024;
 /// So often an id is drawn when there are others with it. Two of 128 honest bits never meet.
 const DRAWS: usize = 8;
 
-/// The transactions of a log, once it has had one. What a log does with them by itself goes through a pointer that the
-/// first one makes: a program without transactions has no code for them (`adr/0018`).
+/// The transactions of a log, once somebody has begun one or asked for them. What a log does with them by itself goes
+/// through a pointer that is made then: a program without transactions has no code for them (`adr/0018`).
 #[derive(Debug, Default)]
 pub(crate) struct Transactions {
     registry: OnceLock<Box<dyn Upkeep>>,
