@@ -57,13 +57,28 @@ impl Codecs {
 
     /// The codecs of this build, each at its own default level.
     pub fn new() -> Self {
-        let mut codecs = Self { table: Vec::new() };
-        codecs.insert(Arc::new(Identity));
+        #[cfg_attr(
+            not(any(feature = "zstd", feature = "snappy")),
+            expect(unused_mut, reason = "there are no others")
+        )]
+        let mut codecs = Self::none();
         #[cfg(feature = "zstd")]
         codecs.insert(Arc::new(crate::Zstd::default()));
         #[cfg(feature = "snappy")]
         codecs.insert(Arc::new(crate::Snappy::new()));
         codecs
+    }
+
+    /// None of the codecs of this build: nothing is compressed, and what was cannot be read, as in a build that leaves
+    /// them out.
+    ///
+    /// ```
+    /// let codecs = wal_compress::Codecs::none();
+    /// assert!(!codecs.has_any());
+    /// assert!(codecs.get(wal_compress::CodecId::IDENTITY).is_ok());
+    /// ```
+    pub fn none() -> Self {
+        Self { table: vec![(CodecId::IDENTITY, Arc::new(Identity))] }
     }
 
     /// The codecs of this build at a level of [`Compression::LEVELS`](crate::Compression::LEVELS), where they have one.

@@ -3,6 +3,7 @@
 //! The only file that starts threads.
 
 use std::{
+    io,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -152,8 +153,18 @@ pub(crate) fn close_elsewhere(engine: Arc<Engine>) -> Result<Arc<Outcome>, LogEr
     let outcome = Arc::new(Outcome::default());
     let done = Arc::clone(&outcome);
     // Whoever asked may have stopped waiting.
-    spawn("wal-close", Box::new(move || done.tell(engine.finish())))?;
+    spawn("wal-close", Box::new(move || Teller(done).0.tell(engine.finish())))?;
     Ok(outcome)
+}
+
+/// Says that closing failed, unless something was said before: nobody may wait for a thread that a panic has ended.
+struct Teller(Arc<Outcome>);
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        let source = io::Error::other("the thread that closes the log panicked");
+        self.0.tell(Err(LogError::Thread { source }));
+    }
 }
 
 /// What the sync thread remembers between two looks.
@@ -230,7 +241,9 @@ impl Engine {
             driver.asleep.store(deadline.is_none(), Ordering::SeqCst);
             match deadline.map(|deadline| deadline.saturating_sub(self.clock.monotonic())) {
                 Some(wait) if wait.is_zero() => {}
-                wait => driver.sync.wait(wait),
+                wait => {
+                    driver.sync.wait(wait);
+                }
             }
             driver.asleep.store(false, Ordering::SeqCst);
             if !driver.is_stopped() {

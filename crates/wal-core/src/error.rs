@@ -340,8 +340,8 @@ pub enum LogError {
         /// The limit.
         max: u64,
     },
-    /// A thread could not be started.
-    #[snafu(display("could not start a thread"))]
+    /// A thread could not be started, or did not come to its end.
+    #[snafu(display("a thread of the log failed"))]
     Thread {
         /// Why.
         source: io::Error,

@@ -30,13 +30,17 @@ pub struct Extras(Option<&'static dyn Extra>);
 impl Extras {
     /// All of it.
     pub const ALL: Self = Self(Some(&All));
-    /// Nothing of it. A log whose options ask for retention or compression, or whose environment has codecs, is not
-    /// opened then: [`LogError::InvalidOption`].
+    /// Nothing of it. A log whose options ask for retention is not opened for writing then, and one whose environment
+    /// has codecs is not opened at all: [`LogError::InvalidOption`]. Options that name a codec which is not there are
+    /// an error of their own: [`LogError::Compression`].
+    ///
+    /// The codecs that features of `wal-compress` bring count, which some other crate may have asked for:
+    /// [`Codecs::none`] has none.
     pub const NONE: Self = Self(None);
 
     pub(crate) fn check(self, options: &Options, codecs: &Codecs) -> Result<(), LogError> {
         match self.0 {
-            None if options.retention.has_limits() => missing("retention"),
+            None if options.retention.has_limits() => missing(NO_RETENTION),
             None => self.check_codecs(codecs),
             Some(_) => Ok(()),
         }
@@ -45,7 +49,7 @@ impl Extras {
     /// For a log that is opened for reading: frames that some codec can read must be readable. Where there is none,
     /// they are an error, extras or not.
     pub(crate) fn check_codecs(self, codecs: &Codecs) -> Result<(), LogError> {
-        if self.0.is_none() && codecs.has_any() { missing("compression") } else { Ok(()) }
+        if self.0.is_none() && codecs.has_any() { missing(NO_COMPRESSION) } else { Ok(()) }
     }
 
     pub(crate) fn decompress(
@@ -60,14 +64,17 @@ impl Extras {
             None => {
                 // There is no such codec, and the error says why.
                 payloads.codecs().get(CodecId(coded.codec)).context(CompressionSnafu)?;
-                missing("compression")
+                missing(NO_COMPRESSION)
             }
         }
     }
 }
 
-fn missing<T>(option: &'static str) -> Result<T, LogError> {
-    InvalidOptionSnafu { option, why: "the log was opened without the code for it" }.fail()
+const NO_RETENTION: &str = "the environment has no code for retention: `Extras::ALL` has it";
+const NO_COMPRESSION: &str = "the environment has codecs and no code for compression: `Extras::ALL` has it";
+
+fn missing<T>(why: &'static str) -> Result<T, LogError> {
+    InvalidOptionSnafu { option: "extras", why }.fail()
 }
 
 /// The parts behind the pointer, as the rest of the log reaches them.
@@ -194,7 +201,7 @@ impl Engine {
     pub(crate) fn append_packed(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         match self.extras.0 {
             Some(extra) => extra.append_packed(self, entry, terms),
-            None => missing("compression"),
+            None => missing(NO_COMPRESSION),
         }
     }
 
@@ -207,7 +214,7 @@ impl Engine {
     ) -> Result<Stamped, LogError> {
         match self.extras.0 {
             Some(extra) => extra.append_compressed(self, raw, shape, payload_len, terms),
-            None => missing("compression"),
+            None => missing(NO_COMPRESSION),
         }
     }
 

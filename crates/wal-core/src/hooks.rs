@@ -118,7 +118,8 @@ type Hook<T> = Arc<dyn Fn(&T) + Send + Sync>;
 pub struct Hooks {
     commit: Option<Hook<CommitEvent>>,
     event: Option<Hook<LogEvent>>,
-    /// What their thread does. Comes with the first of them: a program without hooks has no code for it (`adr/0018`).
+    /// What their thread does. Comes with the first of them: a program without hooks has no code for it, unless it
+    /// calls [`Log::maintain`](crate::Log::maintain) (`adr/0018`).
     run: Option<fn(&Engine)>,
 }
 

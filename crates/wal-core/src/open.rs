@@ -163,8 +163,9 @@ fn writer(
     })?;
     if rewrite || engine.objects {
         let rewritten = engine.rewrite_end()?;
-        // Nobody else has it yet.
-        if let Some(engine) = Arc::get_mut(&mut engine) {
+        let alone = Arc::get_mut(&mut engine);
+        debug_assert!(alone.is_some(), "nobody else has the engine yet");
+        if let Some(engine) = alone {
             engine.report.rewritten = rewritten;
         }
     }

@@ -51,6 +51,8 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Barrier, thread};
+
     use super::*;
 
     #[test]
@@ -64,11 +66,21 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "nothing says that a thread waits but time")]
     fn all_who_wait_hear_of_the_end() {
         let outcome = Outcome::default();
-        std::thread::scope(|scope| {
-            let waiters = [(); 2].map(|()| scope.spawn(|| outcome.wait(Duration::from_secs(60))));
+        let waiting = Barrier::new(3);
+        thread::scope(|scope| {
+            let wait = || {
+                waiting.wait();
+                outcome.wait(Duration::from_secs(60))
+            };
+            let waiters = [(); 2].map(|()| scope.spawn(wait));
+            waiting.wait();
+            thread::sleep(Duration::from_millis(50));
             outcome.tell(Ok(()));
+            // It would find out by itself, too, when its time is over.
+            assert_eq!(outcome.told.notify_all(), 0, "somebody was left waiting");
             waiters.into_iter().for_each(|waiter| assert!(waiter.join().unwrap().is_some()));
         });
     }

@@ -286,16 +286,14 @@ fn same_log(inspected: &[Inspected]) -> Result<Option<LogId>, SegmentError> {
 
 /// The log that most of the segments belong to.
 fn majority(inspected: &[Inspected]) -> Option<LogId> {
-    // Nearly always there is one log: no table is worth its code.
-    let mut counts: Vec<(usize, [u8; 16])> = Vec::new();
-    for segment in inspected {
-        let id = segment.header.log_id.0;
-        match counts.iter_mut().find(|(_, known)| *known == id) {
-            Some((count, _)) => *count += 1,
-            None => counts.push((1, id)),
-        }
-    }
-    counts.into_iter().max().map(|(_, id)| LogId(id))
+    most_frequent(inspected.iter().map(|segment| segment.header.log_id.0).collect())
+}
+
+/// Of several, the greatest. The ids come from storage: it must not matter how many different ones there are.
+fn most_frequent(mut ids: Vec<[u8; 16]>) -> Option<LogId> {
+    ids.sort_unstable();
+    let longest = ids.chunk_by(|one, next| one == next).max_by_key(|run| run.len())?;
+    longest.first().copied().map(LogId)
 }
 
 /// Where the newest segment ends, for the report.
@@ -307,4 +305,19 @@ fn inherit(directory: &Arc<Directory>, of: &Inspected, base: Lsn, written: u64, 
     let file = LazyFile::new(Arc::clone(directory), FileName::Segment(of.header.segment));
     let (header, path) = (of.header, of.path.clone());
     Segment::inherited(Arc::clone(directory), header, base, path, Arc::new(file), written, durable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_segments_say_which_log_it_is() {
+        let of = |ids: &[u8]| most_frequent(ids.iter().map(|id| [*id; 16]).collect()).map(|id| id.0[0]);
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[7]), Some(7));
+        assert_eq!(of(&[1, 3, 1, 2, 1, 3]), Some(1));
+        assert_eq!(of(&[2, 3, 1, 3, 2, 1]), Some(3), "the greatest of several");
+        assert_eq!(of(&[2, 3, 1, 2]), Some(2));
+    }
 }

@@ -1,6 +1,6 @@
 //! Waking a thread that waits for work.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -22,20 +22,23 @@ impl Signal {
         }
     }
 
-    /// Returns once it is raised, or was since the last wait, and at the latest after this time, if there is one.
-    pub(crate) fn wait(&self, timeout: Option<Duration>) {
+    /// Returns once it is raised, or was since the last wait, and at the latest after this time, if there is one. Says
+    /// whether it was raised.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) -> bool {
         let mut raised = self.raised.lock();
         let is_down = |raised: &mut bool| !*raised;
         match timeout {
             Some(timeout) => drop(self.changed.wait_while_for(&mut raised, is_down, timeout)),
             None => self.changed.wait_while(&mut raised, is_down),
         }
-        *raised = false;
+        mem::take(&mut *raised)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::Barrier, thread};
+
     use super::*;
 
     #[test]
@@ -43,11 +46,25 @@ mod tests {
         let signal = Signal::default();
         signal.raise();
         signal.raise();
-        signal.wait(None);
-        signal.wait(Some(Duration::ZERO));
-        std::thread::scope(|scope| {
-            scope.spawn(|| signal.wait(None));
+        assert!(signal.wait(None));
+        assert!(!signal.wait(Some(Duration::ZERO)));
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "nothing says that a thread waits but time")]
+    fn whoever_waits_is_woken() {
+        let signal = Signal::default();
+        let waiting = Barrier::new(2);
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                waiting.wait();
+                signal.wait(None)
+            });
+            waiting.wait();
+            thread::sleep(Duration::from_millis(50));
             signal.raise();
+            assert!(!signal.changed.notify_one(), "it was left waiting");
+            assert!(waiter.join().unwrap());
         });
     }
 }

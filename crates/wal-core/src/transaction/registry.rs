@@ -1,7 +1,7 @@
 //! All transactions of a log: the open ones, and what became of the last ones that ended.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     fmt, mem,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -21,8 +21,8 @@ const ENDED_MAX: usize = 1024;
 /// So often an id is drawn when there are others with it. Two of 128 honest bits never meet.
 const DRAWS: usize = 8;
 
-/// The transactions of a log, once it has had one. What a log does with them by itself goes through a pointer that the
-/// first one makes: a program without transactions has no code for them (`adr/0018`).
+/// The transactions of a log, once somebody has begun one or asked for them. What a log does with them by itself goes
+/// through a pointer that is made then: a program without transactions has no code for them (`adr/0018`).
 #[derive(Debug, Default)]
 pub(crate) struct Transactions {
     registry: OnceLock<Box<dyn Upkeep>>,
@@ -63,14 +63,15 @@ impl Upkeep for Registry {
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        self.all.lock().deadlines.front().map(|(deadline, _)| *deadline)
+        self.all.lock().deadlines.first().map(|(deadline, _)| *deadline)
     }
 
     fn expire(&self, now: Duration) -> usize {
         let mut due = Vec::new();
         {
             let mut all = self.all.lock();
-            while let Some((_, id)) = all.deadlines.pop_front_if(|(due, _)| *due <= now) {
+            while let Some((deadline, id)) = all.deadlines.first().copied().filter(|(due, _)| *due <= now) {
+                all.deadlines.remove(&(deadline, id));
                 due.extend(all.open.get(&TransactionId(id)).cloned());
             }
         }
@@ -95,27 +96,13 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct All {
     open: HashMap<TransactionId, Arc<Pending>>,
-    /// Of those that can expire, soonest first. One that is being committed may be missing. In a line and not a tree,
-    /// which every program would link: most deadlines come behind all others, and go from the front.
-    deadlines: VecDeque<(Duration, [u8; 16])>,
+    /// Of those that can expire, soonest first. One that is being committed may be missing.
+    deadlines: BTreeSet<(Duration, [u8; 16])>,
     /// Oldest first.
     ended: VecDeque<(TransactionId, TransactionState)>,
 }
 
 impl All {
-    fn await_deadline(&mut self, pending: &Pending) {
-        let Some(deadline) = pending.deadline.map(|deadline| (deadline, pending.id.0)) else { return };
-        if let Err(at) = self.deadlines.binary_search(&deadline) {
-            self.deadlines.insert(at, deadline);
-        }
-    }
-
-    fn forget_deadline(&mut self, deadline: Duration, id: TransactionId) {
-        if let Ok(at) = self.deadlines.binary_search(&(deadline, id.0)) {
-            self.deadlines.remove(at);
-        }
-    }
-
     fn ended(&self, id: TransactionId) -> Option<TransactionState> {
         self.ended.iter().rev().find(|(ended, _)| *ended == id).map(|(_, state)| *state)
     }
@@ -137,7 +124,7 @@ impl Registry {
         let id = id.ok_or(LogError::Exhausted { what: "ids of transactions" })?;
         let pending = Arc::new(pending(id));
         all.open.insert(id, Arc::clone(&pending));
-        all.await_deadline(&pending);
+        all.deadlines.extend(pending.deadline.map(|deadline| (deadline, id.0)));
         Ok(pending)
     }
 
@@ -197,7 +184,7 @@ impl Registry {
     /// Puts the entries back after a commit that appended nothing.
     pub(super) fn put_back(&self, pending: &Pending, entries: EntriesBuilder) {
         *pending.stage.lock() = Stage::Active(entries);
-        self.all.lock().await_deadline(pending);
+        self.all.lock().deadlines.extend(pending.deadline.map(|deadline| (deadline, pending.id.0)));
     }
 
     /// A commit is over.
@@ -221,7 +208,7 @@ impl Registry {
         let mut all = self.all.lock();
         all.open.remove(&pending.id);
         if let Some(deadline) = pending.deadline {
-            all.forget_deadline(deadline, pending.id);
+            all.deadlines.remove(&(deadline, pending.id.0));
         }
         if all.ended.len() == ENDED_MAX {
             all.ended.pop_front();

@@ -181,18 +181,31 @@ fn failure_and_recovery_are_told() {
 #[test]
 fn a_hook_that_blocks_or_panics_holds_nobody_up() {
     let (release, gate) = channel::<()>();
+    let (told, heard) = channel();
     let gate = Mutex::new(gate);
-    let hooks = Hooks::default().on_event(move |_| {
+    let hooks = Hooks::default().on_event(move |event| {
+        told.send(event.clone()).unwrap();
         let _ = gate.lock().unwrap().recv();
         panic!("the user's code failed");
     });
     let log = hooked(&memory(), Options { background_threads: true, ..small() }, hooks);
-    // One event waits in the hook, as many as fit in the queue, and each cut is two more.
-    for n in 0..700_u64 {
-        log.append(&n.to_le_bytes()).unwrap();
+    log.append(b"first").unwrap();
+    assert_eq!(heard.recv_timeout(LONG), Ok(LogEvent::Rotated { segment: SegmentId(1), first: lsn(1) }));
+    // It is busy with that one. Each cut is three more.
+    for n in 2..=400_u64 {
         log.clear().unwrap();
+        log.append(&n.to_le_bytes()).unwrap();
     }
     log.close().unwrap();
-    assert!(log.stats().hook_events_dropped > 0, "{:?}", log.stats());
-    drop(release);
+    let happened = 399 * 3 + 1;
+    assert_eq!(log.stats().hook_events_dropped, happened - 1024);
+    drop((release, log));
+    let told: Vec<LogEvent> = heard.iter().collect();
+    assert_eq!(told.len(), 1024, "the queue was full");
+    for (told, n) in told.chunks(3).zip(2..) {
+        assert_eq!(told[0], LogEvent::Rotated { segment: SegmentId(n), first: lsn(n) });
+        let Some(cut) = told.get(1) else { continue };
+        assert_eq!(*cut, LogEvent::Truncated { lsn: lsn(n), reason: DeletionReason::Cleared });
+        assert!(matches!(told[2], LogEvent::Removed { segments: 1, .. }), "{told:?}");
+    }
 }

@@ -263,6 +263,20 @@ fn a_close_with_a_deadline_goes_on_behind_it() {
 }
 
 #[test]
+fn nobody_waits_for_a_close_that_panicked() {
+    let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
+    let options = Options { background_threads: false, ..background() };
+    let log = Log::open(environment(Arc::new(hooked.clone())), options).unwrap();
+    log.append(b"1").unwrap();
+    hooked.set(|called, _| {
+        assert_ne!(called, "sync", "the storage fails in a way it must not");
+        Ok(())
+    });
+    let error = log.close_timeout(LATE).unwrap_err();
+    assert!(matches!(error, LogError::Thread { .. }), "{error:?}");
+}
+
+#[test]
 fn dropping_a_log_that_cannot_be_closed_in_time_does_not_wait() {
     let slow = Slow::new();
     let log = slow.open(background());

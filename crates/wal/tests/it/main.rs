@@ -6,6 +6,7 @@ mod dashboard;
 mod full;
 mod misuse;
 mod oplog;
+mod plain;
 mod refused;
 mod support;
 mod typed;
