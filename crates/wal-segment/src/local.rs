@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use mmap::fetch;
+pub use mmap::fetch;
 pub use whole::WholeDirectory;
 
 use self::{file::LocalFile, mmap::Access};

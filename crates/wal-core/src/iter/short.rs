@@ -1,10 +1,19 @@
 //! The short way from one plain frame to the next, in both directions.
 
 use wal_format::{ChecksumKind, FRAME_HEADER_LEN, Lsn, PlainParser, SegmentKey, frame_len};
-use wal_segment::Segment;
+use wal_segment::{Segment, fetch};
 
 use super::Cursor;
 use crate::{Entry, EntryRef};
+
+/// Backwards, so many frames are on their way from memory while one is verified.
+const AHEAD: usize = 3;
+/// The processor manages by itself with shorter frames.
+const FETCHED_MIN: usize = 512;
+/// More of one than this it fetches by itself, once it is read.
+const FETCHED_MAX: usize = 4096;
+/// Bytes of a cache line, or less.
+const LINE: usize = 64;
 
 /// What it takes to read on in the reader's window, as long as the frames there are plain. Empty while another frame is
 /// open.
@@ -87,7 +96,22 @@ impl Cursor {
         self.passed =
             Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
         (place.end, place.offset, place.prev_units) = (place.offset, offset, frame.prev_units);
+        self.fetch_before(at, (frame.prev_units as usize).saturating_mul(8));
         true
+    }
+
+    /// Has the bytes fetched that will be read soon when the walk goes on backwards from the frame at `at`, if the
+    /// frames before it are as long as the one next to it. By itself the processor fetches what lies behind the bytes
+    /// that are read, because inside of a frame they are read forwards.
+    #[inline]
+    fn fetch_before(&self, at: usize, len: usize) {
+        if len < FETCHED_MIN {
+            return;
+        }
+        let from = at.wrapping_sub(AHEAD.wrapping_mul(len));
+        for line in (0..len.min(FETCHED_MAX)).step_by(LINE) {
+            self.reader.window().get(from.wrapping_add(line)).into_iter().for_each(fetch);
+        }
     }
 
     /// Remembers what the short way needs, for the window that was just read.

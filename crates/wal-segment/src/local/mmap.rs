@@ -204,7 +204,7 @@ fn cut(prefix: &Bytes, range: &Range<u64>) -> Option<Bytes> {
 /// Has the processor fetch the cache line of `place`, without waiting for it. A hint: on processors other than those of
 /// the x86-64 family it does nothing.
 #[inline(always)]
-pub(crate) fn fetch<T>(place: &T) {
+pub fn fetch<T>(place: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the instruction reads nothing that the program could see and ignores what cannot be read; it is part of
     // SSE, which every processor of this family has. The pointer is that of a reference besides.
