@@ -44,8 +44,8 @@
 //!   have happened all the same.
 //! - [`Wal::tail`] and [`Tail`]: follow the log, in this process or in another one. [`Wal::replay`]: every entry
 //!   through a callback, in batches, removed once accepted if asked.
-//! - [`Wal::get_with`], [`Wal::get_many`], [`Wal::get_range`], [`Wal::lsn_at_time`], [`Wal::range_by_time`],
-//!   [`Wal::headers`]: other ways to read.
+//! - [`Wal::get_with`], [`Wal::get_many`], [`Wal::get_many_with`], [`Wal::get_range`], [`Wal::lsn_at_time`],
+//!   [`Wal::range_by_time`], [`Wal::headers`]: other ways to read.
 //! - [`Wal::backup`] and [`Wal::clone_to`]: the same log elsewhere, and a new one with the same entries.
 //! - [`Wal::frames`] and [`Wal::append_frame`]: what a leader sends to its followers, verified and stored verbatim.
 //! - [`WalBuilder`]: settings, and another storage, clock or codec in the place of the usual ones.
