@@ -141,8 +141,8 @@ impl Wal {
     }
 
     /// Shows the entries with these LSNs to `read`, each with its place in `lsns`, in whatever order they are at hand:
-    /// [`get_many`](Self::get_many) for those who look at entries and do not keep them, about twice as fast where they
-    /// are small.
+    /// [`get_many`](Self::get_many) for those who look at entries and do not keep them, about a quarter faster where
+    /// they are small and in cache.
     ///
     /// # Errors
     ///
