@@ -4,8 +4,6 @@
 //! reach it through a pointer instead, which comes with the environment: whoever leaves the options as they are can
 //! leave this out, too (`adr/0018`).
 
-use std::fmt;
-
 use parking_lot::MutexGuard;
 use snafu::ResultExt;
 use wal_compress::{CodecId, Codecs};
@@ -25,11 +23,11 @@ use crate::{
 
 /// What a log can do beyond the default options: remove by [`Retention`](crate::Retention), compress, and decompress.
 #[derive(Clone, Copy, Debug)]
-pub struct Extras(Option<&'static dyn Extra>);
+pub struct Extras(Option<&'static Extra>);
 
 impl Extras {
     /// All of it.
-    pub const ALL: Self = Self(Some(&All));
+    pub const ALL: Self = Self(Some(&ALL));
     /// Nothing of it. A log whose options ask for retention is not opened for writing then, and one whose environment
     /// has codecs is not opened at all: [`LogError::InvalidOption`]. Options that name a codec which is not there are
     /// an error of their own: [`LogError::Compression`].
@@ -60,7 +58,7 @@ impl Extras {
         raw: Vec<u8>,
     ) -> Result<Vec<u8>, LogError> {
         match self.0 {
-            Some(extra) => extra.decompress(payloads, coded, body, raw),
+            Some(extra) => (extra.decompress)(payloads, coded, body, raw),
             None => {
                 // There is no such codec, and the error says why.
                 payloads.codecs().get(CodecId(coded.codec)).context(CompressionSnafu)?;
@@ -78,112 +76,31 @@ fn missing<T>(why: &'static str) -> Result<T, LogError> {
 }
 
 /// The parts behind the pointer, as the rest of the log reaches them.
-trait Extra: fmt::Debug + Sync {
-    fn retain(&self, engine: &Engine);
-    fn append_packed(
-        &self,
-        engine: &Engine,
-        entry: &NewEntry<'_>,
-        terms: &Terms,
-    ) -> Result<Stamped, LogError>;
-    fn append_compressed(
-        &self,
-        engine: &Engine,
-        raw: &[u8],
-        shape: BodyShape,
-        payload_len: usize,
-        terms: &Terms,
-    ) -> Result<Stamped, LogError>;
-    fn settle(&self, engine: &Engine);
-    fn settle_closed(&self, engine: &Engine);
-    fn lock_when_settled<'a>(
-        &self,
-        engine: &'a Engine,
-        patience: Patience,
-    ) -> Result<MutexGuard<'a, Appender>, LogError>;
-    fn run_packer(&self, engine: &Engine);
-    fn decompress(
-        &self,
-        payloads: &Payloads,
-        coded: Coded,
-        body: &[u8],
-        raw: Vec<u8>,
-    ) -> Result<Vec<u8>, LogError>;
-    fn open_cached(
-        &self,
-        engine: &Engine,
-        segment: SegmentId,
-        frame: LoadedFrame,
-    ) -> Result<OpenFrame, LogError>;
-}
-
 #[derive(Debug)]
-struct All;
-
-impl Extra for All {
-    fn retain(&self, engine: &Engine) {
-        engine.retain_by_policy();
-    }
-
-    fn append_packed(
-        &self,
-        engine: &Engine,
-        entry: &NewEntry<'_>,
-        terms: &Terms,
-    ) -> Result<Stamped, LogError> {
-        engine.append_to_pack(entry, terms)
-    }
-
-    fn append_compressed(
-        &self,
-        engine: &Engine,
-        raw: &[u8],
-        shape: BodyShape,
-        payload_len: usize,
-        terms: &Terms,
-    ) -> Result<Stamped, LogError> {
-        engine.compress_and_append(raw, shape, payload_len, terms)
-    }
-
-    fn settle(&self, engine: &Engine) {
-        engine.settle_all();
-    }
-
-    fn settle_closed(&self, engine: &Engine) {
-        engine.settle_backlog();
-    }
-
-    fn lock_when_settled<'a>(
-        &self,
-        engine: &'a Engine,
-        patience: Patience,
-    ) -> Result<MutexGuard<'a, Appender>, LogError> {
-        engine.settle_and_lock(patience)
-    }
-
-    fn run_packer(&self, engine: &Engine) {
-        engine.compress_packs();
-    }
-
-    fn decompress(
-        &self,
-        payloads: &Payloads,
-        coded: Coded,
-        body: &[u8],
-        raw: Vec<u8>,
-    ) -> Result<Vec<u8>, LogError> {
-        payloads.decompress(coded, body, raw)
-    }
-
-    fn open_cached(
-        &self,
-        engine: &Engine,
-        segment: SegmentId,
-        frame: LoadedFrame,
-    ) -> Result<OpenFrame, LogError> {
-        engine.open_from_cache(segment, frame)
-    }
+#[expect(clippy::type_complexity, reason = "each is the type of one function, and said here alone")]
+struct Extra {
+    retain: fn(&Engine),
+    append_packed: fn(&Engine, &NewEntry<'_>, &Terms) -> Result<Stamped, LogError>,
+    append_compressed: fn(&Engine, &[u8], BodyShape, usize, &Terms) -> Result<Stamped, LogError>,
+    settle: fn(&Engine),
+    settle_closed: fn(&Engine),
+    lock_when_settled: fn(&Engine, Patience) -> Result<MutexGuard<'_, Appender>, LogError>,
+    run_packer: fn(&Engine),
+    decompress: fn(&Payloads, Coded, &[u8], Vec<u8>) -> Result<Vec<u8>, LogError>,
+    open_cached: fn(&Engine, SegmentId, LoadedFrame) -> Result<OpenFrame, LogError>,
 }
+
+static ALL: Extra = Extra {
+    retain: Engine::retain_by_policy,
+    append_packed: Engine::append_to_pack,
+    append_compressed: Engine::compress_and_append,
+    settle: Engine::settle_all,
+    settle_closed: Engine::settle_backlog,
+    lock_when_settled: Engine::settle_and_lock,
+    run_packer: Engine::compress_packs,
+    decompress: Payloads::decompress,
+    open_cached: Engine::open_from_cache,
+};
 
 /// What needs no extras where there is nothing to do.
 impl Engine {
@@ -193,14 +110,14 @@ impl Engine {
         if self.options.retention.has_limits()
             && let Some(extra) = self.extras.0
         {
-            extra.retain(self);
+            (extra.retain)(self);
         }
     }
 
     /// Appends one entry to the pack that is open, or begins another, and returns when it is as durable as asked.
     pub(crate) fn append_packed(&self, entry: &NewEntry<'_>, terms: &Terms) -> Result<Stamped, LogError> {
         match self.extras.0 {
-            Some(extra) => extra.append_packed(self, entry, terms),
+            Some(extra) => (extra.append_packed)(self, entry, terms),
             None => missing(NO_COMPRESSION),
         }
     }
@@ -213,7 +130,7 @@ impl Engine {
         terms: &Terms,
     ) -> Result<Stamped, LogError> {
         match self.extras.0 {
-            Some(extra) => extra.append_compressed(self, raw, shape, payload_len, terms),
+            Some(extra) => (extra.append_compressed)(self, raw, shape, payload_len, terms),
             None => missing(NO_COMPRESSION),
         }
     }
@@ -223,14 +140,14 @@ impl Engine {
         if self.payloads.may_pack()
             && let Some(extra) = self.extras.0
         {
-            extra.settle(self);
+            (extra.settle)(self);
         }
     }
 
     /// Makes frames of packs that take no more entries, as long as too many wait.
     pub(crate) fn settle_closed(&self) {
         if let Some(extra) = self.extras.0 {
-            extra.settle_closed(self);
+            (extra.settle_closed)(self);
         }
     }
 
@@ -240,7 +157,7 @@ impl Engine {
         match self.extras.0 {
             Some(extra) if !appender.packs.is_empty() => {
                 drop(appender);
-                extra.lock_when_settled(self, patience)
+                (extra.lock_when_settled)(self, patience)
             }
             _ => Ok(appender),
         }
@@ -250,7 +167,7 @@ impl Engine {
     /// kept.
     pub(crate) fn open_cached(&self, segment: SegmentId, frame: LoadedFrame) -> Result<OpenFrame, LogError> {
         match self.extras.0 {
-            Some(extra) => extra.open_cached(self, segment, frame),
+            Some(extra) => (extra.open_cached)(self, segment, frame),
             None => OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads),
         }
     }
@@ -258,7 +175,7 @@ impl Engine {
     /// What a thread does that compresses, until the log is closed.
     pub(crate) fn run_packer(&self) {
         if let Some(extra) = self.extras.0 {
-            extra.run_packer(self);
+            (extra.run_packer)(self);
         }
     }
 }
