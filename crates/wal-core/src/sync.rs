@@ -10,7 +10,7 @@ pub(crate) use self::modelled::*;
 #[cfg(not(all(test, loom)))]
 mod usual {
     pub(crate) use std::{
-        sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize},
+        sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, fence},
         thread::{self, Thread},
     };
 
@@ -20,7 +20,7 @@ mod usual {
 #[cfg(all(test, loom))]
 mod modelled {
     pub(crate) use self::thread::Thread;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, fence};
 
     /// Never poisoned, like the usual one.
     #[derive(Debug, Default)]
