@@ -1,9 +1,13 @@
 //! Appending: the body is encoded and checksummed by the caller's thread, then stamped under a short lock.
 
+mod stamped;
+
 use std::{sync::atomic::Ordering, time::Duration};
 
 use parking_lot::MutexGuard;
 use snafu::ResultExt;
+use stamped::Due;
+pub(crate) use stamped::Stamped;
 use wal_format::{BODY_LEN_MAX, BodyShape, EntriesBuilder, FrameKind, Lsn, NewEntry};
 
 use crate::{
@@ -15,73 +19,12 @@ use crate::{
     error::{ConflictSnafu, EncodingSnafu, InvalidArgumentSnafu, TooLargeSnafu, UnconfirmedSnafu},
     events::Start,
     frames::check_records,
-    marks::Tick,
     patience::{Errand, Patience, Terms},
     stats::add,
 };
 
 /// Beyond this LSN nothing is appended, so that the last one of a batch is one, too.
 const NEXT_MAX: u64 = u64::MAX - u32::MAX as u64;
-
-/// What an append gave its entries.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stamped {
-    pub(crate) first: Lsn,
-    pub(crate) last: Lsn,
-    pub(crate) tick: Tick,
-    due: Due,
-}
-
-/// What an append found to be due. A whole word: what is handed on by every append is copied faster in words than in
-/// bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Due(u64);
-
-impl Due {
-    const NOTHING: Self = Self(0);
-    /// The first entry that no sync has covered: an interval begins.
-    const INTERVAL: Self = Self(1);
-    /// The oldest of them is too old.
-    const SYNC: Self = Self(1 << 1);
-    /// Enough waits in memory that it should be written now.
-    const WRITE: Self = Self(1 << 2);
-    /// Packs wait to be compressed.
-    const SETTLE: Self = Self(1 << 3);
-
-    const fn when(self, is_due: bool) -> Self {
-        if is_due { self } else { Self::NOTHING }
-    }
-
-    const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    const fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
-
-impl Stamped {
-    /// What was done at this tick, by somebody else.
-    pub(crate) const fn at(next: Lsn, tick: Tick) -> Self {
-        Self { first: next, last: next, tick, due: Due::NOTHING }
-    }
-
-    /// Whether this is the first thing that no sync has covered.
-    pub(crate) const fn begins_interval(&self) -> bool {
-        self.due.has(Due::INTERVAL)
-    }
-
-    /// Whether something must be synced before this append may return, whatever it asks for.
-    pub(crate) const fn is_overdue(&self) -> bool {
-        self.due.has(Due::SYNC)
-    }
-
-    /// Whether packs wait to be compressed.
-    pub(crate) const fn packs_wait(&self) -> bool {
-        self.due.has(Due::SETTLE)
-    }
-}
 
 impl Engine {
     /// Appends one entry and returns when it is as durable as asked.
@@ -170,7 +113,10 @@ impl Engine {
         // A look at the clock is much for an append to memory, and nothing beside a write or a sync.
         let through = match terms.durability {
             Durability::Buffered => return self.append_untimed(draft, payload_len, terms),
-            Durability::Written => self.append_through(draft, payload_len, terms),
+            Durability::Written => {
+                let stored = self.stores.then(|| self.append_stored(draft, payload_len, terms)).flatten();
+                stored.or_else(|| self.append_through(draft, payload_len, terms))
+            }
             Durability::Durable => None,
         };
         through.unwrap_or_else(|| self.timed(|| self.append_untimed(draft, payload_len, terms)))
@@ -238,7 +184,7 @@ impl Engine {
     }
 
     #[inline(never)]
-    fn carry_out(&self, stamped: Stamped, terms: &Terms) -> Result<Stamped, LogError> {
+    pub(crate) fn carry_out(&self, stamped: Stamped, terms: &Terms) -> Result<Stamped, LogError> {
         self.carry_through(&stamped, terms).map(|()| stamped).or_else(|source| {
             let (first, last) = (stamped.first, stamped.last);
             Err(source).context(UnconfirmedSnafu { first, last })

@@ -13,8 +13,8 @@ use std::{collections::VecDeque, mem, sync::Arc};
 
 use snafu::ResultExt;
 use wal_format::{
-    BodyShape, ChecksumKind, FrameKind, Lsn, Metadata, MetadataRecords, Namespace, NewEntry, Opening,
-    Position, Predecessor, Seal, SegmentId, frame_len,
+    BodyShape, ChecksumKind, FIRST_FRAME, FrameKind, Lsn, Metadata, MetadataRecords, Namespace, NewEntry,
+    Opening, Position, Predecessor, Seal, SegmentId, frame_len,
 };
 use wal_segment::{LoadedFrame, Segment};
 
@@ -167,14 +167,17 @@ impl Appender {
         }
     }
 
-    /// Entries and bytes that are not with the operating system, when everything up to a tick is. What waits to be
-    /// compressed counts as long as it is.
-    pub(crate) fn unwritten(&self, written: Tick) -> (u64, u64) {
-        let of = |chunk: &Chunk| (chunk.next.since(chunk.first).unwrap_or(0), chunk.bytes.len() as u64);
-        let in_flight = self.in_flight.iter().filter(|chunk| chunk.tick > written).map(|chunk| of(chunk));
+    /// Entries and bytes that are not with the operating system, when everything up to a tick is, and every entry
+    /// before `next`. What waits to be compressed counts as long as it is.
+    pub(crate) fn unwritten(&self, written: Tick, next: Lsn) -> (u64, u64) {
+        let of = |chunk: &Chunk| {
+            let first = if chunk.stored > 0 { chunk.first.max(next) } else { chunk.first };
+            (chunk.next.since(first).unwrap_or(0), (chunk.bytes.len() - chunk.stored) as u64)
+        };
+        let chunks = self.in_flight.iter().map(|chunk| &**chunk).chain(&self.queue);
         let packed = (self.packs.entries as u64, self.packs.reserved);
-        let queued = (self.queued_entries as u64 + packed.0, self.queued as u64 + packed.1);
-        in_flight.fold(queued, |sum, (entries, bytes)| (sum.0 + entries, sum.1 + bytes))
+        let missing = chunks.filter(|chunk| chunk.tick > written).map(of);
+        missing.fold(packed, |sum, (entries, bytes)| (sum.0 + entries, sum.1 + bytes))
     }
 
     /// The segment that takes appends.
@@ -276,10 +279,7 @@ impl Appender {
     #[inline]
     pub(crate) fn queue_frame(&mut self, draft: &Draft<'_>, lsn: Lsn, tick: Tick, time: u64) {
         let Some(tail) = self.tail.as_mut() else { return };
-        // Memory that was a pack's is not made longer: that would copy it.
-        let has_room = |bytes: &Vec<u8>| bytes.len() < CHUNK_LEN && bytes.capacity() >= CHUNK_LEN;
-        let fits = |chunk: &Chunk| has_room(&chunk.bytes) && Arc::ptr_eq(&chunk.segment, &tail.segment);
-        if !self.queue.back().is_some_and(fits) {
+        if !self.queue.back().is_some_and(|chunk| tail.goes_on_in(chunk)) {
             let mut spare = self.spares.pop();
             spare.iter_mut().for_each(|spare| spare.reserve(CHUNK_LEN));
             self.queue.push_back(Chunk::new(Arc::clone(&tail.segment), tail.offset, lsn, tick, spare));
@@ -293,6 +293,30 @@ impl Appender {
         }
         self.queued_entries += draft.shape.count as usize;
         self.queued += tail.advance(&header, words) as usize;
+    }
+
+    /// Whether the next frame can be stored when everything up to a tick is with the operating system: all before it is
+    /// there then, or is stored with it. Never the first frames of a segment, which may not be there before the one
+    /// before it is durable; the writer sees to that.
+    #[inline]
+    pub(crate) fn may_store(&self, written: Tick) -> bool {
+        let Some(tail) = self.tail.as_ref().filter(|tail| !tail.refuses_stores) else { return false };
+        let mut before = self.in_flight.iter().map(|chunk| &**chunk).chain(&self.queue).rev();
+        let start = match self.queue.back() {
+            Some(chunk) if tail.goes_on_in(chunk) => before.next().map_or(FIRST_FRAME, |chunk| chunk.offset),
+            _ => tail.offset,
+        };
+        start > FIRST_FRAME && before.next().is_none_or(|chunk| chunk.tick <= written)
+    }
+
+    /// Stores the frames at the end that are not stored. `false`: they must be written.
+    #[inline]
+    pub(crate) fn store(&mut self) -> bool {
+        let is_done = self.queue.back_mut().is_some_and(Chunk::store);
+        if let Some(tail) = self.tail.as_mut().filter(|_| !is_done) {
+            tail.refuses_stores = true;
+        }
+        is_done
     }
 
     /// Seals the active segment and goes on in `successor`, whose name is durable. Returns the new segment.

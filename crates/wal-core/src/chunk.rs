@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wal_format::{FRAME_HEADER_LEN, FrameHeader, IndexPoint, Lsn, Parsed, hint_frame, parse_frame};
-use wal_segment::{LoadedFrame, Segment, SparseIndex, point};
+use wal_segment::{LoadedFrame, Segment, SegmentError, SparseIndex, point};
 
 use crate::marks::Tick;
 
@@ -18,6 +18,8 @@ pub(crate) struct Chunk {
     /// Where the run starts in the segment.
     pub(crate) offset: u64,
     pub(crate) bytes: Vec<u8>,
+    /// How many of them were stored, and need not be written.
+    pub(crate) stored: usize,
     /// LSN of the first entry in or after the run.
     pub(crate) first: Lsn,
     /// LSN after the last entry of the run.
@@ -38,7 +40,27 @@ impl Chunk {
         spare: Option<Vec<u8>>,
     ) -> Self {
         let bytes = spare.unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN + CHUNK_LEN / 8));
-        Self { segment, offset, bytes, first, next: first, tick, points: Vec::new(), last_frame: offset }
+        let points = Vec::new();
+        Self { segment, offset, bytes, stored: 0, first, next: first, tick, points, last_frame: offset }
+    }
+
+    /// Stores the frames that are not yet. `false`: they must be written.
+    #[inline]
+    pub(crate) fn store(&mut self) -> bool {
+        let is_done = self.segment.store(self.offset + self.stored as u64, &self.bytes[self.stored..]);
+        if is_done {
+            self.stored = self.bytes.len();
+        }
+        is_done
+    }
+
+    /// Writes the frames that were not stored. Says whether there were any.
+    pub(crate) fn write(&self) -> Result<bool, SegmentError> {
+        let rest = &self.bytes[self.stored..];
+        if rest.is_empty() {
+            return Ok(false);
+        }
+        self.segment.write(self.offset + self.stored as u64, rest).map(|()| true)
     }
 
     /// Where the run ends in the segment.

@@ -92,6 +92,8 @@ pub(crate) struct Engine {
     poison: OnceLock<Poison>,
     /// Files are published whole by their first sync: the log goes on in another one after each.
     pub(crate) objects: bool,
+    /// The storage may take frames without a system call.
+    pub(crate) stores: bool,
     /// Up to where objects are known to be published, all before included.
     pub(crate) published: Mutex<Published>,
     /// Segments that must never be removed, whether they are part of the log or not.
@@ -170,6 +172,7 @@ impl Engine {
             ended: AtomicBool::new(false),
             poison: OnceLock::new(),
             objects: !parts.directory.storage().capabilities().append_after_sync,
+            stores: parts.directory.storage().capabilities().stores,
             published: Mutex::default(),
             fences: Mutex::new(parts.fences),
             writer_lock: Mutex::new(None),

@@ -232,11 +232,14 @@ impl Engine {
             start = None;
         }
         let start = start.unwrap_or_else(|| Start::now(&*self.clock));
-        chunk.segment.write(chunk.offset, &chunk.bytes).map_err(|error| self.write_failed(error))?;
-        let end = Start::now(&*self.clock);
-        let bytes = self.stats.wrote(chunk.bytes.len(), start.ns_until(end));
+        let wrote = chunk.write().map_err(|error| self.write_failed(error))?;
+        let end = if wrote { Start::now(&*self.clock) } else { start };
+        if wrote {
+            self.stats.write_duration.record_alone(start.ns_until(end));
+        }
+        let bytes = self.stats.wrote(chunk.bytes.len());
         chunk.segment.mark_written(chunk.end(), &chunk.bytes, &chunk.points);
-        self.marks.set_written(chunk.tick, chunk.next);
+        self.marks.advance_written(chunk.tick, chunk.next);
         events::written(&chunk.segment, chunk.offset, chunk.bytes.len(), chunk.next);
         // That of the same segment, if there is one: the others were taken out above.
         let segment = match writer.progress.take() {

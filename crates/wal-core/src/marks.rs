@@ -50,11 +50,18 @@ impl Marks {
         self.written.load(Ordering::Acquire)
     }
 
-    /// Entries before `next` are with the operating system. Called by one thread at a time.
+    /// Entries before `next` are with the operating system. Called while nobody else writes or stores.
     pub(crate) fn set_written(&self, tick: Tick, next: Lsn) {
-        // No thread but this one: sooner than a maximum that many may take part in.
-        self.written.store(tick.max(self.written()), Ordering::Release);
         self.written_next.store(next.get(), Ordering::Release);
+        self.written.store(tick.max(self.written()), Ordering::Release);
+    }
+
+    /// The same, unless more is known to be there. Called by whoever has put the first frame there that was not: that
+    /// is one thread at a time, so there is no need of a maximum that many may take part in.
+    pub(crate) fn advance_written(&self, tick: Tick, next: Lsn) {
+        if tick > self.written() {
+            self.set_written(tick, next);
+        }
     }
 
     /// Every entry before this one is with the operating system.

@@ -256,7 +256,7 @@ impl Engine {
             stats.entries = appender.counts.entries;
             stats.frames = appender.counts.frames;
             stats.payload_bytes = appender.counts.payload_bytes;
-            let (entries, bytes) = appender.unwritten(self.marks.written());
+            let (entries, bytes) = appender.unwritten(self.marks.written(), self.marks.written_next());
             (stats.buffered_entries, stats.buffered_bytes) = (entries, bytes);
             // An unreadable one is told to those who ask for it.
             let cursors = cursor::all(&appender).unwrap_or_default();

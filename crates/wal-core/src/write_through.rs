@@ -1,14 +1,48 @@
-//! The append whose bytes are with the operating system on return, when nobody else writes: one thread takes both
-//! locks, stamps its frame and takes it along with whatever was queued before, and writes.
+//! The append whose bytes are with the operating system on return, the short ways.
+//!
+//! Where the storage takes frames without a system call, the frame is stored under the short lock, at the place that it
+//! will be written to; the queue keeps it as one that need not be written. Where it does not, and nobody else writes,
+//! one thread takes both locks, stamps its frame and takes it along with whatever was queued before, and writes.
 
 use snafu::ResultExt;
 
 use crate::{
-    LogError, append::Stamped, appender::Draft, engine::Engine, error::UnconfirmedSnafu, events::Start,
-    patience::Terms,
+    Durability, LogError, append::Stamped, appender::Draft, engine::Engine, error::UnconfirmedSnafu,
+    events::Start, patience::Terms,
 };
 
 impl Engine {
+    /// Stamps a frame and stores it, unless something stands in the way.
+    #[inline(never)]
+    pub(crate) fn append_stored(
+        &self,
+        draft: &Draft<'_>,
+        payload_len: usize,
+        terms: &Terms,
+    ) -> Option<Result<Stamped, LogError>> {
+        let now = self.clock.now();
+        let mut appender = self.free_appender(draft, terms)?;
+        if !appender.may_store(self.marks.written()) {
+            return None;
+        }
+        appender.count(1, draft.shape.count, payload_len);
+        let stamped = self.stamp(&mut appender, draft, now);
+        if !appender.store() {
+            drop(appender);
+            return Some(self.conclude(stamped, terms));
+        }
+        self.marks.advance_written(stamped.tick, appender.next);
+        drop(appender);
+        self.watch.wake();
+        self.wake_driver(stamped.begins_interval());
+        if stamped.is_simple() {
+            return Some(Ok(stamped));
+        }
+        // All that is left to do for a full chunk is what a buffered append does with one.
+        let terms = Terms { durability: Durability::Buffered, ..*terms };
+        Some(self.carry_out(stamped, &terms))
+    }
+
     /// Stamps a frame and writes it, unless somebody else writes or something stands in the way.
     #[inline(never)]
     pub(crate) fn append_through(

@@ -23,7 +23,7 @@ pub use error::SegmentError;
 pub use filling::Filling;
 pub use inspect::{Inspected, check_last_frame, inspect, scan, scan_notable};
 pub use lazy::LazyFile;
-pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory, fetch};
+pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory, WriteMode, fetch};
 pub use memory::MemoryStorage;
 pub use segment::{Aim, FrameReader, LoadedFrame, PlainEntry, Segment};
 pub use ship::compare;

@@ -33,11 +33,30 @@ pub enum ReadMode {
     Pread,
 }
 
+/// How bytes get to the operating system that need not be durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WriteMode {
+    /// By a system call, which tells of a medium that fails.
+    #[default]
+    Pwrite,
+    /// Where they are to be with the operating system at once, they are stored in the pages of the file, through a
+    /// memory mapping: several times as fast, and as safe when the process ends, however it does.
+    ///
+    /// Whoever chooses it knows that a page which cannot be had any more (the medium fails when it has to be read
+    /// again) ends the process with `SIGBUS` instead of an error, and that a program which writes through a wild
+    /// pointer may write into what is not durable yet. A part of a file is asked for before it is used, and what is
+    /// refused then is written by system calls, with their errors. So is everything on file systems other than ext4,
+    /// XFS and tmpfs, before Linux 5.14, and on other systems.
+    Mmap,
+}
+
 /// Settings of a [`LocalStorage`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalOptions {
     /// How files are read. Default: [`ReadMode::Mmap`].
     pub read_mode: ReadMode,
+    /// How they are written. Default: [`WriteMode::Pwrite`].
+    pub write_mode: WriteMode,
     /// Permission bits of new files, less the process's umask. Default: `0o600`. No effect outside Unix.
     pub file_mode: u32,
     /// Permission bits of directories that [`LocalStorage::create`] makes, less the process's umask. Default: `0o700`.
@@ -47,7 +66,8 @@ pub struct LocalOptions {
 
 impl Default for LocalOptions {
     fn default() -> Self {
-        Self { read_mode: ReadMode::default(), file_mode: 0o600, dir_mode: 0o700 }
+        let (read_mode, write_mode) = (ReadMode::default(), WriteMode::default());
+        Self { read_mode, write_mode, file_mode: 0o600, dir_mode: 0o700 }
     }
 }
 
@@ -123,7 +143,7 @@ impl Storage for LocalStorage {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::FILE_SYSTEM
+        Capabilities { stores: self.options.write_mode == WriteMode::Mmap, ..Capabilities::FILE_SYSTEM }
     }
 
     fn lock(&self) -> io::Result<WriterLock> {
@@ -157,7 +177,7 @@ impl Storage for LocalStorage {
         how.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut how, self.options.file_mode);
-        Ok(Arc::new(LocalFile::new(how.open(&path)?, Access::Write, self.options.read_mode, &path)))
+        Ok(Arc::new(LocalFile::new(how.open(&path)?, Access::Write, &self.options, &path)))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
@@ -172,7 +192,7 @@ impl Storage for LocalStorage {
                 format!("{} is not a regular file", path.display()),
             ));
         }
-        Ok(Arc::new(LocalFile::new(file, Access::Read, self.options.read_mode, &path)))
+        Ok(Arc::new(LocalFile::new(file, Access::Read, &self.options, &path)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

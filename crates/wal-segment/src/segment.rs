@@ -176,6 +176,13 @@ impl Segment {
         self.file.write_at(offset, frames).with_context(|_| self.io("write to"))
     }
 
+    /// Puts frames where [`write`](Self::write) would, without a system call, if that is possible. Otherwise `false`:
+    /// write them.
+    #[must_use]
+    pub fn store(&self, offset: u64, frames: &[u8]) -> bool {
+        self.file.store(offset, frames)
+    }
+
     /// Says that everything before `end` is written, `frames` last, and which of them the index should know.
     pub fn mark_written(&self, end: u64, frames: &[u8], points: &[IndexPoint]) {
         if !points.is_empty() {

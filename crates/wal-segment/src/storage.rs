@@ -14,15 +14,17 @@ pub struct Capabilities {
     /// Whether writing zeros ahead of use makes later durable writes cheaper (true for file systems, where a write
     /// into allocated and initialised space needs no journal commit).
     pub zero_fill_pays: bool,
+    /// Whether it may be worth trying to [store](StorageFile::store) bytes before writing them.
+    pub stores: bool,
 }
 
 impl Capabilities {
     /// An ordinary file system.
-    pub const FILE_SYSTEM: Self = Self { append_after_sync: true, zero_fill_pays: true };
+    pub const FILE_SYSTEM: Self = Self { append_after_sync: true, zero_fill_pays: true, stores: false };
     /// A store that publishes whole objects.
-    pub const OBJECTS: Self = Self { append_after_sync: false, zero_fill_pays: false };
+    pub const OBJECTS: Self = Self { append_after_sync: false, zero_fill_pays: false, stores: false };
     /// Memory: nothing is gained by preparing it.
-    pub const MEMORY: Self = Self { append_after_sync: true, zero_fill_pays: false };
+    pub const MEMORY: Self = Self { append_after_sync: true, zero_fill_pays: false, stores: false };
 }
 
 /// The right to write, held until dropped.
@@ -272,6 +274,14 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// `StorageFull` when there is no space; `ReadOnlyFilesystem` or `PermissionDenied` on a file opened for reading;
     /// `InvalidInput` when the range touches frozen bytes. The last three changed nothing.
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()>;
+
+    /// Does what [`write_at`](Self::write_at) does, without asking the operating system, where that is possible: when
+    /// it returns `true`, the bytes are as safe as those of a write that returned. `false`: not done, and bytes of the
+    /// range may have changed that are not frozen; write them.
+    fn store(&self, offset: u64, data: &[u8]) -> bool {
+        let _ = (offset, data);
+        false
+    }
 
     /// Reserves space so that writes inside the first `len` bytes do not fail for want of it, as far as the medium can
     /// promise that. The file grows to `len`; reserved bytes read as zeros. Does nothing where it makes no sense.

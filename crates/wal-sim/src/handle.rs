@@ -25,17 +25,14 @@ pub(crate) struct Handle {
     generation: u64,
     inode: InodeId,
     is_writable: bool,
+    stores: bool,
     frozen: AtomicU64,
 }
 
 impl Handle {
-    pub(crate) const fn new(
-        state: Arc<Mutex<State>>,
-        generation: u64,
-        inode: InodeId,
-        is_writable: bool,
-    ) -> Self {
-        Self { state, generation, inode, is_writable, frozen: AtomicU64::new(0) }
+    pub(crate) fn new(state: Arc<Mutex<State>>, generation: u64, inode: InodeId, is_writable: bool) -> Self {
+        let stores = state.lock().options.capabilities.stores;
+        Self { state, generation, inode, is_writable, stores, frozen: AtomicU64::new(0) }
     }
 
     /// Does a numbered operation, recorded as what `event` makes of the file's name.
@@ -116,6 +113,11 @@ impl StorageFile for Handle {
             |name| Event::Write(name, range),
             |state, dies| state.write(self.inode, offset, data, dies),
         )
+    }
+
+    /// As a write, if the disk [has it](wal_segment::Capabilities::stores). A process that dies may have stored a part.
+    fn store(&self, offset: u64, data: &[u8]) -> bool {
+        self.stores && self.write_at(offset, data).is_ok()
     }
 
     fn reserve(&self, len: u64) -> io::Result<()> {

@@ -6,7 +6,8 @@ use wal_segment::Capabilities;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskOptions {
     /// What the storage says it can do. [`Capabilities::FILE_SYSTEM`] by default; [`Capabilities::MEMORY`] differs in
-    /// that nobody fills files with zeros ahead of use, which makes runs shorter. Without `append_after_sync`, a file
+    /// that nobody fills files with zeros ahead of use, which makes runs shorter. With `stores` what is written may
+    /// be stored first. Without `append_after_sync`, a file
     /// that was synced refuses changes.
     pub capabilities: Capabilities,
     /// What a power cut leaves where the length grew over bytes that did not persist. [`Unwritten::Any`] by default.

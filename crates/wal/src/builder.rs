@@ -12,7 +12,7 @@ use wal_core::{
     BackupReport, Clock, CommitEvent, Entropy, Entry, Environment, Examination, Extras, Hooks, Log, LogError,
     LogEvent, Options, RepairReport, SalvageReport, SystemClock, SystemEntropy, examine, repair, salvage,
 };
-use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage};
+use wal_segment::{LocalOptions, LocalStorage, ReadMode, SegmentError, Storage, WriteMode};
 
 use crate::{
     Config, Error, ObjectSettings, RepairOptions, Wal,
@@ -77,8 +77,7 @@ impl WalBuilder {
         self
     }
 
-    /// All settings at once: in the place of [`options`](Self::options), [`read_mode`](Self::read_mode),
-    /// [`file_mode`](Self::file_mode), [`dir_mode`](Self::dir_mode) and [`object_settings`](Self::object_settings).
+    /// All settings at once: the options, those of objects, how files are read and written, and who may.
     pub fn config(mut self, config: Config) -> Self {
         (self.options, self.local, self.objects) = config.into_parts();
         self.extras = Extras::ALL;
@@ -88,6 +87,13 @@ impl WalBuilder {
     /// How files are read. Default: [`ReadMode::Mmap`]. No effect on another [`storage`](Self::storage).
     pub const fn read_mode(mut self, mode: ReadMode) -> Self {
         self.local.read_mode = mode;
+        self
+    }
+
+    /// How files are written where an append returns once its bytes are with the operating system
+    /// ([`Durability::Written`](crate::Durability::Written)). Default: [`WriteMode::Pwrite`].
+    pub const fn write_mode(mut self, mode: WriteMode) -> Self {
+        self.local.write_mode = mode;
         self
     }
 

@@ -19,7 +19,7 @@ pub use objects::ObjectSettings;
 pub use wal_core::settings::SettingError;
 
 use wal_core::Options;
-use wal_segment::{LocalOptions, ReadMode};
+use wal_segment::{LocalOptions, ReadMode, WriteMode};
 
 /// All settings of a log: the [`Options`] of any log, how its files are kept, and how object storage is reached.
 ///
@@ -59,15 +59,19 @@ pub struct Config {
     /// How files are read: by memory map, which is faster, or by system calls, which turn a failing medium into an
     /// error. Default: [`ReadMode::Mmap`].
     pub read_mode: ReadMode,
+    /// How files are written where an append returns once its bytes are with the operating system: by system calls, or
+    /// through a memory map, which is several times as fast, and turns a failing medium into a signal. Default:
+    /// [`WriteMode::Pwrite`].
+    pub write_mode: WriteMode,
     /// How a log on object storage is reached.
     pub objects: ObjectSettings,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let LocalOptions { read_mode, file_mode, dir_mode } = LocalOptions::default();
+        let LocalOptions { read_mode, write_mode, file_mode, dir_mode } = LocalOptions::default();
         let (options, objects) = (Options::default(), ObjectSettings::default());
-        Self { options, file_mode, dir_mode, read_mode, objects }
+        Self { options, file_mode, dir_mode, read_mode, write_mode, objects }
     }
 }
 
@@ -79,8 +83,8 @@ impl From<Options> for Config {
 
 impl Config {
     pub(crate) fn into_parts(self) -> (Options, LocalOptions, ObjectSettings) {
-        let Self { options, file_mode, dir_mode, read_mode, objects } = self;
-        (options, LocalOptions { read_mode, file_mode, dir_mode }, objects)
+        let Self { options, file_mode, dir_mode, read_mode, write_mode, objects } = self;
+        (options, LocalOptions { read_mode, write_mode, file_mode, dir_mode }, objects)
     }
 }
 

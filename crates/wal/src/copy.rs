@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use wal_core::{CopyReport, LogError};
-use wal_segment::LocalOptions;
 
 use crate::{Config, Error, Wal, builder::storage_at};
 
@@ -40,8 +39,7 @@ use crate::{Config, Error, Wal, builder::storage_at};
 pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>, config: &Config) -> Result<CopyReport, Error> {
     let (from, to) = (from.as_ref(), to.as_ref());
     let source = Wal::builder(from).config(config.clone()).open_read_only()?;
-    let files =
-        LocalOptions { read_mode: config.read_mode, file_mode: config.file_mode, dir_mode: config.dir_mode };
+    let (_, files, _) = config.clone().into_parts();
     let target = storage_at(to, files, &config.objects, true).map_err(Error::new)?;
     let report = source.log().copy_to(&target).map_err(Error::new)?;
     drop(target);

@@ -154,7 +154,7 @@ pub use wal_core::{
 pub use wal_format::{
     ChecksumKind, DecodeError, LogId, Lsn, Metadata, MetadataRecord, Namespace, NewEntry, Position, SegmentId,
 };
-pub use wal_segment::ReadMode;
+pub use wal_segment::{ReadMode, WriteMode};
 
 /// The example in the README is compiled and run.
 #[cfg(doctest)]

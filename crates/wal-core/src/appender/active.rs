@@ -6,7 +6,10 @@ use wal_format::{FIRST_FRAME, FRAME_HEADER_LEN, FrameHeader, FrameKind, HeaderSu
 use wal_segment::Segment;
 
 use super::Draft;
-use crate::prepare::pace;
+use crate::{
+    chunk::{CHUNK_LEN, Chunk},
+    prepare::pace,
+};
 
 /// Where the next frame goes.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(crate) struct Tail {
     pub(crate) indexed: Option<u64>,
     /// Once the data reaches this, there is something to do about the successor.
     pub(crate) prepare_at: u64,
+    /// Frames of this segment must be written.
+    pub(crate) refuses_stores: bool,
 }
 
 impl Tail {
@@ -51,7 +56,15 @@ impl Tail {
             sum,
             indexed: None,
             prepare_at: pace::begins_at(capacity),
+            refuses_stores: false,
         }
+    }
+
+    /// Whether the next frame is added to this chunk. Memory that was a pack's is not made longer: that would copy it.
+    #[inline]
+    pub(crate) fn goes_on_in(&self, chunk: &Chunk) -> bool {
+        let has_room = chunk.bytes.len() < CHUNK_LEN && chunk.bytes.capacity() >= CHUNK_LEN;
+        has_room && Arc::ptr_eq(&chunk.segment, &self.segment)
     }
 
     /// Each header's checksum follows from the one before: should memory ever lie, then for one chunk and not for good.

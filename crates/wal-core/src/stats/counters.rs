@@ -110,9 +110,8 @@ impl Counters {
         add(&self.compression_stored_bytes, stored as u64);
     }
 
-    /// A write of so many bytes ended well. Returns how many were written altogether. Called by one thread at a time.
-    pub(crate) fn wrote(&self, bytes: usize, nanoseconds: u64) -> u64 {
-        self.write_duration.record_alone(nanoseconds);
+    /// So many more bytes are in the file. Returns how many were written altogether. Called by one thread at a time.
+    pub(crate) fn wrote(&self, bytes: usize) -> u64 {
         let written = self.written_bytes.load(Ordering::Relaxed) + bytes as u64;
         self.written_bytes.store(written, Ordering::Relaxed);
         written

@@ -47,7 +47,9 @@ fn job(number: u64) -> Result<(), String> {
 
 fn disk(rng: &mut Rng) -> DiskOptions {
     let unwritten = [Unwritten::Any, Unwritten::Garbage, Unwritten::Zeros][rng.below(3) as usize];
-    DiskOptions { unwritten, torn_sectors: rng.chance(64), ..bare() }
+    let mut disk = DiskOptions { unwritten, torn_sectors: rng.chance(64), ..bare() };
+    disk.capabilities.stores = rng.chance(128);
+    disk
 }
 
 /// A script that nobody wrote.

@@ -126,6 +126,10 @@ impl StorageFile for HookedFile {
         self.inner.write_at(offset, data)
     }
 
+    fn store(&self, offset: u64, data: &[u8]) -> bool {
+        self.storage.call("store", &self.name).is_ok() && self.inner.store(offset, data)
+    }
+
     fn reserve(&self, len: u64) -> io::Result<()> {
         self.storage.call("reserve", &self.name)?;
         self.inner.reserve(len)

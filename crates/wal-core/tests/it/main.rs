@@ -23,6 +23,7 @@ mod replaying;
 mod retention;
 mod settled;
 mod stats;
+mod stored;
 mod support;
 mod threads;
 mod tier;

@@ -1,9 +1,9 @@
 //! A log on a storage in memory or in a temporary directory.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use wal_core::{Environment, Log, LogError, Options};
-use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
+use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage, WriteMode};
 
 pub(crate) fn environment(storage: Arc<dyn Storage>) -> Environment {
     Environment::new(storage)
@@ -18,6 +18,14 @@ pub(crate) fn on_all(test: impl Fn(Arc<dyn Storage>)) {
     test(Arc::new(MemoryStorage::new()));
     let dir = tempfile::tempdir().unwrap();
     test(Arc::new(LocalStorage::open(dir.path(), LocalOptions::default()).unwrap()));
+    let dir = tempfile::tempdir().unwrap();
+    test(Arc::new(mapped(dir.path())));
+}
+
+/// A directory where what is to be with the operating system is stored in mapped pages.
+pub(crate) fn mapped(dir: &Path) -> LocalStorage {
+    let options = LocalOptions { write_mode: WriteMode::Mmap, ..LocalOptions::default() };
+    LocalStorage::open(dir, options).unwrap()
 }
 
 pub(crate) fn small() -> Options {

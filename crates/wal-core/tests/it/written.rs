@@ -25,7 +25,6 @@ fn what_was_written_last_is_not_found_any_more_once_it_is_cut_off() {
     on_all(|storage| {
         let log = open(&storage, &options()).unwrap();
         fill(&log, 1..=3);
-        assert_eq!((log.stats().writes, log.stats().append_duration.count()), (3, 3));
         log.truncate_from(lsn(3)).unwrap();
         assert!(matches!(log.get(lsn(3)), Err(LogError::OutOfRange { .. })));
         let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };

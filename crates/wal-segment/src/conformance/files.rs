@@ -19,6 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
     punch_touches_only_its_range,
     an_opened_file_is_only_read,
     handles_agree_on_a_growing_file,
+    what_is_stored_is_written,
 ];
 
 fn writes_land_at_their_offsets(storage: &dyn Storage) {
@@ -32,6 +33,29 @@ fn writes_land_at_their_offsets(storage: &dyn Storage) {
     kept("sync_names syncs names", storage.sync_names());
     let opened = kept("open opens", storage.open("a"));
     assert!(content(&*opened) == b"aabbaacccc", "broken: another handle reads what was written");
+}
+
+fn what_is_stored_is_written(storage: &dyn Storage) {
+    let file = kept("create makes a file under a free name", storage.create("a"));
+    kept("write_at writes", file.write_at(0, &[b'w'; 200_000]));
+    file.freeze(4);
+    let mut want = vec![b'w'; 200_000];
+    assert!(!file.store(3, b"xx"), "broken: store refuses frozen bytes");
+    assert!(!file.store(u64::MAX, b"xx"), "broken: store refuses what no file holds");
+    // Within a page, across pages, up to the end, and across it.
+    for (offset, len) in [(4, 1), (5, 90_000), (100_000, 3), (150_001, 49_999), (199_990, 20)] {
+        let bytes = vec![b's'; len];
+        if !file.store(offset as u64, &bytes) {
+            kept("write_at writes what store did not", file.write_at(offset as u64, &bytes));
+        }
+        want.resize(want.len().max(offset + len), 0);
+        want[offset..offset + len].fill(b's');
+        assert!(content(&*file) == want, "broken: store changes its range and nothing else");
+    }
+    kept("write_at writes over what was stored", file.write_at(4, b"over"));
+    want[4..8].copy_from_slice(b"over");
+    assert!(content(&*file) == want, "broken: stored and written bytes are the same file's");
+    kept("sync syncs what was stored", file.sync());
 }
 
 fn a_gap_reads_as_zeros(storage: &dyn Storage) {
@@ -178,6 +202,7 @@ fn an_opened_file_is_only_read(storage: &dyn Storage) {
     let file = kept("open opens", storage.open("a"));
     let read_only = [PermissionDenied, ReadOnlyFilesystem];
     refused("write_at refuses a file opened for reading", file.write_at(7, b"x"), &read_only);
+    assert!(!file.store(0, b"x"), "broken: store refuses a file opened for reading");
     refused("reserve refuses a file opened for reading", file.reserve(100), &read_only);
     refused("punch refuses a file opened for reading", file.punch(0..7), &read_only);
     // Frozen bytes of a file that is only read are a promise, and change nothing about the rest.

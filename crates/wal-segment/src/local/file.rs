@@ -5,7 +5,7 @@ use std::{fs::File, io, ops::Range, path::Path};
 use bytes::Bytes;
 
 use super::{
-    ReadMode,
+    LocalOptions, ReadMode, WriteMode,
     mmap::{self, Access, MappedFile, Refusal},
 };
 use crate::StorageFile;
@@ -23,8 +23,10 @@ pub(super) struct LocalFile {
 }
 
 impl LocalFile {
-    pub(super) fn new(file: File, access: Access, read_mode: ReadMode, path: &Path) -> Self {
-        Self { mapped: MappedFile::new(file, access), read_mode, path: path.into() }
+    pub(super) fn new(file: File, access: Access, options: &LocalOptions, path: &Path) -> Self {
+        let mapped = MappedFile::new(file, access);
+        let mapped = if options.write_mode == WriteMode::Mmap { mapped.with_stores() } else { mapped };
+        Self { mapped, read_mode: options.read_mode, path: path.into() }
     }
 
     /// The file, to change the bytes of `range`.
@@ -96,6 +98,10 @@ impl StorageFile for LocalFile {
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let end = offset.checked_add(data.len() as u64).ok_or(io::ErrorKind::FileTooLarge)?;
         write_all(self.file_to_change(offset..end)?, data, offset)
+    }
+
+    fn store(&self, offset: u64, data: &[u8]) -> bool {
+        self.mapped.store(offset, data)
     }
 
     fn reserve(&self, len: u64) -> io::Result<()> {

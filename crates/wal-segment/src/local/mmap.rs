@@ -14,6 +14,8 @@
 //! - The prefix never ends beyond the length that the file had when it was mapped, so no access leaves the file.
 //!   Nothing
 //!   here shortens a file, and removing its name leaves the pages alone.
+//! - What is [stored](MappedFile::store) goes through a second mapping, by one thread at a time, and only behind the
+//!   frozen end, which does not move meanwhile: both take the same lock.
 //!
 //! What no process can enforce is left to the contract of [`ReadMode::Mmap`](super::ReadMode::Mmap): nobody else
 //! rewrites or shortens the files of a log. A medium that fails under a mapping raises `SIGBUS`; who cannot accept that
@@ -25,9 +27,9 @@ use std::{
     fs::File,
     io,
     ops::Range,
-    slice,
+    ptr, slice,
     sync::{
-        Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -43,6 +45,8 @@ pub(super) struct MappedFile {
     /// The standard library's lock, which every program has: here is the only one for readers beside writers.
     window: RwLock<Window>,
     stretches: OnceLock<Stretches>,
+    /// Where bytes may be stored without a system call.
+    stores: Option<Mutex<Stores>>,
 }
 
 /// What the handle may do.
@@ -78,7 +82,16 @@ impl MappedFile {
             frozen: AtomicU64::new(0),
             window: RwLock::default(),
             stretches: OnceLock::new(),
+            stores: None,
         }
+    }
+
+    /// Lets bytes be stored, where the file system overwrites in place.
+    pub(super) fn with_stores(mut self) -> Self {
+        if self.access == Access::Write && overwrites_in_place(&self.file) {
+            self.stores = Some(Mutex::default());
+        }
+        self
     }
 
     /// The file, to read it, sync it or lengthen it: whoever changes bytes inside its length asks
@@ -98,7 +111,28 @@ impl MappedFile {
     }
 
     pub(super) fn freeze(&self, end: u64) {
+        let _nobody_stores = self.stores();
         self.frozen.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// Copies `data` to `offset` of the file's pages in memory, behind the frozen end and within its length. `false`:
+    /// not done.
+    pub(super) fn store(&self, offset: u64, data: &[u8]) -> bool {
+        let Some(mut stores) = self.stores() else { return false };
+        if offset < self.frozen.load(Ordering::Acquire) {
+            return false;
+        }
+        let Some(place) = stores.place(&self.file, offset, data.len()) else { return false };
+        // SAFETY: `place` says that `data.len()` bytes from there lie in a mapping that may be written to, which lives
+        // as long as the lock is held. Nobody else writes there: the lock is held, and nobody else has this mapping.
+        // Nobody has a slice of these bytes: prefixes end at the frozen end, which was before `offset` and cannot move
+        // while the lock is held. `data` is such a slice or memory of the process, so it is not what is written.
+        unsafe { ptr::copy_nonoverlapping(data.as_ptr(), place, data.len()) };
+        true
+    }
+
+    fn stores(&self) -> Option<MutexGuard<'_, Stores>> {
+        self.stores.as_ref().map(|stores| stores.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The bytes of `range`, or `None` where they must be copied: they are not final, or the file cannot be mapped.
@@ -160,6 +194,44 @@ impl MappedFile {
     }
 }
 
+/// The mapping that bytes are stored through.
+#[derive(Default)]
+struct Stores {
+    /// Made when it is first needed; the file has its full length by then.
+    map: Option<MmapRaw>,
+    /// Up to here the kernel was asked for pages that can be written to.
+    ready: usize,
+    /// A mapping or a page was refused: a write by system call says why.
+    refused: bool,
+}
+
+impl Stores {
+    /// So many bytes are asked for at a time.
+    const WINDOW: usize = 64 << 10;
+
+    /// Where `len` bytes at `offset` of the file can be written to.
+    fn place(&mut self, file: &File, offset: u64, len: usize) -> Option<*mut u8> {
+        if self.refused {
+            return None;
+        }
+        let start = usize::try_from(offset).ok()?;
+        let end = start.checked_add(len)?;
+        if self.map.is_none() {
+            self.map = map_for_stores(file);
+            self.refused = self.map.is_none();
+        }
+        let map = self.map.as_ref().filter(|map| end <= map.len())?;
+        if end > self.ready {
+            // A page that cannot be had is an error here, and would be a signal when it is touched.
+            let from = self.ready.max(start) & !(Self::WINDOW - 1);
+            let to = end.next_multiple_of(Self::WINDOW).min(map.len());
+            self.refused = !have_pages(map, from..to);
+            self.ready = to;
+        }
+        (!self.refused).then(|| map.as_mut_ptr().wrapping_add(start))
+    }
+}
+
 /// A file in stretches of equal length, of each the prefix that covers it once all of it is final: what was viewed
 /// before is viewed again without a lock, and can be lent, because these prefixes stay as long as the file.
 struct Stretches {
@@ -210,7 +282,7 @@ pub fn fetch<T>(place: &T) {
     // SSE, which every processor of this family has. The pointer is that of a reference besides.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+        _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(place).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
@@ -239,6 +311,46 @@ pub(super) fn write_back(file: &File, range: Range<u64>) -> io::Result<bool> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn write_back(_: &File, _: Range<u64>) -> io::Result<bool> {
     Ok(false)
+}
+
+#[cfg(target_os = "linux")]
+fn map_for_stores(file: &File) -> Option<MmapRaw> {
+    let len = usize::try_from(file.metadata().ok()?.len()).ok()?;
+    MmapOptions::new().len(len).map_raw(file).ok()
+}
+
+/// A sync of the file is known to cover what is stored through a mapping on Linux only.
+#[cfg(not(target_os = "linux"))]
+fn map_for_stores(_: &File) -> Option<MmapRaw> {
+    None
+}
+
+/// Has the kernel make the pages of `range` writable; `false` where it cannot, as before Linux 5.14.
+#[cfg(target_os = "linux")]
+fn have_pages(map: &MmapRaw, range: Range<usize>) -> bool {
+    map.advise_range(memmap2::Advice::PopulateWrite, range.start, range.len()).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn have_pages(_: &MmapRaw, _: Range<usize>) -> bool {
+    false
+}
+
+/// Whether writing to a page that has its place on the disk needs no other one: where it does, a page that was written
+/// back may be refused when it is touched again, with a signal.
+#[cfg(target_os = "linux")]
+fn overwrites_in_place(file: &File) -> bool {
+    const EXT: i128 = 0xef53;
+    const XFS: i128 = 0x5846_5342;
+    const TMPFS: i128 = 0x0102_1994;
+    // Its type is the system's choice.
+    let kind = rustix::fs::fstatfs(file).map(|found| i128::from(found.f_type));
+    matches!(kind, Ok(EXT | XFS | TMPFS))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn overwrites_in_place(_: &File) -> bool {
+    false
 }
 
 fn map_whole(file: &File, len: u64) -> Option<Arc<MmapRaw>> {

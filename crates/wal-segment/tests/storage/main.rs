@@ -9,7 +9,8 @@ use std::{fs, io, io::ErrorKind, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use wal_segment::{
-    LocalOptions, LocalStorage, MemoryStorage, ReadMode, Storage, StorageFile, TieredStorage, conformance,
+    LocalOptions, LocalStorage, MemoryStorage, ReadMode, Storage, StorageFile, TieredStorage, WriteMode,
+    conformance,
 };
 
 const MODES: [ReadMode; 2] = [ReadMode::Mmap, ReadMode::Pread];
@@ -111,13 +112,13 @@ fn a_local_directory_ships_as_memory_does() {
 
 #[test]
 fn a_local_directory_keeps_the_contract() {
-    for mode in MODES {
+    for (read_mode, write_mode) in MODES.into_iter().zip([WriteMode::Mmap, WriteMode::Pwrite]) {
         let root = tempfile::tempdir().unwrap();
         let count = std::cell::Cell::new(0);
         conformance::check(&|| {
             count.set(count.get() + 1);
             let dir = root.path().join(count.get().to_string());
-            let options = LocalOptions { read_mode: mode, ..LocalOptions::default() };
+            let options = LocalOptions { read_mode, write_mode, ..LocalOptions::default() };
             Arc::new(LocalStorage::create(dir, options).unwrap())
         });
     }

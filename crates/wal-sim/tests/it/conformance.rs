@@ -24,6 +24,13 @@ fn a_disk_of_limited_space_keeps_the_contract() {
 }
 
 #[test]
+fn a_disk_that_takes_bytes_without_a_system_call_keeps_the_contract() {
+    let mut options = DiskOptions::default();
+    options.capabilities.stores = true;
+    check(options);
+}
+
+#[test]
 fn a_disk_that_publishes_at_the_first_sync_keeps_the_contract() {
     check(DiskOptions { capabilities: Capabilities::OBJECTS, ..Default::default() });
 }

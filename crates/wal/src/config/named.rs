@@ -5,11 +5,11 @@ use wal_core::{
     Options,
     settings::{Setting, SettingError, Settings, deserialize, serialize},
 };
-use wal_segment::ReadMode;
+use wal_segment::{ReadMode, WriteMode};
 
 use super::{Config, objects_named::FIELDS};
 
-const OWN: [&str; 3] = ["file_mode", "dir_mode", "read_mode"];
+const OWN: [&str; 4] = ["file_mode", "dir_mode", "read_mode", "write_mode"];
 
 impl Settings for Config {
     fn names() -> Vec<&'static str> {
@@ -27,6 +27,10 @@ impl Settings for Config {
             "read_mode" => Some(Setting::text(match self.read_mode {
                 ReadMode::Mmap => "mmap",
                 ReadMode::Pread => "pread",
+            })),
+            "write_mode" => Some(Setting::text(match self.write_mode {
+                WriteMode::Pwrite => "pwrite",
+                WriteMode::Mmap => "mmap",
             })),
             _ => match FIELDS.iter().find(|field| field.name == name) {
                 Some(field) => Some((field.get)(&self.objects)),
@@ -55,7 +59,8 @@ impl Settings for Config {
         let done = match own {
             "file_mode" => mode(value).map(|mode| self.file_mode = mode),
             "dir_mode" => mode(value).map(|mode| self.dir_mode = mode),
-            _ => read_mode(value).map(|mode| self.read_mode = mode),
+            "read_mode" => read_mode(value).map(|mode| self.read_mode = mode),
+            _ => write_mode(value).map(|mode| self.write_mode = mode),
         };
         done.map_err(|why| SettingError::Invalid { name: own, value: value.to_string(), why })
     }
@@ -76,6 +81,14 @@ fn read_mode(value: &Setting) -> Result<ReadMode, &'static str> {
         Ok("mmap") => Ok(ReadMode::Mmap),
         Ok("pread") => Ok(ReadMode::Pread),
         _ => Err("it must be mmap or pread"),
+    }
+}
+
+fn write_mode(value: &Setting) -> Result<WriteMode, &'static str> {
+    match value.as_text() {
+        Ok("pwrite") => Ok(WriteMode::Pwrite),
+        Ok("mmap") => Ok(WriteMode::Mmap),
+        _ => Err("it must be pwrite or mmap"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, thread, time::Duration};
 
-use wal::{Batch, Wal};
+use wal::{Batch, Options, SyncPolicy, Wal, WriteMode};
 
 use crate::{
     child::{Ended, Running, command, say},
@@ -43,7 +43,7 @@ impl Part {
 
 /// The role: appends until the end, and says what was acknowledged.
 pub(crate) fn writers(log: &Path, round: u64) {
-    let wal = Wal::builder(log).options(small()).open().unwrap();
+    let wal = opened(log, round);
     say("ready");
     thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -51,6 +51,17 @@ pub(crate) fn writers(log: &Path, round: u64) {
             scope.spawn(move || (1..u64::MAX).for_each(|number| write(wal, round, thread, number)));
         }
     });
+}
+
+/// A log that syncs every append, one that only writes it, and one that stores it.
+fn opened(log: &Path, round: u64) -> Wal {
+    let os_cache = SyncPolicy::OsCache { interval: Duration::from_secs(3600) };
+    let (sync, write_mode) = match round % 3 {
+        0 => (SyncPolicy::Always, WriteMode::Pwrite),
+        1 => (os_cache, WriteMode::Pwrite),
+        _ => (os_cache, WriteMode::Mmap),
+    };
+    Wal::builder(log).options(Options { sync, ..small() }).write_mode(write_mode).open().unwrap()
 }
 
 fn write(wal: &Wal, round: u64, thread: u64, number: u64) {

@@ -39,6 +39,9 @@ pub(super) enum Defect {
     WriteAppends,
     WriteIsShort,
     GapHoldsGarbage,
+    StoreIsShort,
+    StoreLies,
+    StoreIgnoresFreeze,
     ReadIsShort,
     ReadFailsAtTheEnd,
     ReadOverrunsTheBuffer,
@@ -80,6 +83,9 @@ pub(super) const DEFECTS: &[(Defect, &str)] = &[
     (D::LockIsNeverFreed, "dropping the lock gives the right up"),
     (D::WriteAppends, "write_at changes its range"),
     (D::WriteIsShort, "read_at fills the buffer"),
+    (D::StoreIsShort, "store changes its range and nothing else"),
+    (D::StoreLies, "store refuses a file opened for reading"),
+    (D::StoreIgnoresFreeze, "store refuses frozen bytes"),
     (D::GapHoldsGarbage, "bytes never written read as zeros"),
     (D::ReadIsShort, "read_at is short only at the end"),
     (D::ReadFailsAtTheEnd, "read_at reads across"),
@@ -317,6 +323,18 @@ impl StorageFile for PlantedFile {
                 Err(ErrorKind::Unsupported.into())
             }
             _ => self.inner.write_at(offset, data),
+        }
+    }
+
+    fn store(&self, offset: u64, data: &[u8]) -> bool {
+        let is_writable = self.inner.reserve(0).is_ok();
+        match self.defect {
+            D::StoreIsShort if is_writable => {
+                self.inner.write_at(offset, &data[..data.len().min(65_536)]).is_ok()
+            }
+            D::StoreIgnoresFreeze if is_writable => self.inner.write_at(offset, data).is_ok() || offset < 4,
+            D::StoreLies => true,
+            _ => self.inner.store(offset, data),
         }
     }
 
