@@ -41,6 +41,7 @@ use crate::{
     stats::Counters,
     tier::{Behind, Tiered},
     transaction::Transactions,
+    turn::Turns,
     view::View,
 };
 
@@ -57,6 +58,8 @@ pub(crate) struct Engine {
     pub(crate) admin: Mutex<()>,
     /// Held while retention looks at the segments.
     pub(crate) keeper: Mutex<Keeper>,
+    /// Taken before `writer` by those who write for themselves.
+    pub(crate) turns: Turns,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) packing: Packing,
     pub(crate) appender: Mutex<Appender>,
@@ -149,6 +152,7 @@ impl Engine {
             clock: parts.clock,
             report: parts.report,
             admin: Mutex::new(()),
+            turns: Turns::default(),
             writer: Mutex::new(Writer::default()),
             packing: Packing::default(),
             hooks: Caller::new(parts.hooks, parts.appender.next),

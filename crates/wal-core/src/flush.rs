@@ -1,6 +1,6 @@
 //! Writing what is queued, and syncing what is written.
 
-use std::{collections::VecDeque, mem, sync::Arc, thread};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use parking_lot::MutexGuard;
 use wal_format::Lsn;
@@ -20,8 +20,6 @@ use crate::{
 /// Once so much of a segment is written and not durable, the log's own thread syncs it. What is left to sync when the
 /// log goes on in the next segment is little then: appends wait for that.
 const BACKLOG: u64 = 8 << 20;
-/// So often a thread lets others go on before it queues for the lock under which one writes.
-const TURNS: u32 = 16;
 /// A chunk that is not longer stays in flight when it was written: the next write uses its place again.
 const SMALL: usize = 4 << 10;
 
@@ -103,22 +101,17 @@ impl Engine {
 
     /// Returns when `tick` is with the operating system. Of many threads that wait here, the first writes for all.
     pub(crate) fn write_up_to(&self, tick: Tick) -> Result<(), LogError> {
-        let mut turns = 0;
-        while self.marks.written() < tick {
-            turns += 1;
-            // Whoever writes is soon done, for all: who queues for the lock is mostly woken for nothing.
-            let locked = if turns > TURNS { Some(self.writer.lock()) } else { self.writer.try_lock() };
-            let Some(mut writer) = locked else {
-                thread::yield_now();
-                continue;
-            };
-            if self.marks.written() < tick {
-                self.settle();
-                let written = self.write(&mut writer, false);
-                return self.written(writer, written);
-            }
+        if self.marks.written() >= tick {
+            return Ok(());
         }
-        Ok(())
+        let mut writer = self.writer.lock();
+        // Whoever had the lock may have written for all.
+        if self.marks.written() >= tick {
+            return Ok(());
+        }
+        self.settle();
+        let written = self.write(&mut writer, false);
+        self.written(writer, written)
     }
 
     /// Writes unless another thread is at it.

@@ -67,6 +67,7 @@ mod tier;
 mod time;
 mod transaction;
 mod truncate;
+mod turn;
 mod view;
 mod write_through;
 

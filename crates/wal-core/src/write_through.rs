@@ -1,14 +1,19 @@
 //! The append whose bytes are with the operating system on return, the short ways.
 //!
 //! Where the storage takes frames without a system call, the frame is stored under the short lock, at the place that it
-//! will be written to; the queue keeps it as one that need not be written. Where it does not, and nobody else writes,
-//! one thread takes both locks, stamps its frame and takes it along with whatever was queued before, and writes.
+//! will be written to; the queue keeps it as one that need not be written. Where it does not, threads take turns: one
+//! takes both locks, stamps its frame and takes it along with whatever was queued before, and writes.
 
 use snafu::ResultExt;
 
 use crate::{
-    Durability, LogError, append::Stamped, appender::Draft, engine::Engine, error::UnconfirmedSnafu,
-    events::Start, patience::Terms,
+    Durability, LogError,
+    append::Stamped,
+    appender::Draft,
+    engine::Engine,
+    error::UnconfirmedSnafu,
+    events::Start,
+    patience::{Patience, Terms},
 };
 
 impl Engine {
@@ -43,7 +48,8 @@ impl Engine {
         Some(self.carry_out(stamped, &terms))
     }
 
-    /// Stamps a frame and writes it, unless somebody else writes or something stands in the way.
+    /// Stamps a frame and writes it when it is this thread's turn, unless somebody writes for another reason or
+    /// something stands in the way.
     #[inline(never)]
     pub(crate) fn append_through(
         &self,
@@ -51,6 +57,10 @@ impl Engine {
         payload_len: usize,
         terms: &Terms,
     ) -> Option<Result<Stamped, LogError>> {
+        if terms.patience != Patience::Endless {
+            return None;
+        }
+        let turn = self.turns.take();
         let mut writer = self.writer.try_lock()?;
         // The lock was free: one look at the clock serves the append and its write.
         let start = Start::now(&*self.clock);
@@ -61,7 +71,9 @@ impl Engine {
         appender.take_queue(&mut writer.chunks);
         drop(appender);
         let written = self.write_taken(&mut writer, Some(start));
-        let written = self.written(writer, written);
+        drop(writer);
+        turn.end();
+        self.watch.wake();
         self.wake_driver(stamped.begins_interval());
         let ended = match written {
             Ok(Some(end)) if !stamped.is_overdue() => Ok(end),
