@@ -250,18 +250,43 @@ fn a_disk_that_is_full_at_the_last_step_gets_a_shorter_one() {
         };
         assert!(disk.trace().iter().any(refused), "write {write} was not of the last step");
         assert_eq!(disk.read(SECOND_DONE).map(|file| file.len()), Some(64 << 10), "write {write}");
-        assert_eq!(disk.read(SECOND), None, "what is too long is taken away");
-        goes_on_in_it(log, &disk);
+        assert!(disk.read(SECOND).is_none(), "what is too long is taken away");
+        goes_on_in_it(log, &disk, 64 << 10);
     }
 }
 
-/// Appends until the log is in its second segment, and finds all of it after a power cut.
-fn goes_on_in_it(log: Log, disk: &SimDisk) {
+#[test]
+fn a_medium_that_fails_to_write_back_costs_a_file_that_nobody_needs_yet() {
+    for call in 0.. {
+        let (log, disk) = on_disk(1);
+        disk.set_faults(Faults { write_back: Shots::nth(call), ..Faults::default() });
+        while disk.read(SECOND_DONE).is_none() {
+            let fired = disk.faults_fired();
+            log.maintain().unwrap();
+            if disk.faults_fired() > fired {
+                let is_gone = disk.read(SECOND).is_none() && disk.read(SECOND_DONE).is_none();
+                assert!(is_gone, "call {call}: nothing is left of a file with a hole");
+            }
+            log.append(&[7; LEN / 4]).unwrap();
+        }
+        assert_eq!(log.segments().unwrap().len(), 1, "it is ready in time");
+        let fired = disk.faults_fired();
+        disk.set_faults(Faults::default());
+        goes_on_in_it(log, &disk, 4 * MIB);
+        if fired == 0 {
+            assert_eq!(call, 4 * MIB / Filling::STEP, "each step is written back");
+            break;
+        }
+    }
+}
+
+/// Appends until the log is in its second segment, which is so long, and finds all of it after a power cut.
+fn goes_on_in_it(log: Log, disk: &SimDisk, len: u64) {
     while log.segments().unwrap().len() == 1 {
         log.append(&[7; LEN / 4]).unwrap();
     }
     let (next, last) = (log.next_lsn(), log.segments().unwrap().pop().unwrap());
-    assert_eq!((last.id.0, last.file_len), (2, 64 << 10));
+    assert_eq!((last.id.0, last.file_len), (2, len));
     disk.crash(1);
     drop(log);
     let log = Log::open(environment(disk.storage()), options()).unwrap();
