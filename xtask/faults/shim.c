@@ -1,12 +1,14 @@
 /*
  * Loaded before the C library: lets the n-th call of one kind fail once, as a bad disk would.
  *
- * WAL_FAULTS_CALL names the call (fdatasync, fsync or pwrite64), WAL_FAULTS_AT says which one fails, counted from 1. A
- * failed sync is not passed on, as if the pages had been dropped; a failed write writes half of its bytes.
+ * WAL_FAULTS_CALL names the call (fdatasync, fsync, sync_file_range or pwrite64), WAL_FAULTS_AT says which one fails,
+ * counted from 1. A failed sync is not passed on, as if the pages had been dropped; a failed write writes half of its
+ * bytes.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +51,18 @@ int fsync(int fd)
 		return -1;
 	}
 	return real(fd);
+}
+
+int sync_file_range(int fd, off64_t offset, off64_t len, unsigned int flags)
+{
+	int (*real)(int, off64_t, off64_t, unsigned int) =
+		(int (*)(int, off64_t, off64_t, unsigned int))dlsym(RTLD_NEXT, "sync_file_range");
+
+	if (fails("sync_file_range")) {
+		errno = EIO;
+		return -1;
+	}
+	return real(fd, offset, len, flags);
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t offset)

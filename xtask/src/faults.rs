@@ -42,6 +42,7 @@ const FAULTS: &[Fault] = &[
     Fault { name: "full disk, ext4", run: |bench| bench.full(Disk::ext4) },
     Fault { name: "EIO from fdatasync", run: |bench| bench.failing_call("fdatasync") },
     Fault { name: "EIO from fsync", run: |bench| bench.failing_call("fsync") },
+    Fault { name: "EIO from sync_file_range", run: |bench| bench.failing_call("sync_file_range") },
     Fault { name: "EIO from pwrite64", run: |bench| bench.failing_call("pwrite64") },
     Fault { name: "directory read-only", run: |bench| bench.permission() },
     Fault { name: "reader beside writer", run: |bench| bench.beside() },
@@ -72,7 +73,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
     let scratch = Scratch::new()?;
     let bench = Bench { root, scratch: scratch.path(), tests, seconds };
     let mut failed = 0;
-    println!("\n{:<22} {:>7}  outcome", "fault", "took");
+    println!("\n{:<24} {:>7}  outcome", "fault", "took");
     for Fault { name, run } in FAULTS {
         let start = Instant::now();
         let text = match run(&bench) {
@@ -83,7 +84,7 @@ pub(crate) fn run(root: &Path, args: &[String]) -> Result<(), String> {
                 format!("FAILED: {text}")
             }
         };
-        println!("{name:<22} {:>5.1} s  {text}", start.elapsed().as_secs_f64());
+        println!("{name:<24} {:>5.1} s  {text}", start.elapsed().as_secs_f64());
     }
     if failed == 0 { Ok(()) } else { Err(format!("{failed} faults were not survived")) }
 }

@@ -82,6 +82,9 @@ pub(crate) struct Engine {
     /// Those sealed last, oldest first: their files are open and their indexes in memory.
     pub(crate) warm: Mutex<VecDeque<SegmentId>>,
     pub(crate) cuts: Cuts,
+    /// For a log that is open for reading: where its writer was found to have cut it. Apart, because iterators keep
+    /// what they began with.
+    pub(crate) looks: Cuts,
     pub(crate) transactions: Transactions,
     /// Apart, so that its alignment is not that of everything here.
     pub(crate) stats: Box<Counters>,
@@ -170,6 +173,7 @@ impl Engine {
             sealed: Mutex::new(Vec::new()),
             warm: Mutex::default(),
             cuts: Cuts::default(),
+            looks: Cuts::default(),
             transactions: Transactions::default(),
             stats: Box::default(),
             driver: OnceLock::new(),

@@ -437,6 +437,7 @@ fn look_again(engine: &Engine) -> Result<(), LogError> {
     let start = look(&engine.directory, &engine.options)?;
     engine.payloads.learn(&start.appender.metadata);
     let mut appender = engine.appender.lock();
+    let cut = engine.view().cut_until(appender.next, &start.view);
     // The end moves last: an entry that is promised can be found.
     engine.view.store(Arc::new(start.view));
     engine.set_first_retained(start.appender.first_retained);
@@ -444,6 +445,10 @@ fn look_again(engine: &Engine) -> Result<(), LogError> {
     engine.marks.set_written(0, start.appender.next);
     engine.marks.set_next(start.appender.next);
     *appender = start.appender;
+    // Whoever has seen a part of this waits for the lock before asking.
+    if let Some(next) = cut {
+        engine.looks.cut(next);
+    }
     Ok(())
 }
 

@@ -4,9 +4,10 @@
 
 use std::{mem, time::Duration};
 
-use parking_lot::{Condvar, Mutex};
-
-use crate::LogError;
+use crate::{
+    LogError,
+    sync::{Condvar, Mutex},
+};
 
 /// Where one thread says how something went, and another waits to hear it.
 #[derive(Debug, Default)]
@@ -49,7 +50,10 @@ impl Outcome {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod model;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::{sync::Barrier, thread};
 

@@ -307,7 +307,68 @@ impl Appender {
 
 #[cfg(test)]
 mod tests {
+    use wal_format::{ChecksumKind, HeaderSum, LogId, Metadata, SegmentHeader, SegmentId, SegmentKey};
+    use wal_segment::{Directory, MemoryStorage, Segment};
+
     use super::*;
+    use crate::appender::Tail;
+
+    /// An appender with a segment that has an opening, and what its frames are verified with.
+    fn appender() -> (Appender, SegmentKey) {
+        const CAPACITY: u64 = 1 << 20;
+        let header = SegmentHeader {
+            checksum: ChecksumKind::Crc32,
+            ignorable_flags: 0,
+            log_id: LogId([1; 16]),
+            segment: SegmentId(1),
+            epoch: 1,
+            salt: 7,
+            created: 0,
+        };
+        let directory = Arc::new(Directory::new(Arc::new(MemoryStorage::new()), ""));
+        let file = directory.prepare(&header, CAPACITY, false).unwrap();
+        let segment = Segment::created(directory, header, Lsn::FIRST, String::new(), file);
+        let mut appender = Appender::new(Lsn::FIRST, Lsn::FIRST, Metadata::default(), 0);
+        appender.tail = Some(Tail::at_start(Arc::new(segment), CAPACITY));
+        appender.stamp(&Draft::control(FrameKind::Opening, &[], header.checksum), 0);
+        (appender, header.key())
+    }
+
+    /// A pack of one entry whose frame is not copied into the queue.
+    fn pack_long(appender: &mut Appender, key: SegmentKey) {
+        let body = vec![7; WHOLE_LEN];
+        appender.pack(&NewEntry::plain(&body), body.len(), 0);
+        let (pack, _) = appender.packs.claim(Tick::MAX).unwrap();
+        let shape = BodyShape { count: 1, columns: 0, entry_kind: 0 };
+        let (body_len, body_crc) = (body.len(), key.checksum.of(&body));
+        let bytes = [vec![0; FRAME_HEADER_LEN], body].concat();
+        appender.packs.finish(pack.tick, Finished { bytes, body_len, body_crc, codec: 0, shape });
+        assert!(appender.settle());
+    }
+
+    #[test]
+    fn memory_that_lies_about_a_header_costs_one_chunk_and_no_pack_behind_it() {
+        let (mut appender, key) = appender();
+        let stamp = |appender: &mut Appender| {
+            let shape = BodyShape { count: 1, columns: 0, entry_kind: 0 };
+            appender.stamp(&Draft::entries(b"short", key.checksum.of(b"short"), 0, shape), 0);
+        };
+        // What the next checksum would be computed from is that of other headers.
+        let lie = |appender: &mut Appender| {
+            appender.tail.as_mut().unwrap().sum = HeaderSum::new(ChecksumKind::Crc32c);
+        };
+        stamp(&mut appender);
+        for _ in 0..2 {
+            lie(&mut appender);
+            pack_long(&mut appender, key);
+        }
+        lie(&mut appender);
+        stamp(&mut appender);
+        assert_eq!(appender.queue.len(), 4);
+        for (n, chunk) in (1..).zip(&appender.queue) {
+            assert!(chunk.frame_of(Lsn::new(n).unwrap()).is_some(), "the frame of chunk {n} does not verify");
+        }
+    }
 
     #[test]
     fn no_more_of_a_pack_is_copied_than_is_wanted() {

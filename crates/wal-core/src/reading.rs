@@ -6,6 +6,7 @@ use wal_format::Lsn;
 
 use crate::{
     Entry, EntryRef, Iter, LogError,
+    cuts::Cuts,
     error::{CutOffSnafu, InvalidArgumentSnafu},
     log::Log,
     settled::{lent, owned},
@@ -99,10 +100,11 @@ impl Log {
     /// # Errors
     ///
     /// Those of [`get`](Self::get), of the lowest LSN that has one. [`LogError::CutOff`] when the log was cut among
-    /// them meanwhile: they would be of two histories.
+    /// them meanwhile: they would be of two histories. On a log that is open for reading that is said, too, when a
+    /// writer came meanwhile and put copies in the place of what the one before it had left: call it again.
     pub fn get_many(&self, lsns: &[Lsn]) -> Result<Vec<Entry>, LogError> {
         let (mut entries, mut others) = (Vec::with_capacity(lsns.len()), Vec::new());
-        let generation = self.engine().cuts.generation();
+        let generation = self.history().generation();
         self.engine().settled_each(lsns, |nth, entry| match (lsns.get(nth), entry) {
             (Some(lsn), Some(entry)) => entries.push(owned(*lsn, &entry)),
             _ => {
@@ -134,7 +136,7 @@ impl Log {
         mut read: impl FnMut(usize, EntryRef<'_>),
     ) -> Result<(), LogError> {
         let mut others = Vec::new();
-        let generation = self.engine().cuts.generation();
+        let generation = self.history().generation();
         self.engine().settled_each(lsns, |nth, entry| match (lsns.get(nth), entry) {
             (Some(lsn), Some(entry)) => read(nth, lent(*lsn, &entry)),
             _ => others.push(nth),
@@ -146,9 +148,19 @@ impl Log {
         self.check_one_history(lsns, generation)
     }
 
-    /// What was appended behind a cut was not there before the cut could be seen here.
+    /// Where it is said that the log was cut: by this process, or by the one that writes it.
+    fn history(&self) -> &Cuts {
+        let engine = self.engine();
+        if engine.look_again.is_some() { &engine.looks } else { &engine.cuts }
+    }
+
+    /// What was appended behind a cut was not there before the cut could be seen here. Beside a writer both come with
+    /// one look, which is over when the lock is free.
     fn check_one_history(&self, lsns: &[Lsn], generation: u64) -> Result<(), LogError> {
-        let cut = self.engine().cuts.since(generation);
+        let engine = self.engine();
+        let look = engine.look_again.map(|_| engine.appender.lock());
+        let cut = self.history().since(generation);
+        drop(look);
         match cut.and_then(|next| Some((next, lsns.iter().filter(|lsn| **lsn >= next).min()?))) {
             Some((next, lsn)) => CutOffSnafu { lsn: *lsn, next }.fail(),
             None => Ok(()),

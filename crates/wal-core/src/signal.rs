@@ -2,7 +2,7 @@
 
 use std::{mem, time::Duration};
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// Says only that there is something to look at: one that was not seen yet says enough. For one thread that waits.
 ///
@@ -35,7 +35,10 @@ impl Signal {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod model;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::{sync::Barrier, thread};
 

@@ -59,6 +59,19 @@ impl View {
         Self::new(self.segments.get(keep_from..).unwrap_or(&[]).to_vec(), Arc::clone(&self.lost))
     }
 
+    /// Where the log was cut between this view, in which the next entry was to be `next`, and a later one: the first
+    /// entry that stood in one segment and stands in another. Entries that were trimmed stand in none.
+    pub(crate) fn cut_until(&self, next: Lsn, later: &Self) -> Option<Lsn> {
+        let segment = |view: &Self, lsn| {
+            let segment = view.segments.get(view.position(lsn)?)?;
+            Some((segment.id(), segment.header().salt))
+        };
+        let moved =
+            |lsn: &Lsn| segment(self, *lsn).zip(segment(later, *lsn)).is_some_and(|(from, to)| from != to);
+        // Between two of these nothing changes.
+        self.bases.iter().chain(&later.bases).copied().filter(|lsn| *lsn < next).filter(moved).min()
+    }
+
     /// Why an entry is gone, if it is known to be.
     pub(crate) fn lost(&self, lsn: Lsn) -> Option<LogError> {
         self.lost.iter().find(|lost| lost.lsns.contains(&lsn)).map(Lost::error)

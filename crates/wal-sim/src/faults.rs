@@ -15,6 +15,9 @@ pub struct Faults {
     /// Whether a failed sync writes some of the dirty sectors, chosen by the seed, before it drops the others. By
     /// default it drops all of them.
     pub sync_keeps_some: bool,
+    /// Calls of `write_back` that fail, and drop what a failed sync drops; a later sync succeeds without it. What the
+    /// medium finds only after such a call is the failure of a sync.
+    pub write_back: Shots,
     /// Writes that fail after a prefix of them was written.
     pub write: Shots,
     /// How these writes fail.
@@ -124,7 +127,7 @@ pub enum FailedRead {
 pub(crate) struct Plan {
     pub(crate) faults: Faults,
     pub(crate) fired: u64,
-    calls: [u64; 9],
+    calls: [u64; 10],
 }
 
 /// The kinds of calls that are counted apart.
@@ -139,6 +142,7 @@ pub(crate) enum Call {
     SyncNames,
     Reserve,
     Punch,
+    WriteBack,
 }
 
 impl Plan {
@@ -160,6 +164,7 @@ impl Plan {
             Call::SyncNames => faults.sync_names,
             Call::Reserve => faults.reserve,
             Call::Punch => faults.punch,
+            Call::WriteBack => faults.write_back,
         };
         let number = self.calls[call as usize];
         self.calls[call as usize] += 1;

@@ -134,10 +134,10 @@ impl StorageFile for Handle {
         self.operate(|name| Event::Punch(name, range.clone()), |state, _| state.punch(self.inode, &range))
     }
 
-    /// Promises nothing, as a medium that has only begun to write: what was written may be lost as before.
-    fn write_back(&self, _: Range<u64>) -> io::Result<bool> {
-        self.state.lock().check_alive(self.generation)?;
-        Ok(true)
+    fn write_back(&self, range: Range<u64>) -> io::Result<bool> {
+        let mut state = self.state.lock();
+        state.check_alive(self.generation)?;
+        state.write_back(self.inode, range).map(|()| true)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -40,6 +40,8 @@ pub enum Event {
     Sync(Arc<str>),
     /// A read went wrong as planned. Other reads are not recorded. No operation.
     BadRead(Arc<str>, Range<u64>),
+    /// The medium failed to begin a write as planned. Other calls of `write_back` are not recorded. No operation.
+    BadWriteBack(Arc<str>, Range<u64>),
     /// A process started. No operation.
     Start,
     /// The process was killed. No operation.
@@ -84,6 +86,7 @@ impl fmt::Display for Event {
             Self::Punch(name, range) => write!(f, "punch {name} {range:?}"),
             Self::Sync(name) => write!(f, "sync {name}"),
             Self::BadRead(name, range) => write!(f, "bad read {name} {range:?}"),
+            Self::BadWriteBack(name, range) => write!(f, "bad write back {name} {range:?}"),
             Self::Start => f.write_str("start"),
             Self::Kill => f.write_str("kill"),
             Self::PowerCut => f.write_str("power cut"),

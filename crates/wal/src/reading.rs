@@ -122,7 +122,10 @@ impl Wal {
     ///
     /// # Errors
     ///
-    /// Those of [`get`](Self::get), of the lowest LSN that has one; [`Error::lsns`] names it.
+    /// Those of [`get`](Self::get), of the lowest LSN that has one; [`Error::lsns`] names it. `Truncated`, too, when
+    /// the log was cut among them meanwhile, by this process or by the one that writes it: they would be of two
+    /// histories. On a log that is open for reading that is said as well when a writer came meanwhile and put copies in
+    /// the place of what the one before it had left: call it again.
     ///
     /// ```
     /// use wal::Lsn;

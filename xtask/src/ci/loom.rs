@@ -1,4 +1,4 @@
-//! The commit queue, the marks and the cuts in every order of their threads' steps.
+//! The commit queue, the marks, the cuts and what threads tell each other, in every order of their steps.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! A reader beside a writer that cuts, in every order: it never goes from one history to the other behind the cut.
+//! A reader beside a writer that cuts, in every order: it never goes from one history to the other behind the cut,
+//! wherever the writer is.
 
 use std::sync::Arc;
 
@@ -59,6 +60,65 @@ fn beside(writer: impl FnOnce(&Log, Lsn, View) + Send + 'static) {
     assert!([1, 1, 1].starts_with(&read) || [1, 2, 2].starts_with(&read), "two histories in one: {read:?}");
     writer.join().unwrap();
     assert_eq!(log.read(), [1, 2, 2]);
+}
+
+/// The same log in another process, which takes in at once what was cut and what came instead.
+#[derive(Default)]
+struct Beside {
+    log: Log,
+    /// Held while a look is taken in.
+    look: Mutex<()>,
+}
+
+/// Two halves are read with a look in between or not, and then it is asked whether they are of one history.
+fn halves(look: impl FnOnce(&Beside), asks: impl FnOnce(&Beside, u64) -> Option<Lsn> + Send + 'static) {
+    let beside = Arc::new(Beside::default());
+    beside.log.show(vec![1, 1, 1]);
+    let reads = Arc::clone(&beside);
+    let reader = spawn(move || {
+        let generation = reads.log.cuts.generation();
+        let (first, second) = (reads.log.view(), reads.log.view());
+        if asks(&reads, generation).is_none() {
+            assert_eq!(first, second, "two histories in one");
+        }
+    });
+    look(&beside);
+    reader.join().unwrap();
+}
+
+/// As `look_again` does.
+fn look(beside: &Beside) {
+    let _look = beside.look.lock();
+    beside.log.show(vec![1, 2, 2]);
+    beside.log.cuts.cut(Lsn::FIRST.next());
+}
+
+/// As `get_many` does.
+fn ask(beside: &Beside, generation: u64) -> Option<Lsn> {
+    let _look = beside.look.lock();
+    beside.log.cuts.since(generation)
+}
+
+#[test]
+fn halves_are_of_one_history_whenever_another_process_looks() {
+    check(4, || halves(look, ask));
+}
+
+#[test]
+fn whoever_asks_in_the_middle_of_a_look_is_caught() {
+    fails(4, || halves(look, |beside, generation| beside.log.cuts.since(generation)));
+}
+
+#[test]
+fn a_look_that_tells_of_a_cut_before_it_shows_it_is_caught() {
+    fails(4, || {
+        let look = |beside: &Beside| {
+            let _look = beside.look.lock();
+            beside.log.cuts.cut(Lsn::FIRST.next());
+            beside.log.show(vec![1, 2, 2]);
+        };
+        halves(look, ask);
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A medium that fails: syncs, names, reads.
 
 use wal_core::{Durability, LogError};
-use wal_sim::{FailedRead, FailedSync, FailedWrite, Faults, Shots};
+use wal_sim::{DiskOptions, FailedRead, FailedSync, FailedWrite, Faults, Shots};
 
 use crate::{
     exhaustive::run,
@@ -13,7 +13,17 @@ use crate::{
 
 /// A workload that meets a fault ends in a log that keeps its promises, and that is poisoned where `poisons` says so.
 pub(crate) fn meets(workload: &Workload, faults: Faults, poisons: bool) -> Result<bool, String> {
-    let mut rig = Rig::new(&workload.setup, seed(), bare());
+    meets_on(bare(), workload, faults, |rig| if poisons { is_poisoned(rig) } else { Ok(()) })
+}
+
+/// The same on a disk of this kind; what is to become of the log at once is checked by `check`.
+fn meets_on(
+    disk: DiskOptions,
+    workload: &Workload,
+    faults: Faults,
+    check: impl FnOnce(&mut Rig) -> Result<(), String>,
+) -> Result<bool, String> {
+    let mut rig = Rig::new(&workload.setup, seed(), disk);
     rig.reverts = faults.sync_mode == FailedSync::Revert;
     rig.open(End::Process)?;
     rig.disk.set_faults(faults);
@@ -21,8 +31,8 @@ pub(crate) fn meets(workload: &Workload, faults: Faults, poisons: bool) -> Resul
     let fired = rig.disk.faults_fired() > 0;
     rig.disk.set_faults(Faults::default());
     let was_reopened = workload.ops.iter().any(|op| matches!(op, Op::Reopen | Op::Kill));
-    if fired && poisons && !was_reopened {
-        is_poisoned(&mut rig)?;
+    if fired && !was_reopened {
+        check(&mut rig)?;
     }
     for cut in 0..2 * scale() {
         let (disk, model) = (rig.disk.snapshot(), rig.model.clone());
@@ -104,6 +114,35 @@ fn other_failures_cost_nothing_acknowledged() {
     states += each_call(|remove| Faults { remove, ..Faults::default() }, false);
     states += each_call(|reserve| Faults { reserve, ..Faults::default() }, false);
     states += each_call(|punch| Faults { punch, ..Faults::default() }, false);
+    println!("{states} states");
+}
+
+/// Only segments that are being filled are written back. What that finds is no matter of the log: whoever needs the
+/// segment may learn of it, and the next one who does gets one.
+#[test]
+fn a_failed_write_back_costs_nobody_the_log() {
+    let goes_on = |rig: &mut Rig| {
+        rig.disk.set_faults(Faults::default());
+        let told = std::mem::take(&mut rig.errors);
+        rig.step(&Op::Append(100))?;
+        let is_another =
+            |error: &&LogError| !matches!(error, LogError::Segment { operation: "prepare a segment", .. });
+        let wrong = rig.errors.first().or(told.iter().find(is_another));
+        wrong.map_or(Ok(()), |error| Err(chain(error)))
+    };
+    let mut states = 0;
+    for workload in workloads() {
+        for call in 0.. {
+            let disk = DiskOptions { traced: false, ..DiskOptions::default() };
+            let faults = Faults { write_back: Shots::nth(call), ..Faults::default() };
+            let met = meets_on(disk, &workload, faults, goes_on);
+            if !met.unwrap_or_else(|why| panic!("{}, call {call}: {why}", workload.name)) {
+                break;
+            }
+            states += 1;
+        }
+    }
+    assert!(states > 0, "nothing was written back");
     println!("{states} states");
 }
 

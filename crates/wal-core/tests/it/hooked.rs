@@ -121,6 +121,10 @@ impl StorageFile for HookedFile {
         self.inner.view(range)
     }
 
+    fn prefix(&self, end: u64) -> Option<&Bytes> {
+        self.inner.prefix(end)
+    }
+
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.storage.call("write", &self.name)?;
         self.inner.write_at(offset, data)

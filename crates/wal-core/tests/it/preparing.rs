@@ -12,6 +12,7 @@ use std::{
 
 use wal_core::{Log, LogError, Options, SyncPolicy};
 use wal_segment::{Filling, LocalOptions, LocalStorage};
+use wal_sim::{Event, Faults, Outcome, Record, Shots, SimDisk};
 
 use crate::{hooked::Hooked, support::environment};
 
@@ -204,4 +205,90 @@ fn without_zeros_it_is_made_at_the_half() {
     assert!(!has(dir.path(), "2.wal") && !has(dir.path(), SECOND));
     append(8);
     assert!(has(dir.path(), "2.wal") && writes.load(Ordering::SeqCst) == 1, "its header alone was written");
+}
+
+/// The file of the second segment once it is finished.
+const SECOND_DONE: &str = "00000000000000000002.wal";
+
+/// A log on a simulated disk after so many entries. The segment behind the first was looked after but for the last one.
+fn on_disk(entries: usize) -> (Log, SimDisk) {
+    let disk = SimDisk::new(1);
+    let log = Log::open(environment(disk.storage()), options()).unwrap();
+    for nth in 1..=entries {
+        log.append(&[7; LEN / 4]).unwrap();
+        if nth < entries {
+            log.maintain().unwrap();
+        }
+    }
+    (log, disk)
+}
+
+/// How many entries it takes until the last step is due that fills the second segment.
+fn last_step() -> usize {
+    let (log, disk) = on_disk(1);
+    let is_due = |_: &usize| {
+        log.maintain().unwrap();
+        let is_done = disk.read(SECOND_DONE).is_some();
+        log.append(&[7; LEN / 4]).unwrap();
+        is_done
+    };
+    (1..1000).find(is_due).unwrap()
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_last_step_gets_a_shorter_one() {
+    let entries = last_step();
+    // The first write is a mark that the log is idle.
+    for write in 1..=Filling::STEP / (64 << 10) {
+        let (log, disk) = on_disk(entries);
+        assert!(disk.read(SECOND).is_some() && disk.read(SECOND_DONE).is_none());
+        disk.set_faults(Faults { write: Shots::nth(write), ..Faults::default() });
+        log.maintain().unwrap();
+        let refused = |record: &Record| {
+            matches!(&record.event, Event::Write(name, _) if **name == *SECOND)
+                && record.outcome == Outcome::Failed(io::ErrorKind::StorageFull)
+        };
+        assert!(disk.trace().iter().any(refused), "write {write} was not of the last step");
+        assert_eq!(disk.read(SECOND_DONE).map(|file| file.len()), Some(64 << 10), "write {write}");
+        assert!(disk.read(SECOND).is_none(), "what is too long is taken away");
+        goes_on_in_it(log, &disk, 64 << 10);
+    }
+}
+
+#[test]
+fn a_medium_that_fails_to_write_back_costs_a_file_that_nobody_needs_yet() {
+    for call in 0.. {
+        let (log, disk) = on_disk(1);
+        disk.set_faults(Faults { write_back: Shots::nth(call), ..Faults::default() });
+        while disk.read(SECOND_DONE).is_none() {
+            let fired = disk.faults_fired();
+            log.maintain().unwrap();
+            if disk.faults_fired() > fired {
+                let is_gone = disk.read(SECOND).is_none() && disk.read(SECOND_DONE).is_none();
+                assert!(is_gone, "call {call}: nothing is left of a file with a hole");
+            }
+            log.append(&[7; LEN / 4]).unwrap();
+        }
+        assert_eq!(log.segments().unwrap().len(), 1, "it is ready in time");
+        let fired = disk.faults_fired();
+        disk.set_faults(Faults::default());
+        goes_on_in_it(log, &disk, 4 * MIB);
+        if fired == 0 {
+            assert_eq!(call, 4 * MIB / Filling::STEP, "each step is written back");
+            break;
+        }
+    }
+}
+
+/// Appends until the log is in its second segment, which is so long, and finds all of it after a power cut.
+fn goes_on_in_it(log: Log, disk: &SimDisk, len: u64) {
+    while log.segments().unwrap().len() == 1 {
+        log.append(&[7; LEN / 4]).unwrap();
+    }
+    let (next, last) = (log.next_lsn(), log.segments().unwrap().pop().unwrap());
+    assert_eq!((last.id.0, last.file_len), (2, len));
+    disk.crash(1);
+    drop(log);
+    let log = Log::open(environment(disk.storage()), options()).unwrap();
+    assert_eq!((log.next_lsn(), log.range(..).count() as u64), (next, next.get() - 1));
 }

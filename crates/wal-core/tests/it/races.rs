@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "races need threads")]
 
 use std::{
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,7 +18,7 @@ use wal_core::{
     TransactionState, examine,
 };
 use wal_format::{Lsn, NewEntry};
-use wal_segment::{MemoryStorage, Storage};
+use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
 
 use crate::{
     hooked::Hooked,
@@ -318,6 +319,102 @@ fn a_reader_never_splices_two_histories() {
     let new = read.iter().flatten().filter(|entry| entry.payload[0] == b'n').count();
     assert_eq!(new, 0, "entries of the old history, then an error");
     assert!(matches!(read.last(), Some(Err(LogError::CutOff { .. }))), "{:?}", read.last());
+}
+
+/// Entries of one kind, written and not synced.
+fn write(log: &Log, kind: u8, count: usize) {
+    let written = AppendOptions { durability: Some(Durability::Written), ..Default::default() };
+    for _ in 0..count {
+        log.append_entry(&NewEntry::plain(&[kind; 1000]), &written).unwrap();
+    }
+}
+
+/// A log of which 100 entries are durable and 20 more are written, and somebody who reads beside its writer through a
+/// storage with hooks.
+fn half_durable(dir: &Path) -> (Log, Log, Hooked) {
+    let local: Arc<dyn Storage> = Arc::new(LocalStorage::open(dir, LocalOptions::default()).unwrap());
+    let log =
+        Log::open(environment(Arc::clone(&local)), Options { background_threads: false, ..background() })
+            .unwrap();
+    write(&log, b'o', 100);
+    log.sync().unwrap();
+    write(&log, b'o', 20);
+    let hooked = Hooked::new(local);
+    let reader = Log::open_read_only(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+    assert_eq!(reader.next_lsn(), lsn(121));
+    // So that the first segment is open, and has its index; the last entries are found in another way.
+    reader.get(lsn(50)).unwrap();
+    assert!(reader.durable_lsn().unwrap() < lsn(120));
+    (log, reader, hooked)
+}
+
+/// The other history: the same but for the first ten entries.
+fn rewrite(log: &Log) {
+    log.truncate_after(lsn(10)).unwrap();
+    write(log, b'n', 110);
+}
+
+#[test]
+fn many_entries_are_of_one_history_although_a_reader_looks_again_among_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, _) = half_durable(dir.path());
+    let lsns: Vec<_> = (1..=120).map(lsn).collect();
+    let (mut shown, again) = (Vec::new(), reader.clone());
+    let result = reader.get_many_with(&lsns, |_, entry| {
+        if shown.is_empty() {
+            rewrite(&log);
+            again.refresh().unwrap();
+        }
+        shown.push(entry.payload[0]);
+    });
+    assert!(shown.contains(&b'o'), "the first was shown before the log was cut");
+    assert!(matches!(result, Err(LogError::CutOff { next, .. }) if next == lsn(11)), "{result:?} {shown:?}");
+    let entries = reader.get_many(&lsns).unwrap();
+    let kinds: Vec<_> = entries.iter().map(|entry| entry.payload[0]).collect();
+    assert_eq!(kinds, [[b'o'; 10].to_vec(), [b'n'; 110].to_vec()].concat());
+}
+
+#[test]
+fn a_reader_may_look_again_among_many_entries_when_nothing_was_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, _) = half_durable(dir.path());
+    let (lsns, again) = ((2..=220).map(lsn).collect::<Vec<_>>(), reader.clone());
+    let mut shown = 0;
+    let result = reader.get_many_with(&lsns, |_, _| {
+        if shown == 0 {
+            // More segments, an entry that is gone, and a cut behind all that was asked for.
+            write(&log, b'o', 120);
+            log.truncate_before(lsn(2)).unwrap();
+            again.refresh().unwrap();
+            log.truncate_after(lsn(220)).unwrap();
+            write(&log, b'o', 1);
+            again.refresh().unwrap();
+        }
+        shown += 1;
+    });
+    result.unwrap();
+    assert_eq!((shown, reader.next_lsn()), (219, lsn(222)));
+}
+
+#[test]
+fn many_entries_are_of_one_history_although_the_files_of_some_are_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, hooked) = half_durable(dir.path());
+    let newest = log.segments().unwrap().pop().unwrap();
+    // Some of the first segment, which are shown from its mapping, and those whose file nobody has opened yet.
+    let lsns: Vec<_> = (1..=40).chain(newest.base.get()..=120).map(lsn).collect();
+    let rewritten = Arc::new(AtomicBool::new(false));
+    let (once, newest) = (Arc::clone(&rewritten), format!("{:020}.wal", newest.id.0));
+    hooked.set(move |operation, name| {
+        if operation == "open" && name == newest && !once.swap(true, Ordering::SeqCst) {
+            rewrite(&log);
+        }
+        Ok(())
+    });
+    let result = reader.get_many(&lsns);
+    assert!(rewritten.load(Ordering::SeqCst), "the file was open already");
+    let kinds = result.as_ref().map(|all| all.iter().map(|entry| entry.payload[0]).collect::<Vec<_>>());
+    assert!(matches!(result, Err(LogError::CutOff { next, .. }) if next == lsn(11)), "{kinds:?}");
 }
 
 #[test]

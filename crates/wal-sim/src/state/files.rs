@@ -64,10 +64,25 @@ impl State {
     }
 
     pub(crate) fn sync(&mut self, id: InodeId) -> io::Result<()> {
-        if !self.plan.fails(Call::Sync) {
-            self.inode(id)?.sync();
+        if self.plan.fails(Call::Sync) {
+            return self.drop_pages(id);
+        }
+        self.inode(id)?.sync();
+        Ok(())
+    }
+
+    /// Promises nothing, as a medium that has only begun to write: what was written may be lost as before.
+    pub(crate) fn write_back(&mut self, id: InodeId, range: Range<u64>) -> io::Result<()> {
+        if !self.plan.fails(Call::WriteBack) {
             return Ok(());
         }
+        let name = Arc::clone(&self.inode(id)?.name);
+        self.note(Event::BadWriteBack(name, range));
+        self.drop_pages(id)
+    }
+
+    /// The medium failed to take what was written.
+    fn drop_pages(&mut self, id: InodeId) -> io::Result<()> {
         let mut rng = Rng::new(self.rng.next_u64());
         let chance = self.plan.faults.sync_keeps_some.then_some(&mut rng);
         let reverts = self.plan.faults.sync_mode == FailedSync::Revert;

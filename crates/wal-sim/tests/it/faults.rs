@@ -28,6 +28,16 @@ fn a_failed_sync_drops_pages_that_stay_readable() {
 }
 
 #[test]
+fn a_failed_write_back_drops_pages_like_a_failed_sync() {
+    let (disk, file) = overwritten(Faults { write_back: Shots::nth(1), ..Default::default() });
+    assert!(file.write_back(0..512).unwrap());
+    assert_eq!(kind(file.write_back(0..512).map(drop)), Some(ErrorKind::Other));
+    file.sync().unwrap();
+    assert_eq!(disk.faults_fired(), 1);
+    assert_eq!(seen(&disk, |after| after.read("a").unwrap()), [vec![1; 2_048]].into());
+}
+
+#[test]
 fn a_failed_sync_reverts_pages_if_it_is_to() {
     let faults = Faults { sync: Shots::nth(0), sync_mode: FailedSync::Revert, ..Default::default() };
     let (disk, file) = overwritten(faults);
