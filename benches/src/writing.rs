@@ -13,11 +13,12 @@ use std::{
 
 use wal_core::{AppendOptions, Log, Options, SyncPolicy};
 use wal_format::{EntriesBuilder, NewEntry};
+use wal_segment::WriteMode;
 
 use crate::{
     raw::RawFile,
     sample::{Sample, median, payload, row},
-    subject::open,
+    subject::{open, open_with},
 };
 
 const REPEATS: usize = 5;
@@ -97,13 +98,16 @@ pub fn rotation(dir: &Path, segments: usize) {
     }
 }
 
+const WRITE_MODES: [WriteMode; 2] = [WriteMode::Pwrite, WriteMode::Mmap];
+
 /// Appends that return when the operating system has the bytes, by one thread and by four.
 pub fn written(dir: &Path, count: usize) {
     let (record, framed) = (payload(128, 1), payload(128 + HEADER, 1));
     let options = Options { sync: SyncPolicy::OsCache { interval: INTERVAL }, ..Options::default() };
+    let options = Options { first_segment_len: 64 << 20, ..options };
     for threads in [1, 4] {
         let per = |start: Instant| start.elapsed().as_nanos() as f64 / (count * threads) as f64;
-        let (mut ours, mut floor) = (Vec::new(), Vec::new());
+        let (mut ours, mut floor) = ([Vec::new(), Vec::new()], Vec::new());
         for _ in 0..REPEATS {
             let path = dir.join("raw");
             let file = File::create(&path).unwrap();
@@ -118,21 +122,25 @@ pub fn written(dir: &Path, count: usize) {
             });
             floor.push(per(start));
             remove_file(path).unwrap();
-            let log_dir = dir.join("written");
-            let log = open(&log_dir, Options { first_segment_len: 64 << 20, ..options.clone() });
-            log.append(&record).unwrap();
-            let start = Instant::now();
-            let append = |_| assert!(log.append(&record).is_ok());
-            thread::scope(|scope| {
-                (0..threads).for_each(|_| drop(scope.spawn(|| (0..count).for_each(append))));
-            });
-            ours.push(per(start));
-            verify(log, &log_dir, options.clone());
+            for (mode, ours) in WRITE_MODES.into_iter().zip(&mut ours) {
+                let log_dir = dir.join("written");
+                let log = open_with(&log_dir, mode, options.clone());
+                log.append(&record).unwrap();
+                let start = Instant::now();
+                let append = |_| assert!(log.append(&record).is_ok());
+                thread::scope(|scope| {
+                    (0..threads).for_each(|_| drop(scope.spawn(|| (0..count).for_each(append))));
+                });
+                ours.push(per(start));
+                verify(log, &log_dir, options.clone());
+            }
         }
-        let (ours, floor) = (median(&ours), median(&floor));
-        let what = format!("append 128 B to the operating system, {threads} threads");
-        let theirs = format!("pwrite by {threads} threads {floor:.0} ns");
-        row(&what, &format!("{ours:.0} ns"), &theirs, ours / floor);
+        let floor = median(&floor);
+        for (mode, ours) in WRITE_MODES.into_iter().zip(ours.map(|ours| median(&ours))) {
+            let what = format!("append 128 B to the operating system, {threads} threads, {mode:?}");
+            let theirs = format!("pwrite by {threads} threads {floor:.0} ns");
+            row(&what, &format!("{ours:.0} ns"), &theirs, ours / floor);
+        }
     }
 }
 

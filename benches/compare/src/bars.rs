@@ -188,12 +188,19 @@ impl Bars<'_> {
                 self.add(key.says("MB/s"), ours, against, ours / floor, 0.8, true);
             }
         }
-        self.cost(Key("written", "128 B, 1 thread", "ns"), "raw", 1.15);
-        let four = self.value(Key("written", "128 B, 4 threads", "ns"), OURS);
-        let one = self.value(Key("written", "128 B, 1 thread", "ns"), "raw");
-        if let (Some(four), Some(one)) = (four, one) {
-            let what = "written, 128 B, 4 threads, ns".to_owned();
-            self.add(what, four, format!("raw with 1 thread {}", number(one)), one / four, 2.0, true);
+        [OURS, "wal (mmap)"].into_iter().for_each(|name| self.written(name));
+    }
+
+    fn written(&mut self, name: &str) {
+        let key = |label| Key("written", label, "ns");
+        let [one, four] = ["128 B, 1 thread", "128 B, 4 threads"].map(key);
+        let Some(raw) = self.value(one, "raw") else { return };
+        let against = format!("raw with 1 thread {}", number(raw));
+        if let Some(ours) = self.value(one, name) {
+            self.add(one.says(&format!("ns, {name}")), ours, against.clone(), ours / raw, 1.15, false);
+        }
+        if let Some(ours) = self.value(four, name) {
+            self.add(four.says(&format!("ns, {name}")), ours, against, raw / ours, 2.0, true);
         }
     }
 

@@ -34,6 +34,7 @@ pub fn all() -> Vec<Peer> {
     vec![
         ours::CRC32,
         ours::CRC32C,
+        ours::MAPPED,
         raw::RAW,
         plain::PLAIN,
         plain::GROUPED,

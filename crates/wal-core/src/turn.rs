@@ -62,3 +62,44 @@ impl Turn<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    /// Ends only when a thread that waits gets its turn while another one takes turns without a pause.
+    #[test]
+    fn who_waits_gets_a_turn() {
+        let (turns, is_served) = (Turns::default(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let first = turns.take();
+            scope.spawn(|| {
+                turns.take().end();
+                is_served.store(true, Ordering::Release);
+            });
+            while turns.waiting.load(Ordering::Relaxed) == 0 {
+                thread::yield_now();
+            }
+            first.end();
+            while !is_served.load(Ordering::Acquire) {
+                turns.take().end();
+            }
+        });
+        assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_turn_that_ended_with_a_panic_is_followed_by_others() {
+        let turns = Turns::default();
+        thread::scope(|scope| {
+            let panicked = scope.spawn(|| {
+                let _turn = turns.take();
+                panic!("in its turn");
+            });
+            assert!(panicked.join().is_err());
+        });
+        turns.take().end();
+    }
+}

@@ -2,7 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use wal::{AppendOptions, Batch, ChecksumKind, Durability, Lsn, NewEntry, Options, SyncPolicy, Wal};
+use wal::{
+    AppendOptions, Batch, ChecksumKind, Durability, Lsn, NewEntry, Options, SyncPolicy, Wal, WriteMode,
+};
 
 use crate::subject::{Fallible, Found, Mode, Peer, Place, Settings, Subject};
 
@@ -36,9 +38,29 @@ pub const CRC32C: Peer = Peer {
     ..CRC32
 };
 
+pub const MAPPED: Peer = Peer {
+    name: "wal (mmap)",
+    caveats: "This log with `WriteMode::Mmap`, otherwise as `wal`: what is to be with the operating system on return is stored \
+              in mapped pages. Other rows would be the same.",
+    open: |dir, settings| match settings.mode {
+        Mode::Written => open_with(dir, settings, ChecksumKind::Crc32, WriteMode::Mmap),
+        _ => Ok(None),
+    },
+    ..CRC32
+};
+
 struct Ours(Wal);
 
 fn open(dir: &Path, settings: Settings, checksum: ChecksumKind) -> Fallible<Option<Box<dyn Subject>>> {
+    open_with(dir, settings, checksum, WriteMode::Pwrite)
+}
+
+fn open_with(
+    dir: &Path,
+    settings: Settings,
+    checksum: ChecksumKind,
+    write_mode: WriteMode,
+) -> Fallible<Option<Box<dyn Subject>>> {
     let interval = Duration::from_secs(60);
     let sync = match settings.mode {
         Mode::Durable => SyncPolicy::Always,
@@ -55,7 +77,7 @@ fn open(dir: &Path, settings: Settings, checksum: ChecksumKind) -> Fallible<Opti
         checksum,
         ..Options::default()
     };
-    Ok(Some(Box::new(Ours(Wal::builder(dir).options(options).open()?))))
+    Ok(Some(Box::new(Ours(Wal::builder(dir).options(options).write_mode(write_mode).open()?))))
 }
 
 fn place(lsn: Lsn) -> Place {

@@ -1,8 +1,19 @@
 //! Appends whose bytes are with the operating system on return: stamped and written in one go.
 
-use std::{io::ErrorKind, sync::Arc, thread, time::Duration};
+use std::{
+    io::ErrorKind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Wake, Waker},
+    thread,
+    time::Duration,
+};
 
-use wal_core::{AppendOptions, Durability, LogError, Options, SyncPolicy};
+use wal_core::{
+    AppendOptions, Durability, Log, LogError, Options, SyncPolicy, TailFrom, TailOptions, Visibility,
+};
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 
@@ -74,5 +85,31 @@ fn threads_that_write_and_threads_that_sync_find_their_entries_at_once() {
         assert_eq!(log.range(..).map(Result::unwrap).count(), 900);
         log.close().unwrap();
         assert_eq!(open(&storage, &options()).unwrap().next_lsn(), lsn(901));
+    });
+}
+
+/// Appends when it is woken, once.
+struct Appending(Log, AtomicBool);
+
+impl Wake for Appending {
+    fn wake(self: Arc<Self>) {
+        if !self.1.swap(true, Ordering::SeqCst) {
+            self.0.append(b"by the one who was woken").unwrap();
+        }
+    }
+}
+
+#[test]
+fn who_is_woken_by_an_append_may_append() {
+    on_all(|storage| {
+        let log = open(&storage, &options()).unwrap();
+        let options = TailOptions { from: TailFrom::Start, visibility: Visibility::Written };
+        let mut tail = log.tail(options);
+        let task = Arc::new(Appending(log.clone(), AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&task));
+        assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_pending());
+        log.append(b"first").unwrap();
+        assert!(task.1.load(Ordering::SeqCst), "the task is told within the append");
+        assert_eq!(log.get(lsn(2)).unwrap().payload, b"by the one who was woken"[..]);
     });
 }
