@@ -15,6 +15,7 @@ use std::{
 use parking_lot::Mutex;
 use snafu::ResultExt;
 use wal_format::FrameKind;
+use wal_segment::Segment;
 
 use crate::{
     LogError,
@@ -31,6 +32,8 @@ use crate::{
 
 /// After a write that met a full disk, the next attempt on behalf of others waits so long.
 const RETRY: Duration = Duration::from_millis(10);
+/// So far ahead of the last frame the active segment is made ready for what will be stored.
+const WARM: u64 = 1 << 20;
 
 /// The threads of one log, and the means to reach them.
 #[derive(Debug)]
@@ -385,17 +388,29 @@ impl Engine {
                 return;
             }
             let len = crate::append::segment_len_for(&appender, 0);
-            (tail.segment.id(), len, tail.offset, tail.capacity)
+            (Arc::clone(&tail.segment), len, tail.offset, tail.capacity)
         };
+        let warmed = self.warm_ahead(&segment, offset, capacity);
+        let segment = segment.id();
         let next = preparer.advance(segment, len, (offset, capacity)).unwrap_or_else(|error| {
             drop(self.unprepared(error));
             Some(offset.saturating_add(pace::begins_at(capacity)))
         });
         let mut appender = self.appender.lock();
-        if let Some(next) = next
+        if let Some(next) = next.into_iter().chain(warmed).min()
             && let Some(tail) = appender.tail.as_mut().filter(|tail| tail.segment.id() == segment)
         {
             tail.prepare_at = next;
         }
+    }
+
+    /// Makes ready what will be stored next. Says when more is to be done.
+    fn warm_ahead(&self, segment: &Segment, offset: u64, capacity: u64) -> Option<u64> {
+        let end = offset.saturating_add(WARM);
+        if !self.stores || end >= capacity {
+            return None;
+        }
+        segment.warm(end);
+        Some(end - WARM / 2)
     }
 }

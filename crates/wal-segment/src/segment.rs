@@ -183,6 +183,11 @@ impl Segment {
         self.file.store(offset, frames)
     }
 
+    /// Has what is to be [stored](Self::store) before `end` find its place ready.
+    pub fn warm(&self, end: u64) {
+        self.file.warm(end);
+    }
+
     /// Says that everything before `end` is written, `frames` last, and which of them the index should know.
     pub fn mark_written(&self, end: u64, frames: &[u8], points: &[IndexPoint]) {
         if !points.is_empty() {

@@ -283,6 +283,12 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Makes ready what the next [`store`](Self::store)s before `end` need, if there were any: a hint, from another
+    /// thread.
+    fn warm(&self, end: u64) {
+        let _ = end;
+    }
+
     /// Reserves space so that writes inside the first `len` bytes do not fail for want of it, as far as the medium can
     /// promise that. The file grows to `len`; reserved bytes read as zeros. Does nothing where it makes no sense.
     ///

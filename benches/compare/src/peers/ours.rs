@@ -40,8 +40,8 @@ pub const CRC32C: Peer = Peer {
 
 pub const MAPPED: Peer = Peer {
     name: "wal (mmap)",
-    caveats: "This log with `WriteMode::Mmap`, otherwise as `wal`: what is to be with the operating system on return is stored \
-              in mapped pages. Other rows would be the same.",
+    caveats: "This log with `WriteMode::Mmap`, otherwise as `wal`: what is to be with the operating system on \
+              return is stored in mapped pages. Other rows would be the same.",
     open: |dir, settings| match settings.mode {
         Mode::Written => open_with(dir, settings, ChecksumKind::Crc32, WriteMode::Mmap),
         _ => Ok(None),

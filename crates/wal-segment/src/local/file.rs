@@ -104,6 +104,10 @@ impl StorageFile for LocalFile {
         self.mapped.store(offset, data)
     }
 
+    fn warm(&self, end: u64) {
+        self.mapped.warm(end);
+    }
+
     fn reserve(&self, len: u64) -> io::Result<()> {
         let present = self.len()?;
         // Reserving changes no byte that is there; it needs the right to write all the same.

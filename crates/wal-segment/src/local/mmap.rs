@@ -131,6 +131,23 @@ impl MappedFile {
         true
     }
 
+    /// Has the pages before `end` ready for what will be stored there, once something was. Not under the lock: a store
+    /// that comes sooner asks by itself.
+    pub(super) fn warm(&self, end: u64) {
+        let Some((map, ready)) = self.stores().and_then(|stores| Some((stores.map.clone()?, stores.ready)))
+        else {
+            return;
+        };
+        let end = usize::try_from(end).map_or(map.len(), |end| end.min(map.len()));
+        let end = end - end % Stores::WINDOW;
+        if end > ready
+            && have_pages(&map, ready..end)
+            && let Some(mut stores) = self.stores()
+        {
+            stores.ready = stores.ready.max(end);
+        }
+    }
+
     fn stores(&self) -> Option<MutexGuard<'_, Stores>> {
         self.stores.as_ref().map(|stores| stores.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -198,7 +215,7 @@ impl MappedFile {
 #[derive(Default)]
 struct Stores {
     /// Made when it is first needed; the file has its full length by then.
-    map: Option<MmapRaw>,
+    map: Option<Arc<MmapRaw>>,
     /// Up to here the kernel was asked for pages that can be written to.
     ready: usize,
     /// A mapping or a page was refused: a write by system call says why.
@@ -217,10 +234,10 @@ impl Stores {
         let start = usize::try_from(offset).ok()?;
         let end = start.checked_add(len)?;
         if self.map.is_none() {
-            self.map = map_for_stores(file);
+            self.map = map_for_stores(file).map(Arc::new);
             self.refused = self.map.is_none();
         }
-        let map = self.map.as_ref().filter(|map| end <= map.len())?;
+        let map = self.map.as_deref().filter(|map| end <= map.len())?;
         if end > self.ready {
             // A page that cannot be had is an error here, and would be a signal when it is touched.
             let from = self.ready.max(start) & !(Self::WINDOW - 1);
