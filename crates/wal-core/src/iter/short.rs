@@ -6,11 +6,9 @@ use wal_segment::{Segment, fetch};
 use super::Cursor;
 use crate::{Entry, EntryRef};
 
-/// Backwards, so many frames are on their way from memory while one is verified.
-const AHEAD: usize = 3;
-/// The processor manages by itself with shorter frames.
-const FETCHED_MIN: usize = 512;
-/// More of one than this it fetches by itself, once it is read.
+/// So many bytes ahead of the walk are on their way from memory.
+const DISTANCE: usize = 4096;
+/// No more of one frame: the processor has found out by then.
 const FETCHED_MAX: usize = 4096;
 /// Bytes of a cache line, or less.
 const LINE: usize = 64;
@@ -68,11 +66,13 @@ impl Cursor {
         if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn {
             return false;
         }
+        let len = frame_len(frame.payload.len() as u32);
+        fetch_from(rest, DISTANCE.max(len as usize * 2), len as usize);
         let start = at + FRAME_HEADER_LEN;
         self.passed =
             Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
         place.offset = place.end;
-        place.end += frame_len(frame.payload.len() as u32);
+        place.end += len;
         place.prev_units = frame.prev_units;
         true
     }
@@ -92,26 +92,13 @@ impl Cursor {
         if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn || offset + len != place.offset {
             return false;
         }
+        let from = at.wrapping_sub(DISTANCE.max(len as usize * 3));
+        fetch_from(self.reader.window(), from, len as usize);
         let start = at + FRAME_HEADER_LEN;
         self.passed =
             Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
         (place.end, place.offset, place.prev_units) = (place.offset, offset, frame.prev_units);
-        self.fetch_before(at, (frame.prev_units as usize).saturating_mul(8));
         true
-    }
-
-    /// Has the bytes fetched that will be read soon when the walk goes on backwards from the frame at `at`, if the
-    /// frames before it are as long as the one next to it. By itself the processor fetches what lies behind the bytes
-    /// that are read, because inside of a frame they are read forwards.
-    #[inline]
-    fn fetch_before(&self, at: usize, len: usize) {
-        if len < FETCHED_MIN {
-            return;
-        }
-        let from = at.wrapping_sub(AHEAD.wrapping_mul(len));
-        for line in (0..len.min(FETCHED_MAX)).step_by(LINE) {
-            self.reader.window().get(from.wrapping_add(line)).into_iter().for_each(fetch);
-        }
     }
 
     /// Remembers what the short way needs, for the window that was just read.
@@ -134,5 +121,15 @@ impl Cursor {
         let Passed { time, start, end, kind } = self.passed;
         let payload = self.reader.window().slice(start..end);
         Some(Entry { lsn, kind, term: None, timestamp: None, time, transaction: None, payload })
+    }
+}
+
+/// Has as many bytes fetched, where the walk will be soon, as it has just come further. The processor does so by itself
+/// only within a page, and only forwards.
+#[inline]
+fn fetch_from(window: &[u8], from: usize, len: usize) {
+    let len = len.min(FETCHED_MAX);
+    if let Some(bytes) = window.get(from..from.wrapping_add(len)) {
+        (0..bytes.len()).step_by(LINE).for_each(|line| fetch(&bytes[line]));
     }
 }
