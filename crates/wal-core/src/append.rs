@@ -320,7 +320,7 @@ impl Engine {
     pub(crate) fn stamped(&self, appender: &mut Appender, first: Lsn, count: u32, promises: bool) -> Stamped {
         let last = first.plus(u64::from(count.saturating_sub(1)));
         self.marks.set_next(appender.next);
-        let mut due = Due::WRITE.when(appender.queued >= CHUNK_LEN);
+        let mut due = Due::WRITE.when(appender.queued.bytes >= CHUNK_LEN);
         due = due.and(Due::SETTLE.when(self.is_behind(appender)));
         if self.options.sync.interval().is_some() && promises {
             due = due.and(self.note_unsynced(appender));

@@ -1,6 +1,7 @@
 //! What the short lock guards: where the next frame goes, and the frames that wait to be written.
 //!
-//! Everything here is memory: no I/O, and in the steady state no allocation.
+//! Everything here is memory, in the steady state without allocation; that of a file, where frames are stored, which
+//! may wait for the kernel (`docs/adr/0020`).
 //!
 //! - An LSN is given only together with room in the active segment for its frame.
 //! - Frames are stamped in the order in which they will stand in the log, and queued in that order.
@@ -22,7 +23,7 @@ pub(crate) use active::{Tail, padded};
 
 use crate::{
     LogError,
-    chunk::{CHUNK_LEN, Chunk},
+    chunk::{Amount, CHUNK_LEN, Chunk},
     error::{EncodingSnafu, MetadataFullSnafu},
     marks::Tick,
     packs::{Packs, Part},
@@ -37,6 +38,8 @@ pub(crate) const FINAL_RESERVE: u64 = 128;
 pub(crate) const TRIM_RESERVE: u64 = 1024;
 const _: () = assert!(CONTROL_RESERVE > TRIM_RESERVE && TRIM_RESERVE > FINAL_RESERVE);
 const _: () = assert!(FINAL_RESERVE >= 2 * frame_len(Seal::LEN as u32) && CONTROL_RESERVE > FINAL_RESERVE);
+/// More than this is sooner written than copied to pages that the processor has not seen yet.
+const STORE_MAX: usize = 2048;
 /// So many buffers are kept for reuse.
 const SPARES: usize = 8;
 
@@ -126,9 +129,9 @@ pub(crate) struct Appender {
     pub(crate) queue: VecDeque<Chunk>,
     /// Entries behind those in the queue, whose frames have no place yet.
     pub(crate) packs: Packs,
-    /// Bytes in the queue, and entries.
-    pub(crate) queued: usize,
-    pub(crate) queued_entries: usize,
+    /// What is in the queue, and how much of it is stored.
+    pub(crate) queued: Amount,
+    pub(crate) stored: Amount,
     /// What is being written, and perhaps what was written last.
     pub(crate) in_flight: Vec<Arc<Chunk>>,
     pub(crate) spares: Vec<Vec<u8>>,
@@ -155,8 +158,8 @@ impl Appender {
             ended: None,
             queue: VecDeque::new(),
             packs: Packs::default(),
-            queued: 0,
-            queued_entries: 0,
+            queued: Amount::default(),
+            stored: Amount::default(),
             in_flight: Vec::new(),
             spares: Vec::new(),
             closed: false,
@@ -167,17 +170,18 @@ impl Appender {
         }
     }
 
-    /// Entries and bytes that are not with the operating system, when everything up to a tick is, and every entry
-    /// before `next`. What waits to be compressed counts as long as it is.
-    pub(crate) fn unwritten(&self, written: Tick, next: Lsn) -> (u64, u64) {
-        let of = |chunk: &Chunk| {
-            let first = if chunk.stored > 0 { chunk.first.max(next) } else { chunk.first };
-            (chunk.next.since(first).unwrap_or(0), (chunk.bytes.len() - chunk.stored) as u64)
-        };
-        let chunks = self.in_flight.iter().map(|chunk| &**chunk).chain(&self.queue);
-        let packed = (self.packs.entries as u64, self.packs.reserved);
-        let missing = chunks.filter(|chunk| chunk.tick > written).map(of);
-        missing.fold(packed, |sum, (entries, bytes)| (sum.0 + entries, sum.1 + bytes))
+    /// What is not with the operating system, when everything up to a tick is. What waits to be compressed counts as
+    /// long as it is.
+    pub(crate) fn unwritten(&self, written: Tick) -> Amount {
+        let in_flight = self.in_flight.iter().filter(|chunk| chunk.tick > written);
+        let in_flight = in_flight.map(|chunk| chunk.amount().minus(chunk.stored()));
+        in_flight.fold(self.waiting(), Amount::plus)
+    }
+
+    /// What waits in the queue to be written, and in packs.
+    pub(crate) fn waiting(&self) -> Amount {
+        let packed = Amount { bytes: self.packs.reserved as usize, entries: self.packs.entries };
+        self.queued.minus(self.stored).plus(packed)
     }
 
     /// The segment that takes appends.
@@ -291,15 +295,19 @@ impl Appender {
             chunk.next = lsn.plus(u64::from(draft.shape.count));
             chunk.tick = tick;
         }
-        self.queued_entries += draft.shape.count as usize;
-        self.queued += tail.advance(&header, words) as usize;
+        let bytes = tail.advance(&header, words) as usize;
+        self.queued = self.queued.plus(Amount { bytes, entries: draft.shape.count as usize });
     }
 
-    /// Whether the next frame can be stored when everything up to a tick is with the operating system: all before it is
+    /// Whether the next frame is to be stored when everything up to a tick is with the operating system: all before it is
     /// there then, or is stored with it. Never the first frames of a segment, which may not be there before the one
     /// before it is durable; the writer sees to that.
     #[inline]
-    pub(crate) fn may_store(&self, written: Tick) -> bool {
+    pub(crate) fn may_store(&self, written: Tick, body_len: usize) -> bool {
+        if self.queued.minus(self.stored).bytes.saturating_add(body_len) > STORE_MAX {
+            return false;
+        }
+
         let Some(tail) = self.tail.as_ref().filter(|tail| !tail.refuses_stores) else { return false };
         let mut before = self.in_flight.iter().map(|chunk| &**chunk).chain(&self.queue).rev();
         let start = match self.queue.back() {
@@ -312,11 +320,16 @@ impl Appender {
     /// Stores the frames at the end that are not stored. `false`: they must be written.
     #[inline]
     pub(crate) fn store(&mut self) -> bool {
-        let is_done = self.queue.back_mut().is_some_and(Chunk::store);
-        if let Some(tail) = self.tail.as_mut().filter(|_| !is_done) {
+        let Some(chunk) = self.queue.back_mut() else { return false };
+        let before = chunk.stored();
+        if chunk.store() {
+            self.stored = self.stored.plus(chunk.stored().minus(before));
+            return true;
+        }
+        if let Some(tail) = self.tail.as_mut() {
             tail.refuses_stores = true;
         }
-        is_done
+        false
     }
 
     /// Seals the active segment and goes on in `successor`, whose name is durable. Returns the new segment.
@@ -366,7 +379,7 @@ impl Appender {
     /// Takes all queued frames for writing; they stay visible to readers as `in_flight`. For whoever writes: what was
     /// in flight until now was written.
     pub(crate) fn take_queue(&mut self, chunks: &mut Vec<Arc<Chunk>>) {
-        (self.queued, self.queued_entries) = (0, 0);
+        (self.queued, self.stored) = (Amount::default(), Amount::default());
         // Mostly one small chunk follows another: its place is used again.
         if let [place] = &mut *self.in_flight
             && self.queue.len() == 1
@@ -392,9 +405,8 @@ impl Appender {
         for (at, chunk) in chunks.drain(..).enumerate() {
             let chunk = owned(chunk);
             if at >= written {
-                self.queued += chunk.bytes.len();
-                let entries = chunk.next.since(chunk.first).unwrap_or(0);
-                self.queued_entries = self.queued_entries.saturating_add(entries as usize);
+                self.queued = self.queued.plus(chunk.amount());
+                self.stored = self.stored.plus(chunk.stored());
                 back.push(chunk);
             } else {
                 self.spare(chunk.bytes);

@@ -11,6 +11,25 @@ use crate::marks::Tick;
 /// Frames are written in pieces of about this length: longer ones gain next to nothing (`docs/adr/0004`).
 pub(crate) const CHUNK_LEN: usize = 256 << 10;
 
+/// How much of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) bytes: usize,
+    pub(crate) entries: usize,
+}
+
+impl Amount {
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        let bytes = self.bytes.saturating_add(other.bytes);
+        Self { bytes, entries: self.entries.saturating_add(other.entries) }
+    }
+
+    pub(crate) const fn minus(self, other: Self) -> Self {
+        let bytes = self.bytes.saturating_sub(other.bytes);
+        Self { bytes, entries: self.entries.saturating_sub(other.entries) }
+    }
+}
+
 /// A run of frames of one segment.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk {
@@ -20,6 +39,8 @@ pub(crate) struct Chunk {
     pub(crate) bytes: Vec<u8>,
     /// How many of them were stored, and need not be written.
     pub(crate) stored: usize,
+    /// LSN after the last entry among them.
+    pub(crate) stored_next: Lsn,
     /// LSN of the first entry in or after the run.
     pub(crate) first: Lsn,
     /// LSN after the last entry of the run.
@@ -41,7 +62,18 @@ impl Chunk {
     ) -> Self {
         let bytes = spare.unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN + CHUNK_LEN / 8));
         let points = Vec::new();
-        Self { segment, offset, bytes, stored: 0, first, next: first, tick, points, last_frame: offset }
+        Self {
+            segment,
+            offset,
+            bytes,
+            stored: 0,
+            stored_next: first,
+            first,
+            next: first,
+            tick,
+            points,
+            last_frame: offset,
+        }
     }
 
     /// Stores the frames that are not yet. `false`: they must be written.
@@ -49,9 +81,21 @@ impl Chunk {
     pub(crate) fn store(&mut self) -> bool {
         let is_done = self.segment.store(self.offset + self.stored as u64, &self.bytes[self.stored..]);
         if is_done {
-            self.stored = self.bytes.len();
+            (self.stored, self.stored_next) = (self.bytes.len(), self.next);
         }
         is_done
+    }
+
+    /// Entries and bytes that are stored.
+    pub(crate) fn stored(&self) -> Amount {
+        let entries = self.stored_next.since(self.first).unwrap_or(0);
+        Amount { bytes: self.stored, entries: usize::try_from(entries).unwrap_or(usize::MAX) }
+    }
+
+    /// Entries and bytes.
+    pub(crate) fn amount(&self) -> Amount {
+        let entries = self.next.since(self.first).unwrap_or(0);
+        Amount { bytes: self.bytes.len(), entries: usize::try_from(entries).unwrap_or(usize::MAX) }
     }
 
     /// Writes the frames that were not stored. Says whether there were any.

@@ -8,7 +8,7 @@ use wal_segment::LoadedFrame;
 
 use crate::{
     appender::{Appender, Draft, padded},
-    chunk::Chunk,
+    chunk::{Amount, Chunk},
     marks::Tick,
 };
 
@@ -300,8 +300,8 @@ impl Appender {
         chunk.index(header.lsn_delta, &mut tail.indexed);
         chunk.next = pack.first.plus(u64::from(header.count));
         self.queue.push_back(chunk);
-        self.queued_entries += header.count as usize;
-        self.queued += tail.advance(&header, words) as usize;
+        let bytes = tail.advance(&header, words) as usize;
+        self.queued = self.queued.plus(Amount { bytes, entries: header.count as usize });
     }
 }
 

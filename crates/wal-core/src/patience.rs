@@ -14,6 +14,7 @@ use crate::{
     AppendOptions, Durability, Log, LogError, Ticket, WhenFull,
     append::segment_len_for,
     appender::{Appender, Reserve, Room},
+    chunk::Amount,
     commit::Commit,
     engine::Engine,
     error::{BusySnafu, TimedOutSnafu},
@@ -241,9 +242,8 @@ impl Engine {
 
     /// Whether as much is queued as may be.
     pub(crate) fn is_full(&self, appender: &Appender) -> bool {
-        let packs = &appender.packs;
-        appender.queued.saturating_add(packs.reserved as usize) > self.options.buffer_len
-            || appender.queued_entries.saturating_add(packs.entries) > self.options.buffer_entries
+        let Amount { bytes, entries } = appender.waiting();
+        bytes > self.options.buffer_len || entries > self.options.buffer_entries
     }
 
     /// Waits, or does not, until less is queued. `until` is when this append gives up waiting for that.

@@ -251,13 +251,17 @@ impl Engine {
         stats.recovery.rewritten = self.report.rewritten;
         stats.recovery.cut_bytes = self.report.cut.map_or(0, |cut| cut.bytes);
         stats.recovery.damage = self.report.lost.len() as u64;
+        // With the operating system, and not counted as written yet.
+        let stored;
         {
             let appender = self.appender.lock();
             stats.entries = appender.counts.entries;
             stats.frames = appender.counts.frames;
             stats.payload_bytes = appender.counts.payload_bytes;
-            let (entries, bytes) = appender.unwritten(self.marks.written(), self.marks.written_next());
-            (stats.buffered_entries, stats.buffered_bytes) = (entries, bytes);
+            let unwritten = appender.unwritten(self.marks.written());
+            (stats.buffered_entries, stats.buffered_bytes) =
+                (unwritten.entries as u64, unwritten.bytes as u64);
+            stored = appender.stored.bytes as u64;
             // An unreadable one is told to those who ask for it.
             let cursors = cursor::all(&appender).unwrap_or_default();
             stats.cursors =
@@ -267,7 +271,8 @@ impl Engine {
         stats.durable_next_lsn = self.marks.durable_next().get();
         stats.next_lsn = self.marks.next().get();
         stats.durable_lag_entries = stats.next_lsn.saturating_sub(stats.durable_next_lsn);
-        stats.durable_lag_bytes = stats.buffered_bytes + self.stats.unsynced_bytes();
+        stats.durable_lag_bytes = stats.buffered_bytes + stored + self.stats.unsynced_bytes();
+        stats.written_bytes += stored;
         stats
     }
 }

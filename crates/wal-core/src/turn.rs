@@ -2,7 +2,7 @@
 //!
 //! A thread that goes on mostly has the lock again before one that sleeps for it is awake. That is wanted: what an
 //! append touches stays in one core's cache, and entries are written sooner than if threads shared their writes
-//! (`docs/adr/0021`). Nobody sleeps for long: after some turns in a row a thread lets others go first.
+//! (`docs/adr/0021`). After some turns in a row a thread gives way between any two, so that nobody sleeps for long.
 
 use std::{
     sync::{
@@ -38,7 +38,7 @@ impl Turns {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => self.wait(),
         };
-        *row += 1;
+        *row = row.saturating_add(1);
         Turn { turns: self, row }
     }
 
@@ -53,7 +53,7 @@ impl Turns {
 }
 
 impl Turn<'_> {
-    /// Ends it, and lets others go first if it is time.
+    /// Ends it, and gives way to other threads if it is time.
     pub(crate) fn end(self) {
         let gives_way = *self.row >= ROW && self.turns.waiting.load(Ordering::Relaxed) > 0;
         drop(self.row);
@@ -88,6 +88,13 @@ mod tests {
             }
         });
         assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn there_is_no_last_turn() {
+        let turns = Turns::default();
+        *turns.row.lock().unwrap() = u32::MAX - 1;
+        (0..4).for_each(|_| turns.take().end());
     }
 
     #[test]

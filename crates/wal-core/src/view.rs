@@ -68,6 +68,10 @@ impl View {
         };
         let moved =
             |lsn: &Lsn| segment(self, *lsn).zip(segment(later, *lsn)).is_some_and(|(from, to)| from != to);
+        // Nothing says of entries that were trimmed meanwhile which history they were of.
+        if let Some(&first) = later.bases.first().filter(|first| **first >= next && !self.bases.is_empty()) {
+            return Some(first);
+        }
         // Between two of these nothing changes.
         self.bases.iter().chain(&later.bases).copied().filter(|lsn| *lsn < next).filter(moved).min()
     }

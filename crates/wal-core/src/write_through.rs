@@ -27,7 +27,7 @@ impl Engine {
     ) -> Option<Result<Stamped, LogError>> {
         let now = self.clock.now();
         let mut appender = self.free_appender(draft, terms)?;
-        if !appender.may_store(self.marks.written()) {
+        if !appender.may_store(self.marks.written(), draft.body.len()) {
             return None;
         }
         appender.count(1, draft.shape.count, payload_len);

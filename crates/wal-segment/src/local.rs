@@ -42,11 +42,13 @@ pub enum WriteMode {
     /// Where they are to be with the operating system at once, they are stored in the pages of the file, through a
     /// memory mapping: several times as fast, and as safe when the process ends, however it does.
     ///
-    /// Whoever chooses it knows that a page which cannot be had any more (the medium fails when it has to be read
-    /// again) ends the process with `SIGBUS` instead of an error, and that a program which writes through a wild
-    /// pointer may write into what is not durable yet. A part of a file is asked for before it is used, and what is
-    /// refused then is written by system calls, with their errors. So is everything on file systems other than ext4,
-    /// XFS and tmpfs, before Linux 5.14, and on other systems.
+    /// Whoever chooses it knows that a page which cannot be had any more ends the process with `SIGBUS` instead of an
+    /// error: the medium fails when it has to be read again, the file system has shut down, or has to find another
+    /// place for it and cannot (XFS, when the file shares its blocks with a copy). A program that writes through a
+    /// wild pointer may write into what is not durable yet. A part of a file is asked for before it is used, and what
+    /// is refused then is written by system calls, with their errors. So is everything on file systems other than
+    /// ext4, XFS and tmpfs, before Linux 5.14, and on other systems; and so are entries of more than about 2 KiB,
+    /// appends with a deadline or an expected LSN, and packs.
     Mmap,
 }
 
@@ -79,6 +81,8 @@ pub struct LocalStorage {
     #[cfg(unix)]
     handle: File,
     options: LocalOptions,
+    /// What is to be with the operating system is stored where it has it.
+    stores: bool,
 }
 
 impl LocalStorage {
@@ -93,11 +97,18 @@ impl LocalStorage {
         if !fs::metadata(&dir)?.is_dir() {
             return Err(not_a_directory(&dir));
         }
+        #[cfg(unix)]
+        let handle = File::open(&dir)?;
+        #[cfg(unix)]
+        let stores = options.write_mode == WriteMode::Mmap && mmap::overwrites_in_place(&handle);
+        #[cfg(not(unix))]
+        let stores = false;
         Ok(Self {
             #[cfg(unix)]
-            handle: File::open(&dir)?,
+            handle,
             dir,
             options,
+            stores,
         })
     }
 
@@ -143,7 +154,7 @@ impl Storage for LocalStorage {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { stores: self.options.write_mode == WriteMode::Mmap, ..Capabilities::FILE_SYSTEM }
+        Capabilities { stores: self.stores, ..Capabilities::FILE_SYSTEM }
     }
 
     fn lock(&self) -> io::Result<WriterLock> {
@@ -177,7 +188,8 @@ impl Storage for LocalStorage {
         how.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut how, self.options.file_mode);
-        Ok(Arc::new(LocalFile::new(how.open(&path)?, Access::Write, &self.options, &path)))
+        let file = LocalFile::new(how.open(&path)?, Access::Write, self.options.read_mode, &path);
+        Ok(Arc::new(if self.stores { file.with_stores() } else { file }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
@@ -192,7 +204,7 @@ impl Storage for LocalStorage {
                 format!("{} is not a regular file", path.display()),
             ));
         }
-        Ok(Arc::new(LocalFile::new(file, Access::Read, &self.options, &path)))
+        Ok(Arc::new(LocalFile::new(file, Access::Read, self.options.read_mode, &path)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

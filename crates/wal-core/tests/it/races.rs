@@ -354,6 +354,25 @@ fn rewrite(log: &Log) {
     write(log, b'n', 110);
 }
 
+/// What was trimmed meanwhile says of no entry which history it was of.
+#[test]
+fn many_entries_are_of_one_history_although_the_cut_was_trimmed_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, _) = half_durable(dir.path());
+    let (mut shown, again) = (Vec::new(), reader.clone());
+    let result = reader.get_many_with(&[lsn(40), lsn(500)], |_, entry| {
+        if shown.is_empty() {
+            log.truncate_after(lsn(10)).unwrap();
+            write(&log, b'n', 600);
+            log.sync().unwrap();
+            log.truncate_before(lsn(400)).unwrap();
+            again.refresh().unwrap();
+        }
+        shown.push(entry.lsn);
+    });
+    assert!(matches!(result, Err(LogError::CutOff { .. })), "{result:?} after {shown:?}");
+}
+
 #[test]
 fn many_entries_are_of_one_history_although_a_reader_looks_again_among_them() {
     let dir = tempfile::tempdir().unwrap();

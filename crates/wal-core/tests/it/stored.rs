@@ -9,6 +9,7 @@ use std::{
 
 use wal_core::{
     AppendOptions, Durability, Log, LogError, Options, SyncPolicy, TailFrom, TailOptions, Visibility,
+    WhenFull,
 };
 use wal_format::NewEntry;
 use wal_segment::Storage;
@@ -84,12 +85,13 @@ fn what_is_stored_is_in_the_file_and_is_not_written_again() {
     check(&disk.beside(), 1, 51);
     let stats = log.stats();
     assert_eq!((stats.buffered_entries, stats.buffered_bytes, stats.writes), (0, 0, 1));
-    let before = stats.written_bytes;
+    let written = stats.written_bytes;
+    assert!(written >= (1..=50).map(|n| payload(n).len() as u64).sum());
     log.sync().unwrap();
     assert_eq!(disk.count(["store", "write", "sync"]), [0, 0, 1]);
     let stats = log.stats();
     assert_eq!((stats.durable_next_lsn, stats.durable_lag_bytes), (51, 0));
-    assert!(stats.written_bytes >= before + (2..=50).map(|n| payload(n).len() as u64).sum::<u64>());
+    assert_eq!(stats.written_bytes, written);
     check(&log, 1, 51);
     log.close().unwrap();
     check(&disk.open(), 1, 51);
@@ -270,4 +272,46 @@ fn entries_are_cut_off_and_appended_anew() {
     check(&disk.beside(), 1, 41);
     drop(log);
     check(&disk.open(), 1, 41);
+}
+
+#[test]
+fn what_is_stored_does_not_wait_for_space_in_the_buffer() {
+    let disk = Disk::new();
+    let options = Options { buffer_entries: 100, when_full: WhenFull::Fail, ..options() };
+    let log = open(&disk.storage, &options).unwrap();
+    fill(&log, 1..=1000);
+    assert_eq!(log.stats().append_stalls, 0);
+    // What is not stored counts, behind what is as well.
+    let hasty = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+    let full = (0..200).find_map(|_| log.append_entry(&NewEntry::plain(b"b"), &hasty).err());
+    assert!(matches!(full, Some(LogError::Busy { .. })), "{full:?}");
+    assert_eq!(log.stats().buffered_entries, 101);
+}
+
+#[test]
+fn what_is_stored_is_counted_as_written_and_as_not_durable() {
+    let disk = Disk::new();
+    let log = disk.open();
+    fill(&log, 1..=200);
+    let payload: u64 = (1..=200).map(|n| payload(n).len() as u64).sum();
+    let stats = log.stats();
+    assert!(stats.writes <= 2 && stats.written_bytes >= payload, "{}", stats.written_bytes);
+    assert!(stats.durable_lag_bytes >= payload, "{}", stats.durable_lag_bytes);
+    assert_eq!(stats.durable_lag_entries, 200);
+    log.sync().unwrap();
+    let stats = log.stats();
+    assert_eq!((stats.durable_lag_bytes, stats.durable_lag_entries), (0, 0));
+}
+
+#[test]
+fn long_entries_are_written() {
+    let disk = Disk::new();
+    let log = disk.open();
+    fill(&log, [1]);
+    disk.count([]);
+    log.append(&[7; 3000]).unwrap();
+    assert_eq!(disk.count(["store", "write"]), [0, 1]);
+    fill(&log, [3]);
+    assert_eq!(disk.count(["store", "write"]), [1, 0]);
+    assert_eq!(disk.beside().next_lsn(), lsn(4));
 }

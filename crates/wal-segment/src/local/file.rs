@@ -5,7 +5,7 @@ use std::{fs::File, io, ops::Range, path::Path};
 use bytes::Bytes;
 
 use super::{
-    LocalOptions, ReadMode, WriteMode,
+    ReadMode,
     mmap::{self, Access, MappedFile, Refusal},
 };
 use crate::StorageFile;
@@ -23,10 +23,13 @@ pub(super) struct LocalFile {
 }
 
 impl LocalFile {
-    pub(super) fn new(file: File, access: Access, options: &LocalOptions, path: &Path) -> Self {
-        let mapped = MappedFile::new(file, access);
-        let mapped = if options.write_mode == WriteMode::Mmap { mapped.with_stores() } else { mapped };
-        Self { mapped, read_mode: options.read_mode, path: path.into() }
+    pub(super) fn new(file: File, access: Access, read_mode: ReadMode, path: &Path) -> Self {
+        Self { mapped: MappedFile::new(file, access), read_mode, path: path.into() }
+    }
+
+    /// The same file, where bytes may be stored.
+    pub(super) fn with_stores(self) -> Self {
+        Self { mapped: self.mapped.with_stores(), ..self }
     }
 
     /// The file, to change the bytes of `range`.

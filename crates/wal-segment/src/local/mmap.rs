@@ -86,12 +86,11 @@ impl MappedFile {
         }
     }
 
-    /// Lets bytes be stored, where the file system overwrites in place.
-    pub(super) fn with_stores(mut self) -> Self {
-        if self.access == Access::Write && overwrites_in_place(&self.file) {
-            self.stores = Some(Mutex::default());
-        }
-        self
+    /// Lets bytes be stored, where the file [is written](Access::Write) and its file system [overwrites in
+    /// place](overwrites_in_place).
+    pub(super) fn with_stores(self) -> Self {
+        let stores = (self.access == Access::Write).then(Mutex::default);
+        Self { stores, ..self }
     }
 
     /// The file, to read it, sync it or lengthen it: whoever changes bytes inside its length asks
@@ -242,10 +241,13 @@ impl Stores {
             // A page that cannot be had is an error here, and would be a signal when it is touched.
             let from = self.ready.max(start) & !(Self::WINDOW - 1);
             let to = end.next_multiple_of(Self::WINDOW).min(map.len());
-            self.refused = !have_pages(map, from..to);
+            if !have_pages(map, from..to) {
+                (self.map, self.refused) = (None, true);
+                return None;
+            }
             self.ready = to;
         }
-        (!self.refused).then(|| map.as_mut_ptr().wrapping_add(start))
+        Some(map.as_mut_ptr().wrapping_add(start))
     }
 }
 
@@ -356,7 +358,7 @@ fn have_pages(_: &MmapRaw, _: Range<usize>) -> bool {
 /// Whether writing to a page that has its place on the disk needs no other one: where it does, a page that was written
 /// back may be refused when it is touched again, with a signal.
 #[cfg(target_os = "linux")]
-fn overwrites_in_place(file: &File) -> bool {
+pub(super) fn overwrites_in_place(file: &File) -> bool {
     const EXT: i128 = 0xef53;
     const XFS: i128 = 0x5846_5342;
     const TMPFS: i128 = 0x0102_1994;
@@ -365,8 +367,8 @@ fn overwrites_in_place(file: &File) -> bool {
     matches!(kind, Ok(EXT | XFS | TMPFS))
 }
 
-#[cfg(not(target_os = "linux"))]
-fn overwrites_in_place(_: &File) -> bool {
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(super) fn overwrites_in_place(_: &File) -> bool {
     false
 }
 
