@@ -42,18 +42,19 @@ impl Cuts {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Brings a reader up to date that is about to read `lsn`: from here on it must look at the newest view.
+    /// Brings a reader up to date that is about to read `lsn`: from here on it must look at the newest view. Returns
+    /// the first LSN that was cut off, if any was.
     ///
     /// # Errors
     ///
     /// The first LSN that was cut off, when that is not beyond `lsn`: the reader has nothing to go on from.
-    pub(crate) fn notice(&self, generation: &mut u64, lsn: Lsn) -> Result<(), Lsn> {
+    pub(crate) fn notice(&self, generation: &mut u64, lsn: Lsn) -> Result<Option<Lsn>, Lsn> {
         let now = self.generation();
-        match self.since(*generation).filter(|next| *next <= lsn) {
-            Some(next) => Err(next),
-            None => {
+        match self.since(*generation) {
+            Some(next) if next <= lsn => Err(next),
+            cut => {
                 *generation = now;
-                Ok(())
+                Ok(cut)
             }
         }
     }

@@ -111,6 +111,15 @@ impl OpenFrame {
         self.body.clone()
     }
 
+    pub(crate) const fn header(&self) -> &FrameHeader {
+        &self.header
+    }
+
+    /// LSN of its first entry.
+    pub(crate) const fn first(&self) -> Lsn {
+        self.lsn
+    }
+
     pub(crate) fn holds(&self, lsn: Lsn) -> bool {
         lsn.since(self.lsn).is_some_and(|index| index < u64::from(self.header.count))
     }

@@ -1,5 +1,6 @@
 //! Walking the log in both directions.
 
+mod history;
 mod items;
 mod lent;
 mod seek;
@@ -10,7 +11,11 @@ use std::{mem, ops::Range, sync::Arc};
 use wal_format::{FrameHeader, Lsn};
 use wal_segment::{FrameReader, SegmentError};
 
-use self::short::{Passed, Short};
+pub(crate) use self::history::Witness;
+use self::{
+    history::Given,
+    short::{Passed, Short},
+};
 use crate::{
     Entry, EntryRef, LogError,
     engine::Engine,
@@ -31,6 +36,11 @@ const ITER_LEN: u64 = 256 << 10;
 /// meanwhile stay readable as far as their files are open; when the log is cut at or before the next entry, the next
 /// item is an error. After an error there are no more items.
 ///
+/// All items are of one history of the log, whichever end they are from and wherever the iterator was
+/// [sent](Self::seek): what was appended behind a cut never follows an entry that the cut removed, nor the other way
+/// round. That is [`LogError::CutOff`]. Beside a writer, it is also what is said when nobody can tell, because the
+/// files were replaced and the highest entry that was given was trimmed away.
+///
 /// [`next_ref`](Self::next_ref) lends entries instead of giving them away, which is faster for small ones.
 #[derive(Debug)]
 pub struct Iter {
@@ -45,6 +55,7 @@ pub struct Iter {
     back: u64,
     /// The range that it was made for.
     range: Range<u64>,
+    given: Given,
     forward: Cursor,
     backward: Cursor,
 }
@@ -75,25 +86,6 @@ struct Place {
     prev_units: u32,
 }
 
-/// What a frame is recognised by in another segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Witness {
-    time: u64,
-    body_crc: u32,
-}
-
-impl Witness {
-    pub(crate) fn is(self, header: &FrameHeader) -> bool {
-        self == Self::from(header)
-    }
-}
-
-impl From<&FrameHeader> for Witness {
-    fn from(header: &FrameHeader) -> Self {
-        Self { time: header.time, body_crc: header.body_crc }
-    }
-}
-
 /// Where the entry asked for is.
 enum Found {
     /// A plain frame in the reader's window.
@@ -122,6 +114,7 @@ impl Iter {
             front: from.get(),
             back: to.get(),
             range: from.get()..to.get().max(from.get()),
+            given: Given::nothing(from.get()),
             forward: Cursor::new(),
             backward: Cursor::new(),
         }
@@ -139,7 +132,10 @@ impl Iter {
         Some(stepped.map(|found| {
             match direction {
                 Direction::Forward => self.front += 1,
-                Direction::Backward => self.back -= 1,
+                Direction::Backward => {
+                    self.back -= 1;
+                    self.note_back(lsn);
+                }
             }
             (lsn, found)
         }))
@@ -153,21 +149,35 @@ impl Iter {
         }
     }
 
-    /// The frame of the last entry from the front; `None` when it was in memory.
+    /// The frame of the last entry from the front.
     pub(crate) fn witness(&self) -> Option<Witness> {
-        self.forward.witness(&self.view).map(|(_, witness)| witness)
+        self.forward.frame(&self.view).map(|(_, witness)| witness)
     }
 
     fn step(&mut self, lsn: Lsn, direction: Direction) -> Result<Found, LogError> {
+        let mut found = self.find(lsn, direction);
+        let mut attempts = 0;
+        while attempts < READ_ATTEMPTS && found.as_ref().is_err_and(is_gone) {
+            attempts += 1;
+            self.renew()?;
+            found = self.check_history(lsn).and_then(|()| self.find(lsn, direction));
+        }
+        found
+    }
+
+    fn find(&mut self, lsn: Lsn, direction: Direction) -> Result<Found, LogError> {
         if self.engine.cuts.generation() != self.generation {
             self.notice_cuts(lsn)?;
+        }
+        if lsn.get() >= self.given.limit {
+            return Err(self.beyond(lsn));
         }
         if lsn.get() >= self.certain
             && let Some(error) = self.engine.poisoned()
         {
             return Err(error);
         }
-        let certain = self.certain;
+        let until = self.certain.min(self.given.limit);
         let Self { engine, view, forward, backward, .. } = self;
         let (cursor, part) = match direction {
             Direction::Forward => (forward, Part::From),
@@ -178,42 +188,11 @@ impl Iter {
         }
         // The neighbour is nearly always the one; looking it up finds it where it is not.
         let neighbour =
-            cursor.neighbour(view, lsn, direction, certain).map_err(|error| engine.unreadable(lsn, error))?;
+            cursor.neighbour(view, lsn, direction, until).map_err(|error| engine.unreadable(lsn, error))?;
         match neighbour {
             Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
-            neighbour => {
-                let mut found = cursor.open(engine, view, lsn, neighbour, part);
-                let mut attempts = 0;
-                while attempts < READ_ATTEMPTS && found.as_ref().is_err_and(is_gone) {
-                    // A segment that was superseded before it was first read: its entries are in another one.
-                    attempts += 1;
-                    let witness = cursor.witness(view);
-                    *view = engine.newer_view()?;
-                    *cursor = Cursor::new();
-                    cursor.check_witness(engine, view, witness, lsn)?;
-                    found = cursor.open(engine, view, lsn, None, part);
-                }
-                found
-            }
+            neighbour => cursor.open(engine, view, lsn, neighbour, part),
         }
-    }
-
-    /// A cut behind the next entry only means that there are other segments now.
-    #[cold]
-    fn notice_cuts(&mut self, lsn: Lsn) -> Result<(), LogError> {
-        if let Err(next) = self.engine.cuts.notice(&mut self.generation, lsn) {
-            return CutOffSnafu { lsn, next }.fail();
-        }
-        self.certain = self.engine.certain_next().get();
-        self.view = self.engine.view();
-        (self.forward, self.backward) = (Cursor::new(), Cursor::new());
-        Ok(())
-    }
-
-    fn end(&mut self, error: LogError) -> LogError {
-        self.front = self.back;
-        self.engine.note_damage(&error);
-        error
     }
 }
 
@@ -236,7 +215,7 @@ impl Cursor {
         view: &View,
         lsn: Lsn,
         direction: Direction,
-        certain: u64,
+        until: u64,
     ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
         let Some(mut place) = self.place else { return Ok(None) };
         let Some(segment) = view.segments.get(place.position) else { return Ok(None) };
@@ -257,7 +236,7 @@ impl Cursor {
             if lsn.since(first).is_some_and(|index| index < u64::from(header.count)) {
                 self.place = Some(place);
                 self.close();
-                self.shorten(segment, place.bound.min(certain));
+                self.shorten(segment, place.bound.min(until));
                 return Ok(Some((header, body)));
             }
             if header.count > 0 {
@@ -312,37 +291,6 @@ impl Cursor {
     fn undecodable(&self, view: &View, lsn: Lsn, error: LogError) -> LogError {
         let (position, offset) = self.place.map_or((0, 0), |place| (place.position, place.offset));
         undecodable(view, position, offset, lsn, error)
-    }
-
-    /// The frame that was read last, by its first entry, as far as it can be told from another.
-    fn witness(&self, view: &View) -> Option<(Lsn, Witness)> {
-        let place = self.place?;
-        let segment = view.segments.get(place.position)?;
-        let at = place.offset.checked_sub(self.reader.window_start())?;
-        let header = self.reader.window().get(usize::try_from(at).ok()?..)?.first_chunk()?;
-        let header = FrameHeader::decode(header, segment.key(), place.offset).ok()?;
-        let first = segment.base().plus(u64::from(header.lsn_delta));
-        Some((first, Witness::from(&header)))
-    }
-
-    /// The files of another process's log were replaced: whether by copies, or by another history, is seen from the
-    /// frame that was read last. In another history the place of the next entry means nothing.
-    fn check_witness(
-        &mut self,
-        engine: &Engine,
-        view: &View,
-        witness: Option<(Lsn, Witness)>,
-        lsn: Lsn,
-    ) -> Result<(), LogError> {
-        let Some((at, witness)) = witness.filter(|(at, _)| *at >= engine.first_retained()) else {
-            return Ok(());
-        };
-        let same = match engine.load(view, at, &mut self.reader, Part::Whole) {
-            Ok((_, frame)) => witness.is(&frame.header),
-            Err(error) if is_gone(&error) => return Ok(()),
-            Err(_) => false,
-        };
-        if same { Ok(()) } else { CutOffSnafu { lsn, next: at }.fail() }
     }
 
     fn lend(&self, found: Found, lsn: Lsn) -> Result<EntryRef<'_>, LogError> {

@@ -12,6 +12,11 @@ use crate::{Entry, Error};
 /// Made by [`Wal::iter`](crate::Wal::iter) and [`Wal::range`](crate::Wal::range). The range was fixed when the iterator
 /// was made: entries appended later are not part of it. An error ends it: there are no items after one. Like a clone of
 /// the [`Wal`](crate::Wal), it keeps the log open until it is dropped.
+///
+/// All items are of one history of the log, from whichever end and wherever the iterator was [sent](Self::seek): when
+/// the log is cut meanwhile, by this process or by the one that writes it, what was appended behind the cut never
+/// follows an entry that was removed, nor the other way round. That is an error of the kind
+/// [`Truncated`](crate::ErrorKind::Truncated).
 #[derive(Debug)]
 pub struct Iter {
     inner: wal_core::Iter,
@@ -55,7 +60,8 @@ impl Iter {
 
     /// Moves the front: the next entry is `lsn`, forward or back, or the nearest one within the range that the iterator
     /// was made for and not yet taken from the back. Reads nothing. After an error the iterator goes on from here, so
-    /// that one can step over an entry that is damaged.
+    /// that one can step over an entry that is damaged. It stays in its history of the log; after an error that said
+    /// that this was cut off, it begins anew in the log as it is known to be then.
     ///
     /// ```
     /// use wal::{Lsn, Wal};

@@ -46,7 +46,7 @@ impl Iter {
         };
         let given = self.cursor(direction).give(found, lsn);
         if given.is_err() {
-            self.front = self.back;
+            self.given.stop(&mut self.front, self.back);
         }
         Some(given.map_err(|error| self.cursor(direction).noted(&self.engine, &self.view, lsn, error)))
     }

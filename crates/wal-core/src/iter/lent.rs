@@ -95,7 +95,7 @@ impl Iter {
         };
         let lent = cursor.lend(found, lsn);
         if lent.is_err() {
-            self.front = self.back;
+            self.given.stop(&mut self.front, self.back);
         }
         Some(lent.map_err(|error| cursor.noted(&self.engine, &self.view, lsn, error)))
     }

@@ -9,18 +9,21 @@ use super::{Cursor, Iter, Passed, Short};
 impl Iter {
     /// Moves the front: the next entry from there is `lsn`, forward or back, or the nearest one in the range that the
     /// iterator was made for and that was not yet taken from the back. Reads nothing. After an error the iterator goes
-    /// on from here.
+    /// on from here: in the same history of the log, but after [`LogError::CutOff`](crate::LogError::CutOff) in the log
+    /// as it is known to be then, as a new iterator would.
     pub fn seek(&mut self, lsn: Lsn) {
+        self.begin_anew();
         let front = lsn.get().clamp(self.range.start, self.back.max(self.range.start));
         if front != self.front {
-            self.front = front;
-            self.forward.leave();
+            self.leave_front(front);
         }
     }
 
     /// Moves the back: the next entry from there is `lsn`, or the nearest one in the range that the iterator was made
-    /// for and that was not yet taken from the front. Reads nothing.
+    /// for and that was not yet taken from the front. Reads nothing. It stays in its history of the log as with
+    /// [`seek`](Self::seek).
     pub fn seek_back(&mut self, lsn: Lsn) {
+        self.begin_anew();
         let back = lsn.next().get().clamp(self.front.min(self.range.end), self.range.end);
         if back != self.back {
             self.back = back;
@@ -42,22 +45,23 @@ impl Iter {
 
     /// Goes on at `front`, up to `back`, which may be entries that came since.
     pub(crate) fn stretch(&mut self, front: Lsn, back: Lsn) {
+        self.note_front();
         let view = self.engine.view();
         if !Arc::ptr_eq(&self.view, &view) {
             self.view = view;
             (self.forward, self.backward) = (Cursor::new(), Cursor::new());
         }
         if self.front != front.get() {
-            self.forward.leave();
+            self.leave_front(front.get());
         }
-        (self.front, self.back) = (front.get(), back.get());
+        self.back = back.get();
         self.range = self.front..self.back;
     }
 }
 
 impl Cursor {
     /// The next entry is not the neighbour. It may be in the frame that is open.
-    const fn leave(&mut self) {
+    pub(super) const fn leave(&mut self) {
         self.place = None;
         self.short = Short::NONE;
         self.passed = Passed::NONE;

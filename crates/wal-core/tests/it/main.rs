@@ -9,6 +9,7 @@ mod damage;
 mod extras;
 mod following;
 mod health;
+mod histories;
 mod hooked;
 mod hooks;
 mod hostile;

@@ -322,7 +322,7 @@ fn a_reader_never_splices_two_histories() {
 }
 
 /// Entries of one kind, written and not synced.
-fn write(log: &Log, kind: u8, count: usize) {
+pub(crate) fn write(log: &Log, kind: u8, count: usize) {
     let written = AppendOptions { durability: Some(Durability::Written), ..Default::default() };
     for _ in 0..count {
         log.append_entry(&NewEntry::plain(&[kind; 1000]), &written).unwrap();
@@ -331,7 +331,7 @@ fn write(log: &Log, kind: u8, count: usize) {
 
 /// A log of which 100 entries are durable and 20 more are written, and somebody who reads beside its writer through a
 /// storage with hooks.
-fn half_durable(dir: &Path) -> (Log, Log, Hooked) {
+pub(crate) fn half_durable(dir: &Path) -> (Log, Log, Hooked) {
     let local: Arc<dyn Storage> = Arc::new(LocalStorage::open(dir, LocalOptions::default()).unwrap());
     let log =
         Log::open(environment(Arc::clone(&local)), Options { background_threads: false, ..background() })
@@ -349,7 +349,7 @@ fn half_durable(dir: &Path) -> (Log, Log, Hooked) {
 }
 
 /// The other history: the same but for the first ten entries.
-fn rewrite(log: &Log) {
+pub(crate) fn rewrite(log: &Log) {
     log.truncate_after(lsn(10)).unwrap();
     write(log, b'n', 110);
 }

@@ -1,0 +1,236 @@
+//! What an iterator gives is of one history of the log, from whichever end it is read and wherever it is sent.
+
+use std::sync::Arc;
+
+use wal_core::{AppendOptions, Durability, Entry, Iter, Log, LogError, Options};
+use wal_format::{EntriesBuilder, Lsn, NewEntry};
+use wal_segment::{MemoryStorage, Storage};
+
+use crate::{
+    hooked::Hooked,
+    races::{half_durable, rewrite, write},
+    reading::lsn,
+    support::{environment, open, small},
+};
+
+fn quiet() -> Options {
+    Options { background_threads: false, ..small() }
+}
+
+/// The next entry must be this one, of this kind.
+#[track_caller]
+fn given(item: Option<Result<Entry, LogError>>, n: u64, kind: u8) {
+    let entry = item.unwrap().unwrap();
+    assert_eq!((entry.lsn, char::from(entry.payload[0])), (lsn(n), char::from(kind)));
+}
+
+#[track_caller]
+fn cut_off(item: Option<Result<Entry, LogError>>) {
+    assert!(matches!(item, Some(Err(LogError::CutOff { .. }))), "{item:?}");
+}
+
+/// Has an iterator of a log that is open for reading give something, and then the log gets another history.
+fn beside(first: impl FnOnce(&mut Iter), then: impl FnOnce(&Log, &mut Iter)) {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, _) = half_durable(dir.path());
+    let mut entries = reader.range(..);
+    first(&mut entries);
+    rewrite(&log);
+    then(&reader, &mut entries);
+}
+
+fn twenty(entries: &mut Iter) {
+    (1..=20).for_each(|n| given(entries.next(), n, b'o'));
+}
+
+#[test]
+fn beside_a_writer_both_ends_are_of_one_history() {
+    beside(twenty, |_, entries| {
+        cut_off(entries.next_back());
+        assert!(entries.next().is_none() && entries.next_back().is_none());
+    });
+    beside(twenty, |_, entries| {
+        assert!(matches!(entries.next_back_ref(), Some(Err(LogError::CutOff { .. }))));
+        assert!(entries.next_ref().is_none());
+    });
+}
+
+#[test]
+fn beside_a_writer_that_cut_nothing_that_was_given_both_ends_are_of_the_new_history() {
+    let ten = |entries: &mut Iter| (1..=10).for_each(|n| given(entries.next(), n, b'o'));
+    beside(ten, |_, entries| {
+        given(entries.next_back(), 120, b'n');
+        (11..=119).for_each(|n| given(entries.next(), n, b'n'));
+        assert!(entries.next().is_none() && entries.next_back().is_none());
+    });
+    // What was read of the other one, but not given, counts for nothing.
+    beside(
+        |entries| entries.seek(lsn(20)),
+        |_, entries| {
+            entries.seek(lsn(100));
+            given(entries.next(), 100, b'n');
+            given(entries.next_back(), 120, b'n');
+            entries.seek(lsn(11));
+            (11..=119).filter(|n| *n != 100).take(89).for_each(|n| given(entries.next(), n, b'n'));
+        },
+    );
+}
+
+#[test]
+fn wherever_an_iterator_is_sent_it_stays_in_its_history() {
+    for to in [120, 61, 100] {
+        beside(twenty, |_, entries| {
+            entries.seek(lsn(to));
+            cut_off(entries.next());
+        });
+        let sent = |entries: &mut Iter| {
+            twenty(entries);
+            entries.seek(lsn(5));
+            given(entries.next(), 5, b'o');
+            entries.seek(lsn(to));
+        };
+        beside(sent, |_, entries| cut_off(entries.next()));
+        beside(sent, |_, entries| cut_off(entries.next_back()));
+        beside(twenty, |_, entries| {
+            entries.seek_back(lsn(to));
+            cut_off(entries.next_back());
+        });
+    }
+    let both = |entries: &mut Iter| {
+        entries.seek_back(lsn(40));
+        given(entries.next_back(), 40, b'o');
+        given(entries.next_back(), 39, b'o');
+        entries.seek(lsn(3));
+        given(entries.next(), 3, b'o');
+        entries.seek_back(lsn(120));
+    };
+    beside(both, |_, entries| cut_off(entries.next_back()));
+}
+
+#[test]
+fn after_it_was_cut_off_an_iterator_that_is_sent_somewhere_begins_anew() {
+    beside(twenty, |reader, entries| {
+        entries.seek(lsn(120));
+        cut_off(entries.next());
+        reader.refresh().unwrap();
+        entries.seek(lsn(9));
+        (9..=10).for_each(|n| given(entries.next(), n, b'o'));
+        (11..=119).for_each(|n| given(entries.next(), n, b'n'));
+        given(entries.next_back(), 120, b'n');
+        assert!(entries.next().is_none());
+    });
+}
+
+#[test]
+fn copies_that_the_next_writer_made_are_no_cut() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let hooked = Hooked::new(Arc::clone(&memory));
+    let log = Log::open(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+    write(&log, b'o', 120);
+    let newest = log.segments().unwrap().pop().unwrap();
+    let reader = Log::open_read_only(environment(Arc::clone(&memory)), quiet()).unwrap();
+    let mut entries = reader.range(..);
+    twenty(&mut entries);
+    entries.seek(lsn(10));
+    given(entries.next(), 10, b'o');
+    hooked.fail("sync");
+    log.sync().unwrap_err();
+    drop(log);
+    let log = open(&memory, &quiet()).unwrap();
+    assert!(log.segments().unwrap().iter().all(|segment| segment.id != newest.id), "it was replaced");
+    (newest.base.get()..=120).rev().for_each(|n| given(entries.next_back(), n, b'o'));
+    (11..newest.base.get()).for_each(|n| given(entries.next(), n, b'o'));
+    assert!(entries.next().is_none());
+}
+
+#[test]
+fn copies_are_no_cut_for_who_was_sent_into_a_batch() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let hooked = Hooked::new(Arc::clone(&memory));
+    let log = Log::open(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+    write(&log, b'o', 45);
+    let mut batch = EntriesBuilder::default();
+    (0..5).for_each(|_| batch.push(&NewEntry::plain(&[b'o'; 2000])).unwrap());
+    let written = AppendOptions { durability: Some(Durability::Written), ..Default::default() };
+    log.append_batch(&batch, &written).unwrap();
+    log.append_entry(&NewEntry::plain(&[b'o'; 9000]), &written).unwrap();
+    assert_eq!(log.segments().unwrap().pop().unwrap().base, lsn(51), "it ends with the batch");
+    let reader = Log::open_read_only(environment(Arc::clone(&memory)), quiet()).unwrap();
+    let mut entries = reader.range(..);
+    for n in [46, 50] {
+        entries.seek(lsn(n));
+        given(entries.next(), n, b'o');
+    }
+    hooked.fail("sync");
+    log.sync().unwrap_err();
+    drop(log);
+    let _log = open(&memory, &quiet()).unwrap();
+    given(entries.next(), 51, b'o');
+}
+
+/// The same in the process that writes, where it is known what was cut.
+fn live(next: Lsn, first: impl FnOnce(&mut Iter), then: impl FnOnce(&mut Iter)) {
+    let log = open(&(Arc::new(MemoryStorage::new()) as Arc<dyn Storage>), &quiet()).unwrap();
+    write(&log, b'o', 120);
+    let mut entries = log.range(..);
+    first(&mut entries);
+    log.truncate_from(next).unwrap();
+    write(&log, b'n', 121 - next.get() as usize);
+    then(&mut entries);
+}
+
+#[test]
+fn in_the_process_that_writes_both_ends_are_of_one_history() {
+    // The back gave what was cut: what is common to both histories is given, and then it ends.
+    live(
+        lsn(60),
+        |entries| given(entries.next_back(), 120, b'o'),
+        |entries| {
+            (1..=59).for_each(|n| given(entries.next(), n, b'o'));
+            cut_off(entries.next());
+        },
+    );
+    live(
+        lsn(60),
+        |entries| given(entries.next_back(), 120, b'o'),
+        |entries| {
+            given(entries.next(), 1, b'o');
+            cut_off(entries.next_back());
+        },
+    );
+    live(lsn(60), |entries| given(entries.next_back(), 120, b'o'), |entries| cut_off(entries.next_back()));
+    // Nothing was given that was cut.
+    live(lsn(60), twenty, |entries| {
+        given(entries.next(), 21, b'o');
+        given(entries.next_back(), 120, b'n');
+        (22..=59).for_each(|n| given(entries.next(), n, b'o'));
+        (60..=119).for_each(|n| given(entries.next(), n, b'n'));
+        assert!(entries.next().is_none());
+    });
+}
+
+#[test]
+fn in_the_process_that_writes_a_cut_counts_wherever_an_iterator_is_sent() {
+    live(lsn(11), twenty, |entries| {
+        entries.seek(lsn(5));
+        (5..=10).for_each(|n| given(entries.next(), n, b'o'));
+        cut_off(entries.next());
+        entries.seek(lsn(9));
+        (9..=10).for_each(|n| given(entries.next(), n, b'o'));
+        (11..=120).for_each(|n| given(entries.next(), n, b'n'));
+    });
+    let sent = |entries: &mut Iter| {
+        twenty(entries);
+        entries.seek(lsn(5));
+        entries.seek_back(lsn(10));
+    };
+    live(lsn(11), sent, |entries| {
+        (5..=10).rev().for_each(|n| given(entries.next_back(), n, b'o'));
+        entries.seek_back(lsn(11));
+        cut_off(entries.next_back());
+        entries.seek(lsn(9));
+        entries.seek_back(lsn(11));
+        given(entries.next_back(), 11, b'n');
+        given(entries.next(), 9, b'o');
+    });
+}
