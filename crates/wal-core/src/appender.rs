@@ -299,8 +299,8 @@ impl Appender {
         self.queued = self.queued.plus(Amount { bytes, entries: draft.shape.count as usize });
     }
 
-    /// Whether the next frame is to be stored when everything up to a tick is with the operating system: all before it is
-    /// there then, or is stored with it. Never the first frames of a segment, which may not be there before the one
+    /// Whether the next frame is to be stored when everything up to a tick is with the operating system: all before it
+    /// is there then, or is stored with it. Never the first frames of a segment, which may not be there before the one
     /// before it is durable; the writer sees to that.
     #[inline]
     pub(crate) fn may_store(&self, written: Tick, body_len: usize) -> bool {

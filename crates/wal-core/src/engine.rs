@@ -2,8 +2,9 @@
 //!
 //! Locks are taken in this order, any of them may be left out: that of the tier's work, `admin`, `keeper`, `turns`,
 //! `writer`, `appender`, then one of the small ones (`cuts`, `transactions`, those inside `preparer`, `marks`, `commit`
-//! and the tier), which are leaves. File I/O happens under `writer`; under `appender` only when a segment is started after an
-//! open or a cut, and where what is stored meets a page that the kernel has to make writable first (`adr/0020`).
+//! and the tier), which are leaves. File I/O happens under `writer`; under `appender` only when a segment is started
+//! after an open or a cut, and where what is stored meets a page that the kernel has to make writable first
+//! (`docs/adr/0020`).
 
 use std::{
     collections::VecDeque,
