@@ -324,6 +324,10 @@ impl Appender {
         let before = chunk.stored();
         if chunk.store() {
             self.stored = self.stored.plus(chunk.stored().minus(before));
+            if let Some(tail) = self.tail.as_mut().filter(|tail| !tail.has_stored) {
+                // What comes next should find its place ready: there is something to do now.
+                (tail.has_stored, tail.prepare_at) = (true, tail.prepare_at.min(tail.offset));
+            }
             return true;
         }
         if let Some(tail) = self.tail.as_mut() {

@@ -27,6 +27,8 @@ pub(crate) struct Tail {
     pub(crate) prepare_at: u64,
     /// Frames of this segment must be written.
     pub(crate) refuses_stores: bool,
+    /// Some were stored.
+    pub(crate) has_stored: bool,
 }
 
 impl Tail {
@@ -57,6 +59,7 @@ impl Tail {
             indexed: None,
             prepare_at: pace::begins_at(capacity),
             refuses_stores: false,
+            has_stored: false,
         }
     }
 
