@@ -40,7 +40,8 @@ pub enum WriteMode {
     #[default]
     Pwrite,
     /// Where they are to be with the operating system at once, they are stored in the pages of the file, through a
-    /// memory mapping: several times as fast, and as safe when the process ends, however it does.
+    /// memory mapping: two to three times as fast for small entries, and as safe when the process ends, however it
+    /// does.
     ///
     /// Whoever chooses it knows that a page which cannot be had any more ends the process with `SIGBUS` instead of an
     /// error: the medium fails when it has to be read again, the file system has shut down, or has to find another

@@ -60,7 +60,7 @@ pub struct Config {
     /// error. Default: [`ReadMode::Mmap`].
     pub read_mode: ReadMode,
     /// How files are written where an append returns once its bytes are with the operating system: by system calls, or
-    /// through a memory map, which is several times as fast, and turns a failing medium into a signal. Default:
+    /// through a memory map, which is two to three times as fast, and turns a failing medium into a signal. Default:
     /// [`WriteMode::Pwrite`].
     pub write_mode: WriteMode,
     /// How a log on object storage is reached.
