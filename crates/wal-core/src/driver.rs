@@ -381,26 +381,27 @@ impl Engine {
     /// later; the append that needs the segment tries, too, and reports it.
     fn prepare_ahead(&self) {
         let (Ok(preparer), false) = (self.preparer(), self.objects) else { return };
-        let (segment, len, offset, capacity) = {
+        let (segment, len, offset, capacity, succeed_at) = {
             let appender = self.appender.lock();
             let Some(tail) = appender.tail.as_ref() else { return };
             if tail.prepare_at != u64::MAX || appender.closed || self.is_poisoned() {
                 return;
             }
             let len = crate::append::segment_len_for(&appender, 0);
-            (Arc::clone(&tail.segment), len, tail.offset, tail.capacity)
+            (Arc::clone(&tail.segment), len, tail.offset, tail.capacity, tail.succeed_at)
         };
         let warmed = self.warm_ahead(&segment, offset, capacity);
         let segment = segment.id();
-        let next = preparer.advance(segment, len, (offset, capacity)).unwrap_or_else(|error| {
-            drop(self.unprepared(error));
-            Some(offset.saturating_add(pace::begins_at(capacity)))
-        });
+        let advance = || {
+            preparer.advance(segment, len, (offset, capacity)).unwrap_or_else(|error| {
+                drop(self.unprepared(error));
+                Some(offset.saturating_add(pace::begins_at(capacity)))
+            })
+        };
+        let next = if offset < succeed_at { Some(succeed_at) } else { advance() }.unwrap_or(u64::MAX);
         let mut appender = self.appender.lock();
-        if let Some(next) = next.into_iter().chain(warmed).min()
-            && let Some(tail) = appender.tail.as_mut().filter(|tail| tail.segment.id() == segment)
-        {
-            tail.prepare_at = next;
+        if let Some(tail) = appender.tail.as_mut().filter(|tail| tail.segment.id() == segment) {
+            (tail.succeed_at, tail.prepare_at) = (next, warmed.map_or(next, |warmed| warmed.min(next)));
         }
     }
 

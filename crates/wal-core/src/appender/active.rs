@@ -23,8 +23,10 @@ pub(crate) struct Tail {
     pub(crate) sum: HeaderSum,
     /// Where the segment's index has its last point.
     pub(crate) indexed: Option<u64>,
-    /// Once the data reaches this, there is something to do about the successor.
+    /// Once the data reaches this, the log's own thread has something to do here or about the successor.
     pub(crate) prepare_at: u64,
+    /// The same about the successor alone.
+    pub(crate) succeed_at: u64,
     /// Frames of this segment must be written.
     pub(crate) refuses_stores: bool,
     /// Some were stored.
@@ -58,6 +60,7 @@ impl Tail {
             sum,
             indexed: None,
             prepare_at: pace::begins_at(capacity),
+            succeed_at: pace::begins_at(capacity),
             refuses_stores: false,
             has_stored: false,
         }

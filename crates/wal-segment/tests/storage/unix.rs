@@ -35,6 +35,29 @@ fn foreign_things_are_not_listed_and_not_opened() {
     storage.open("1.wal").unwrap();
 }
 
+/// A page that is not to be had ends the process when it is touched: it is asked for first.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_the_kernel_has_no_page_for_is_not_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = LocalOptions { write_mode: WriteMode::Mmap, ..LocalOptions::default() };
+    let file = LocalStorage::open(dir.path(), options).unwrap().create("a").unwrap();
+    file.write_at(0, &[0; 1 << 20]).unwrap();
+    if !file.store(100, b"stored") {
+        return; // This file system, or kernel, does not take stores.
+    }
+    // Somebody shortens the file, against the contract.
+    let shortened = fs::OpenOptions::new().write(true).open(dir.path().join("a")).unwrap();
+    shortened.set_len(64 << 10).unwrap();
+    file.warm(1 << 20);
+    assert!(!file.store(512 << 10, b"beyond"));
+    assert!(!file.store(200, b"after a refusal"), "the rest of the file is written");
+    file.write_at(200, b"written").unwrap();
+    let mut content = [0; 107];
+    file.read_at(100, &mut content).unwrap();
+    assert!(content.starts_with(b"stored") && content.ends_with(b"written"));
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn names_that_are_not_utf8_are_not_listed() {
