@@ -1,4 +1,5 @@
-//! Whole segments in slices of any length: the same frames and the same verdict as from one slice, whatever the bytes.
+//! Whole segments in slices of any length: the same frames and the same verdict as from one slice, whatever the bytes,
+//! and whether zeros are read or passed over.
 //!
 //! The first byte of the input chooses how much of it is made to verify, the second seeds the lengths of the slices.
 #![no_main]
@@ -10,6 +11,7 @@ use wal_fuzz::{chain_frames, seal_header};
 fuzz_target!(|input: &[u8]| {
     let [mode, seed, bytes @ ..] = input else { return };
     let segment = segment(mode % 4, bytes);
+    // In one slice nothing is passed over.
     let whole = scan(&segment, Scanner::next, |_| segment.len().max(1));
     let mut state = u64::from(*seed) | 1;
     let mut slice = |_| {
@@ -78,7 +80,9 @@ fn scan(bytes: &[u8], take: Next, mut len: impl FnMut(usize) -> usize) -> Scanne
             }
             Ok(None) if at < bytes.len() => {
                 let next = at.saturating_add(len(at)).min(bytes.len());
-                scanner.feed(&bytes[at..next]);
+                let zeros = bytes[at..next].iter().take_while(|byte| **byte == 0).count();
+                let passed = scanner.pass_zeros(zeros as u64) as usize;
+                scanner.feed(&bytes[at + passed..next]);
                 at = next;
                 if at == bytes.len() {
                     scanner.end();

@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
     FIRST_FRAME, FrameHeader, FrameKind, Lsn, Metadata, Opening, Position, Predecessor, SegmentKey,
 };
-use wal_segment::{FrameReader, LoadedFrame, Segment};
+use wal_segment::{FrameReader, Segment};
 
 use crate::{
     DeletionReason, LogError,
@@ -126,7 +127,7 @@ impl Engine {
         tail.offset += header.frame_len();
         tail.prev_units = header.units();
         tail.last_crc = crc_of(&opening_frame);
-        let mut copy = Copy { engine: self, chunk: None, tail, lsn: beginning.base };
+        let mut copy = Copy { engine: self, chunk: None, spare: None, tail, lsn: beginning.base };
         if let Some(carried) = &beginning.carried {
             copy.all(carried)?;
         }
@@ -165,50 +166,66 @@ impl Engine {
 struct Copy<'a> {
     engine: &'a Engine,
     chunk: Option<Chunk>,
+    /// Memory for the next one.
+    spare: Option<Vec<u8>>,
     tail: Tail,
     lsn: Lsn,
 }
 
 impl Copy<'_> {
     fn all(&mut self, carried: &Carried) -> Result<(), LogError> {
+        let Carried { source, from, to, until, .. } = carried;
         let mut reader = FrameReader::new(256 << 10);
-        let mut offset = carried.from;
-        while offset < carried.to {
-            let read = reader.read(&carried.source, offset);
-            let Some(frame) = read.map_err(|error| LogError::segment("read the end of the log", error))?
+        let mut offset = *from;
+        while offset < *to {
+            let loaded = reader.load(source, offset);
+            let Some((header, body)) =
+                loaded.map_err(|error| LogError::segment("read the end of the log", error))?
             else {
                 break;
             };
-            offset = frame.end();
-            match carried.until {
-                Some(until) if frame.lsn.plus(u64::from(frame.header.count)) > until => {
-                    self.part(&frame, until)?
+            let body = reader.window().get(body).unwrap_or_default();
+            match until {
+                Some(until) if source.next_after(&header) > *until => {
+                    let lsn = source.base().plus(u64::from(header.lsn_delta));
+                    self.part(&header, reader.window().slice_ref(body), until.since(lsn).unwrap_or(0))?;
                 }
-                _ => self.frame(&frame.header, &frame.body)?,
+                // The checksum that was verified covers the copy, too.
+                _ if source.key().checksum == self.tail.segment.key().checksum => {
+                    self.frame(&header, body)?
+                }
+                _ => self.summed(&header, body)?,
             }
+            offset += header.frame_len();
         }
         Ok(())
     }
 
-    /// The entries of a frame before `until`.
-    fn part(&mut self, frame: &LoadedFrame, until: Lsn) -> Result<(), LogError> {
-        let count = until.since(frame.lsn).unwrap_or(0);
+    /// The first `count` entries of a frame.
+    fn part(&mut self, from: &FrameHeader, body: Bytes, count: u64) -> Result<(), LogError> {
         if count == 0 {
             return Ok(());
         }
-        let body = self.engine.payloads.decode(&frame.header, frame.body.clone())?;
+        let body = self.engine.payloads.decode(from, body)?;
         // Not its metadata: the opening has the state after all changes, and this would bring back an older one.
-        let (shape, body) = part_of(&frame.header, &body, 0..u32::try_from(count).unwrap_or(u32::MAX))?;
+        let (shape, body) = part_of(from, &body, 0..u32::try_from(count).unwrap_or(u32::MAX))?;
         let header = FrameHeader {
             count: shape.count,
             columns: shape.columns,
             entry_kind: shape.entry_kind,
             codec: 0,
-            ..frame.header
+            ..*from
         };
-        self.frame(&header, &body)
+        self.summed(&header, &body)
     }
 
+    /// A frame whose body is new.
+    fn summed(&mut self, from: &FrameHeader, body: &[u8]) -> Result<(), LogError> {
+        let body_crc = self.tail.segment.key().checksum.of(body);
+        self.frame(&FrameHeader { body_crc, body_len: body.len() as u32, ..*from }, body)
+    }
+
+    /// A frame with the length and the checksum of this body.
     fn frame(&mut self, from: &FrameHeader, body: &[u8]) -> Result<(), LogError> {
         if matches!(from.kind, FrameKind::Opening | FrameKind::Seal | FrameKind::Close | FrameKind::Idle) {
             return Ok(());
@@ -216,8 +233,6 @@ impl Copy<'_> {
         let tail = &mut self.tail;
         let base = tail.segment.base();
         let header = FrameHeader {
-            body_crc: tail.segment.key().checksum.of(body),
-            body_len: body.len() as u32,
             lsn_delta: self.lsn.since(base).and_then(|delta| u32::try_from(delta).ok()).unwrap_or(u32::MAX),
             prev_units: tail.prev_units,
             // A copy is not proven by what its original was.
@@ -225,9 +240,9 @@ impl Copy<'_> {
             ..*from
         };
         let words = header.encode_words(tail.segment.key(), tail.offset);
-        let chunk = self
-            .chunk
-            .get_or_insert_with(|| Chunk::new(Arc::clone(&tail.segment), tail.offset, self.lsn, 0, None));
+        let chunk = self.chunk.get_or_insert_with(|| {
+            Chunk::new(Arc::clone(&tail.segment), tail.offset, self.lsn, 0, self.spare.take())
+        });
         chunk.push(words, body, header.lsn_delta, &mut tail.indexed);
         self.lsn = self.lsn.plus(u64::from(header.count));
         tail.offset += header.frame_len();
@@ -238,10 +253,12 @@ impl Copy<'_> {
     }
 
     fn flush(&mut self) -> Result<(), LogError> {
-        let Some(chunk) = self.chunk.take() else { return Ok(()) };
+        let Some(mut chunk) = self.chunk.take() else { return Ok(()) };
         let written = chunk.segment.write(chunk.offset, &chunk.bytes);
         written.map_err(|error| LogError::segment("copy the end of the log", error))?;
         chunk.segment.mark_written(chunk.end(), &chunk.bytes, &chunk.points);
+        chunk.bytes.clear();
+        self.spare = Some(chunk.bytes);
         Ok(())
     }
 

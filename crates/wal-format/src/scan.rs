@@ -142,6 +142,23 @@ impl Scanner {
         Ok(fed)
     }
 
+    /// Whether bytes that follow can be passed over if they are zeros: the first place that holds no frame was found,
+    /// and nothing that was fed is waiting for more.
+    #[must_use]
+    pub const fn passes_zeros(&self) -> bool {
+        matches!(self.stage, Stage::Beyond) && self.taken == self.filled
+    }
+
+    /// Does what feeding `len` zeros would, of which nobody need read any: a file system knows of space that was never
+    /// written to. Returns how many there were; none where they matter ([`passes_zeros`](Self::passes_zeros)), and
+    /// otherwise all of them that make whole units of frames.
+    pub const fn pass_zeros(&mut self, len: u64) -> u64 {
+        const WHOLE: u64 = !(FRAME_ALIGN as u64 - 1);
+        let len = if self.passes_zeros() { len & WHOLE } else { 0 };
+        self.offset = self.offset.saturating_add(len);
+        len
+    }
+
     /// Space for more, behind what was not taken yet.
     fn room(&mut self, len: usize) -> &mut [u8] {
         self.buffer.copy_within(self.taken..self.filled, 0);

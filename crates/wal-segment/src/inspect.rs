@@ -1,5 +1,7 @@
 //! What a segment file is, from its first frames: read at open for every segment, never scanned for that.
 
+use std::{io, ops::Range};
+
 use snafu::ResultExt;
 use wal_format::{
     DecodeError, FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, Item, METADATA_LEN_MAX,
@@ -15,6 +17,9 @@ use crate::{
 const SCAN_LEN: usize = 256 << 10;
 /// Header and opening are read with one read of this size unless the metadata is larger.
 const INSPECT_LEN: usize = 4096;
+
+/// What lies behind so many holes is read.
+const HOLES_MAX: usize = 64;
 
 /// Longer than any opening frame.
 const OPENING_LEN_MAX: u64 = METADATA_LEN_MAX as u64 + 4096;
@@ -137,8 +142,12 @@ fn scan_by(
     mut each: impl FnMut(&Item<'_>) -> Result<(), SegmentError>,
 ) -> Result<Verdict, SegmentError> {
     let mut scanner = Scanner::new();
+    // Before anything is read: what is read ahead is no hole any more.
+    let holes = holes(file).with_context(|_| IoSnafu { operation: "read", path })?;
     let mut offset = 0;
     loop {
+        let hole = holes.iter().find(|hole| hole.contains(&offset));
+        offset += scanner.pass_zeros(hole.map_or(0, |hole| hole.end - offset));
         let len = scanner
             .feed_with(SCAN_LEN, |room| file.read_at(offset, room))
             .with_context(|_| IoSnafu { operation: "read", path })?;
@@ -156,6 +165,23 @@ fn scan_by(
             return Ok(*scanner.verdict());
         }
     }
+}
+
+/// Space that was never written to, which most of a newest segment is, unless it was filled with zeros: a scan that
+/// only looks whether anything follows passes over it.
+fn holes(file: &dyn StorageFile) -> io::Result<Vec<Range<u64>>> {
+    let (mut holes, mut at) = (Vec::new(), 0);
+    while holes.len() < HOLES_MAX {
+        let data = file.next_data(at)?;
+        if at < data.start {
+            holes.push(at..data.start);
+        }
+        if data.is_empty() || data.end == u64::MAX {
+            break;
+        }
+        at = data.end;
+    }
+    Ok(holes)
 }
 
 /// Checks that the frame a successor names as the last of this segment is there: its header must verify and carry the
@@ -181,7 +207,7 @@ pub fn check_last_frame(
     Ok(header)
 }
 
-fn read(file: &dyn StorageFile, offset: u64, len: usize) -> std::io::Result<Vec<u8>> {
+fn read(file: &dyn StorageFile, offset: u64, len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
     let read = file.read_at(offset, &mut bytes)?;
     bytes.truncate(read);

@@ -56,6 +56,10 @@ impl StorageFile for LazyFile {
         self.file()?.read_at(offset, buf)
     }
 
+    fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
+        self.file()?.next_data(offset)
+    }
+
     fn view(&self, range: Range<u64>) -> io::Result<Bytes> {
         self.file()?.view(range)
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this file is where Storage meets the file system")]
 
 mod file;
+mod file_system;
 mod lock;
 mod mmap;
 mod whole;
@@ -101,7 +102,7 @@ impl LocalStorage {
         #[cfg(unix)]
         let handle = File::open(&dir)?;
         #[cfg(unix)]
-        let stores = options.write_mode == WriteMode::Mmap && mmap::overwrites_in_place(&handle);
+        let stores = options.write_mode == WriteMode::Mmap && file_system::is_plain(&handle);
         #[cfg(not(unix))]
         let stores = false;
         Ok(Self {

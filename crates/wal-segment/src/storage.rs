@@ -247,6 +247,20 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// Errors of the medium: never a short read instead of one.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
+    /// The first bytes at or behind `offset` that may be other than zeros, as far as that is known without reading: all
+    /// between `offset` and them are zeros, and those behind them may be. Everything from `offset` on where nothing is
+    /// known; an empty range at the end of the file, or at `offset` if that is beyond it, where only zeros follow.
+    ///
+    /// What was read, or read ahead, may count from then on: ask before reading. What is written meanwhile may be
+    /// missed, as by a read that came before it.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the medium.
+    fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
+        Ok(offset..u64::MAX)
+    }
+
     /// The bytes of `range` without copying where the storage can. An empty range is an empty view, wherever it lies.
     ///
     /// The result never changes, so what may still be written must be copied. Through a handle from

@@ -91,6 +91,13 @@ impl StorageFile for Handle {
         state.read(self.inode, offset, buf)
     }
 
+    /// Knows of whole sectors of zeros, as a file system does of those that were never written to.
+    fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
+        let state = self.state.lock();
+        state.check_alive(self.generation)?;
+        Ok(state.inodes.get(&self.inode).ok_or_else(dead)?.next_data(offset))
+    }
+
     fn view(&self, range: Range<u64>) -> io::Result<Bytes> {
         let mut state = self.state.lock();
         state.check_alive(self.generation)?;

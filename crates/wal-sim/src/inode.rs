@@ -60,6 +60,18 @@ impl Inode {
         &self.cached
     }
 
+    /// From `offset` on, the next sectors that are not zeros.
+    pub(crate) fn next_data(&self, offset: u64) -> Range<u64> {
+        let len = self.cached.len() as u64;
+        let sectors = self.cached.chunks(SECTOR_LEN as usize).zip((0..).step_by(SECTOR_LEN as usize));
+        let mut sectors = sectors
+            .skip((offset / SECTOR_LEN) as usize)
+            .map(|(bytes, start)| (start, *bytes == [0; SECTOR_LEN as usize][..bytes.len()]));
+        let start = sectors.find(|(_, is_hole)| !is_hole).map_or(len, |(start, _)| start).max(offset);
+        let end = sectors.find(|(_, is_hole)| *is_hole).map_or(len, |(end, _)| end).max(start);
+        start..end
+    }
+
     /// Whether a power cut can leave nothing but what reads show now.
     pub(crate) fn is_settled(&self) -> bool {
         Arc::ptr_eq(&self.durable, &self.cached)

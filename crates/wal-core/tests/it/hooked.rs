@@ -117,6 +117,10 @@ impl StorageFile for HookedFile {
         self.inner.read_at(offset, buf)
     }
 
+    fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
+        self.inner.next_data(offset)
+    }
+
     fn view(&self, range: Range<u64>) -> io::Result<Bytes> {
         self.inner.view(range)
     }

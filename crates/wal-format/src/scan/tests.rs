@@ -5,10 +5,12 @@ use crate::example_segment;
 
 type Listing = Vec<(u64, Vec<u8>)>;
 
-/// Lists a segment fed in pieces; entries as (lsn, payload), then the verdict. Both ways of reading must agree.
+/// Lists a segment fed in pieces; entries as (lsn, payload), then the verdict. All ways of reading must agree.
 fn scan(bytes: &[u8], piece: usize) -> Result<(Listing, Verdict), DecodeError> {
-    let scanned = scan_by(bytes, piece, Scanner::next);
-    let notable = scan_by(bytes, piece, Scanner::next_notable);
+    let scanned = scan_by(bytes, piece, Scanner::next, Scanner::feed);
+    let notable = scan_by(bytes, piece, Scanner::next_notable, Scanner::feed);
+    let sparse = scan_by(bytes, piece, Scanner::next, feed_what_matters);
+    assert_eq!(format!("{sparse:?}"), format!("{scanned:?}"));
     let is_notable = |frame: &&(Frame<'static>, Vec<u8>)| {
         let header = frame.0.header;
         header.kind != FrameKind::Entries || header.count != 1 || header.codec != 0 || header.columns != 0
@@ -26,11 +28,24 @@ fn scan(bytes: &[u8], piece: usize) -> Result<(Listing, Verdict), DecodeError> {
     Ok((entries.map(|(frame, body)| (frame.lsn.get(), body)).collect(), verdict))
 }
 
+/// Feeds a piece without the zeros at its front that can be passed over.
+fn feed_what_matters(scanner: &mut Scanner, piece: &[u8]) {
+    let zeros = piece.iter().take_while(|byte| **byte == 0).count();
+    let passed = scanner.pass_zeros(zeros as u64) as usize;
+    assert!(passed == if scanner.passes_zeros() { zeros / 8 * 8 } else { 0 });
+    scanner.feed(&piece[passed..]);
+}
+
 type Found = Vec<(Frame<'static>, Vec<u8>)>;
 type Next = for<'a> fn(&'a mut Scanner) -> Result<Option<Item<'a>>, DecodeError>;
 
 /// The frames before the first bad place, and their bodies.
-fn scan_by(bytes: &[u8], piece: usize, next: Next) -> Result<(Found, Verdict), DecodeError> {
+fn scan_by(
+    bytes: &[u8],
+    piece: usize,
+    next: Next,
+    feed: fn(&mut Scanner, &[u8]),
+) -> Result<(Found, Verdict), DecodeError> {
     let mut scanner = Scanner::new();
     let mut found = Vec::new();
     let mut drain = |scanner: &mut Scanner| -> Result<(), DecodeError> {
@@ -42,7 +57,7 @@ fn scan_by(bytes: &[u8], piece: usize, next: Next) -> Result<(Found, Verdict), D
         Ok(())
     };
     for piece in bytes.chunks(piece.max(1)) {
-        scanner.feed(piece);
+        feed(&mut scanner, piece);
         drain(&mut scanner)?;
     }
     scanner.end();

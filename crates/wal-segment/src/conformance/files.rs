@@ -3,12 +3,13 @@
 use std::io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, UnexpectedEof};
 
 use super::{Check, content, kept, published, refused};
-use crate::Storage;
+use crate::{Storage, StorageFile};
 
 pub(super) const CHECKS: &[Check] = &[
     writes_land_at_their_offsets,
     a_gap_reads_as_zeros,
     reads_are_short_only_at_the_end,
+    what_holds_no_data_reads_as_zeros,
     reads_are_copies,
     views_equal_reads,
     views_end_within_the_file,
@@ -64,6 +65,45 @@ fn a_gap_reads_as_zeros(storage: &dyn Storage) {
     kept("write_at writes beyond the end", file.write_at(10_000, b"end"));
     let want = [&[0; 10_000][..], b"end"].concat();
     assert!(content(&*file) == want, "broken: bytes never written read as zeros");
+}
+
+fn what_holds_no_data_reads_as_zeros(storage: &dyn Storage) {
+    let file = kept("create makes a file under a free name", storage.create("a"));
+    kept("reserve reserves", file.reserve(200_000));
+    kept("write_at writes", file.write_at(60_000, b"data"));
+    kept("write_at writes behind a hole", file.write_at(140_000, b"more"));
+    data_is_found(&*file);
+    kept("sync syncs a written file", file.sync());
+    kept("sync_names syncs names", storage.sync_names());
+    data_is_found(&*kept("open opens", storage.open("a")));
+}
+
+#[track_caller]
+fn data_is_found(file: &dyn StorageFile) {
+    let content = content(file);
+    let len = content.len() as u64;
+    for offset in [0, 1, 8, 59_999, 60_000, 60_003, 60_004, 139_999, 140_001, 140_004, len - 1] {
+        let mut at = offset;
+        while at < len {
+            let data = kept("next_data finds data", file.next_data(at));
+            assert!(
+                at <= data.start && data.start <= len,
+                "broken: next_data looks from {at} to {len}: {data:?}"
+            );
+            let passed = content.get(at as usize..data.start as usize);
+            let is_zeros = passed.is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0));
+            assert!(is_zeros, "broken: next_data passes over zeros only: {at} to {} of {len}", data.start);
+            if data.is_empty() {
+                assert!(data.start == len, "broken: next_data finds nothing at the end only: {at} of {len}");
+                break;
+            }
+            at = data.end;
+        }
+    }
+    for offset in [len, len + 1, u64::MAX] {
+        let data = kept("next_data finds nothing beyond the end", file.next_data(offset));
+        assert!(data.start == offset, "broken: next_data finds nothing beyond the end: {data:?}");
+    }
 }
 
 fn reads_are_short_only_at_the_end(storage: &dyn Storage) {

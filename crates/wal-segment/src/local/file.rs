@@ -5,7 +5,7 @@ use std::{fs::File, io, ops::Range, path::Path};
 use bytes::Bytes;
 
 use super::{
-    ReadMode,
+    ReadMode, file_system,
     mmap::{self, Access, MappedFile, Refusal},
 };
 use crate::StorageFile;
@@ -71,7 +71,9 @@ impl StorageFile for LocalFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         // No file reaches beyond what a signed offset counts; the system would call such an offset invalid.
-        while let Some(at) = offset.checked_add(done as u64).filter(|at| i64::try_from(*at).is_ok()) {
+        while let Some(at) = offset.checked_add(done as u64).filter(|at| i64::try_from(*at).is_ok())
+            && done < buf.len()
+        {
             match read_some(self.mapped.file(), &mut buf[done..], at) {
                 Ok(0) => break,
                 Ok(n) => done += n,
@@ -80,6 +82,10 @@ impl StorageFile for LocalFile {
             }
         }
         Ok(done)
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
+        file_system::next_data(self.mapped.file(), offset)
     }
 
     fn view(&self, range: Range<u64>) -> io::Result<Bytes> {

@@ -87,7 +87,7 @@ impl MappedFile {
     }
 
     /// Lets bytes be stored, where the file [is written](Access::Write) and its file system [overwrites in
-    /// place](overwrites_in_place).
+    /// place](super::file_system::is_plain).
     pub(super) fn with_stores(self) -> Self {
         let stores = (self.access == Access::Write).then(Mutex::default);
         Self { stores, ..self }
@@ -352,23 +352,6 @@ fn have_pages(map: &MmapRaw, range: Range<usize>) -> bool {
 
 #[cfg(not(target_os = "linux"))]
 fn have_pages(_: &MmapRaw, _: Range<usize>) -> bool {
-    false
-}
-
-/// Whether writing to a page that has its place on the disk needs no other one: where it does, a page that was written
-/// back may be refused when it is touched again, with a signal.
-#[cfg(target_os = "linux")]
-pub(super) fn overwrites_in_place(file: &File) -> bool {
-    const EXT: i128 = 0xef53;
-    const XFS: i128 = 0x5846_5342;
-    const TMPFS: i128 = 0x0102_1994;
-    // Its type is the system's choice.
-    let kind = rustix::fs::fstatfs(file).map(|found| i128::from(found.f_type));
-    matches!(kind, Ok(EXT | XFS | TMPFS))
-}
-
-#[cfg(all(unix, not(target_os = "linux")))]
-pub(super) fn overwrites_in_place(_: &File) -> bool {
     false
 }
 

@@ -109,3 +109,35 @@ fn a_read_only_directory_is_read() {
         assert_eq!(view.unwrap(), "content");
     }
 }
+
+/// What was never written to is not read, and hides nothing of what lies behind it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_scan_that_passes_over_holes_finds_what_one_that_reads_them_does() {
+    let segment = wal_format::example_segment();
+    let frames = &segment[512..];
+    for (places, len) in [(vec![], 1 << 20), (vec![700_000], 1 << 20), (vec![90_008, 1 << 19], (1 << 20) + 4)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, memory) = (local(dir.path(), ReadMode::Mmap), MemoryStorage::new());
+        let files = [disk.create("a").unwrap(), memory.create("a").unwrap()];
+        for file in &files {
+            file.reserve(len).unwrap();
+            file.write_at(0, &segment).unwrap();
+            places.iter().for_each(|place| file.write_at(*place, frames).unwrap());
+        }
+        assert_eq!(files[1].next_data(4096).unwrap(), 4096..u64::MAX, "memory knows of no holes");
+        let verdicts = files.each_ref().map(|file| {
+            let mut beyond = Vec::new();
+            let verdict = wal_segment::scan(&**file, "a", |item| {
+                if let wal_format::Item::Beyond(frame) = item {
+                    beyond.push(frame.offset);
+                }
+                Ok(())
+            });
+            (verdict.unwrap(), beyond)
+        });
+        assert_eq!(verdicts[0], verdicts[1]);
+        assert_eq!(verdicts[0].0.dirty, !places.is_empty());
+    }
+}

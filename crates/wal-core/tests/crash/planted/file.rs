@@ -214,6 +214,11 @@ impl StorageFile for PlantedFile {
         Ok(read)
     }
 
+    fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
+        // What is imagined need not be zeros where the file is.
+        if self.is_imagined() { Ok(offset..u64::MAX) } else { self.inner.next_data(offset) }
+    }
+
     fn view(&self, range: Range<u64>) -> io::Result<Bytes> {
         let view = self.inner.view(range.clone())?;
         if !self.is_imagined() || range.is_empty() {

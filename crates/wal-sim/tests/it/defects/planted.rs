@@ -45,6 +45,8 @@ pub(super) enum Defect {
     ReadIsShort,
     ReadFailsAtTheEnd,
     ReadOverrunsTheBuffer,
+    DataIsAHole,
+    DataStartsLate,
     ViewIsClipped,
     ViewIsShifted,
     ViewsAreMapped,
@@ -90,6 +92,8 @@ pub(super) const DEFECTS: &[(Defect, &str)] = &[
     (D::ReadIsShort, "read_at is short only at the end"),
     (D::ReadFailsAtTheEnd, "read_at reads across"),
     (D::ReadOverrunsTheBuffer, "leaves the rest of the buffer alone"),
+    (D::DataIsAHole, "next_data passes over zeros only"),
+    (D::DataStartsLate, "next_data looks from"),
     (D::ViewIsClipped, "UnexpectedEof"),
     (D::ViewIsShifted, "equals what read_at reads"),
     (D::FreezeDoesNothing, "write_at refuses frozen bytes"),
@@ -294,6 +298,21 @@ impl StorageFile for PlantedFile {
                 Ok(n)
             }
             _ => self.inner.read_at(offset, buf),
+        }
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
+        match self.defect {
+            // What was not synced is not seen.
+            D::DataIsAHole if self.synced.load(Ordering::Acquire) == 0 => {
+                let end = offset.max(self.inner.len()?);
+                Ok(end..end)
+            }
+            D::DataStartsLate => {
+                let data = self.inner.next_data(offset)?;
+                Ok(data.start.saturating_add(1)..data.end)
+            }
+            _ => self.inner.next_data(offset),
         }
     }
 
