@@ -11,8 +11,9 @@ use crate::{local::fetch, points::Stretch};
 
 /// Bytes of a cache line, or less.
 const LINE: usize = 64;
-/// More than this of an entry is fetched by the processor on its own, once it is read.
-const TOUCHED: usize = 512;
+/// More than this of an entry is fetched by the processor on its own, once it is read. Sixteen of these fit into the
+/// nearest cache.
+const TOUCHED: usize = 2048;
 
 /// Where an entry is expected. Made by [`Segment::aim`].
 #[derive(Clone, Copy)]
