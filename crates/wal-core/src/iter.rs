@@ -11,7 +11,6 @@ use std::{mem, ops::Range, sync::Arc};
 use wal_format::{FrameHeader, Lsn};
 use wal_segment::{FrameReader, SegmentError};
 
-pub(crate) use self::history::Witness;
 use self::{
     history::Given,
     short::{Passed, Short},
@@ -21,6 +20,7 @@ use crate::{
     engine::Engine,
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::CutOffSnafu,
+    history::Witness,
     open::READ_ATTEMPTS,
     packs::{NO_PLACE, Part},
     read::{is_gone, undecodable},
@@ -159,8 +159,7 @@ impl Iter {
         let mut attempts = 0;
         while attempts < READ_ATTEMPTS && found.as_ref().is_err_and(is_gone) {
             attempts += 1;
-            self.renew()?;
-            found = self.check_history(lsn).and_then(|()| self.find(lsn, direction));
+            found = self.renew(lsn).and_then(|()| self.find(lsn, direction));
         }
         found
     }

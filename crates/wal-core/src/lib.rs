@@ -30,6 +30,7 @@ mod flush;
 mod frame_cache;
 mod frames;
 mod gain;
+mod history;
 mod hooks;
 pub mod human;
 mod iter;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Headers are read so much at a time; mapped segments are not copied whatever it is.
-const PEEK_LEN: u64 = 4 << 10;
+pub(crate) const PEEK_LEN: u64 = 4 << 10;
 
 /// What the header of a frame says: of one append, batch or transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,12 @@ impl Engine {
         }
     }
 
-    fn peek_once(&self, view: &View, lsn: Lsn, reader: &mut FrameReader) -> Result<Peeked, LogError> {
+    pub(crate) fn peek_once(
+        &self,
+        view: &View,
+        lsn: Lsn,
+        reader: &mut FrameReader,
+    ) -> Result<Peeked, LogError> {
         let position = view.position(lsn).ok_or_else(|| self.gone(lsn))?;
         if let Some(written) = self.peek_written(view, position, lsn, reader)? {
             return Ok(written);

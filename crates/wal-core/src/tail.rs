@@ -11,7 +11,7 @@ use crate::{
     commit::{Commit, TaskSlot},
     engine::Engine,
     error::{CutOffSnafu, TruncatedSnafu},
-    iter::Witness,
+    history::Witness,
     log::Log,
 };
 
@@ -294,7 +294,7 @@ impl Tail {
         engine.look_again()?;
         let Some(last) = self.last.filter(|last| *last >= engine.first_retained()) else { return Ok(()) };
         let is_there = match engine.peek(last) {
-            Ok(frame) => self.witness.is_none_or(|witness| witness.is(&frame.header)),
+            Ok(frame) => self.witness.is_none_or(|witness| witness == Witness::from(&frame.header)),
             Err(LogError::OutOfRange { .. } | LogError::CutOff { .. }) => false,
             Err(LogError::Truncated { .. }) => true,
             Err(error) => return Err(error),

@@ -76,6 +76,23 @@ impl View {
         self.bases.iter().chain(&later.bases).copied().filter(|lsn| *lsn < next).filter(moved).min()
     }
 
+    /// Whether the entries before `next`, of which the last is known from this view, are known to be those of a later
+    /// one as far as they are not trimmed away: without a look at them, because they stand in the same segment.
+    pub(crate) fn agrees(&self, next: Lsn, later: &Self) -> bool {
+        let Some(last) = next.previous() else { return true };
+        let key = |view: &Self, at: usize| view.segments.get(at).map(|it| (it.id(), it.header().salt));
+        let here = self.position(last);
+        if let Some(there) = later.position(last) {
+            return here.is_some_and(|here| key(self, here) == key(later, there));
+        }
+        // The later one begins behind it: where this one goes on, or in the first segment that was begun since. A cut
+        // before that would have begun one in between.
+        let behind = key(self, here.map_or(0, |here| here + 1));
+        let begun = here.and_then(|here| key(self, here)).map(|(id, _)| SegmentId(id.0 + 1));
+        later.bases.first() == Some(&next)
+            && key(later, 0).is_some_and(|first| behind.map_or(begun == Some(first.0), |it| it == first))
+    }
+
     /// Why an entry is gone, if it is known to be.
     pub(crate) fn lost(&self, lsn: Lsn) -> Option<LogError> {
         self.lost.iter().find(|lost| lost.lsns.contains(&lsn)).map(Lost::error)

@@ -1,32 +1,16 @@
 //! What keeps an iterator in one history of the log, from whichever end it is read and wherever it is sent.
-//!
-//! Two histories are the same up to where one was cut. The writer's own process knows where that was. Another one can
-//! only compare: when the highest entry that was given is the same in the files that are there now, so are all before
-//! it; and when it is not, nobody can tell which are.
+
+use std::sync::Arc;
 
 use wal_format::{FrameHeader, Lsn};
 
 use super::{Cursor, Direction, Iter};
-use crate::{LogError, error::CutOffSnafu, packs::Part, view::View};
-
-/// What a frame is recognised by in another segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Witness {
-    time: u64,
-    body_crc: u32,
-}
-
-impl Witness {
-    pub(crate) fn is(self, header: &FrameHeader) -> bool {
-        self == Self::from(header)
-    }
-}
-
-impl From<&FrameHeader> for Witness {
-    fn from(header: &FrameHeader) -> Self {
-        Self { time: header.time, body_crc: header.body_crc }
-    }
-}
+use crate::{
+    LogError,
+    error::CutOffSnafu,
+    history::{Seen, Witness},
+    view::View,
+};
 
 /// What an iterator has given since it began, or began anew.
 #[derive(Debug)]
@@ -50,6 +34,12 @@ pub(super) struct Given {
 impl Given {
     pub(super) const fn nothing(front: u64) -> Self {
         Self { end: 0, frame: None, from: front, stopped: 0, limit: u64::MAX, cut_off: false }
+    }
+
+    /// The highest entry of those that were noted.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        let end = Lsn::new(self.end)?;
+        Some(Seen { end, frame: self.frame })
     }
 
     /// Leaves nothing between the ends.
@@ -118,9 +108,15 @@ impl Iter {
 
     /// Reads on in the log as it is now.
     fn look(&mut self) {
-        // In this order: a failure that is not seen here is noticed by the generation.
+        let view = self.engine.view();
+        self.look_at(view);
+    }
+
+    /// Reads on in this view.
+    pub(super) fn look_at(&mut self, view: Arc<View>) {
+        // After the generation: a failure that is not seen here is noticed by that.
         self.certain = self.engine.certain_next().get();
-        self.view = self.engine.view();
+        self.view = view;
         (self.forward, self.backward) = (Cursor::new(), Cursor::new());
     }
 
@@ -145,34 +141,14 @@ impl Iter {
         CutOffSnafu { lsn, next: Lsn::new(self.given.limit).unwrap_or(lsn) }.build()
     }
 
-    /// A segment was superseded before it was first read: its entries are in another one. Both ends go on there.
+    /// A segment was superseded before it was first read: its entries are in another one. Both ends go on there, unless
+    /// that is another history.
     #[cold]
-    pub(super) fn renew(&mut self) -> Result<(), LogError> {
+    pub(super) fn renew(&mut self, lsn: Lsn) -> Result<(), LogError> {
         self.note_front();
-        self.engine.look_again()?;
-        self.look();
+        let view = self.engine.renewed(&self.view, self.given.seen(), lsn)?;
+        self.look_at(view);
         Ok(())
-    }
-
-    /// The files of another process's log were replaced: whether by copies, or by another history, is seen from the
-    /// highest entry that was given. In another history the place of the next entry means nothing.
-    #[cold]
-    pub(super) fn check_history(&mut self, lsn: Lsn) -> Result<(), LogError> {
-        let first = self.engine.first_retained();
-        if !self.is_beside() || self.given.end == 0 || lsn < first {
-            // Known from the cuts; or free to choose; or about to be refused.
-            return Ok(());
-        }
-        let Some((at, witness)) = self.given.frame else {
-            return CutOffSnafu { lsn, next: lsn }.fail();
-        };
-        let same = match self.engine.load(&self.view, at, &mut self.forward.reader, Part::Whole) {
-            Ok((_, frame)) => witness.is(&frame.header),
-            // When it was trimmed away, nobody can tell any more.
-            Err(LogError::CutOff { .. } | LogError::OutOfRange { .. } | LogError::Truncated { .. }) => false,
-            Err(error) => return Err(error),
-        };
-        if same { Ok(()) } else { CutOffSnafu { lsn, next: at.min(lsn) }.fail() }
     }
 }
 

@@ -108,6 +108,23 @@ fn wherever_an_iterator_is_sent_it_stays_in_its_history() {
 }
 
 #[test]
+fn an_entry_that_was_trimmed_away_ends_no_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, _) = half_durable(dir.path());
+    let newest = log.segments().unwrap().pop().unwrap();
+    let mut entries = reader.range(..);
+    twenty(&mut entries);
+    rewrite(&log);
+    log.truncate_before(newest.base.next()).unwrap();
+    // Its file is gone, and so is the entry.
+    entries.seek(newest.base);
+    let gone = entries.next();
+    assert!(matches!(gone, Some(Err(LogError::Truncated { .. }))), "{gone:?}");
+    entries.seek(lsn(120));
+    cut_off(entries.next());
+}
+
+#[test]
 fn after_it_was_cut_off_an_iterator_that_is_sent_somewhere_begins_anew() {
     beside(twenty, |reader, entries| {
         entries.seek(lsn(120));

@@ -1,0 +1,90 @@
+//! What keeps a reader in one history of the log.
+//!
+//! Two histories are the same up to where one was cut. The writer's own process knows where that was (`cuts.rs`).
+//! Another one can only compare: when the highest entry that was given is the same in the files that are there now, so
+//! are all before it; and when it is not, nobody can tell which are. Therefore a reader beside a writer takes in what
+//! it finds there only after it has looked for that entry, and keeps what it had otherwise.
+
+use std::sync::Arc;
+
+use wal_format::{FrameHeader, Lsn};
+use wal_segment::FrameReader;
+
+use crate::{
+    LogError,
+    engine::Engine,
+    error::{CutOffSnafu, TruncatedSnafu},
+    peek::PEEK_LEN,
+    view::View,
+};
+
+/// What a frame is recognised by in another segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Witness {
+    time: u64,
+    body_crc: u32,
+}
+
+impl From<&FrameHeader> for Witness {
+    fn from(header: &FrameHeader) -> Self {
+        Self { time: header.time, body_crc: header.body_crc }
+    }
+}
+
+/// The highest entry that a reader has given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    /// LSN after it.
+    pub(crate) end: Lsn,
+    /// Its frame, by its first entry; `None` when nobody has looked at it in time.
+    pub(crate) frame: Option<(Lsn, Witness)>,
+}
+
+impl Engine {
+    /// Beside a writer: makes sure that what was seen of a view is part of a newer one, too. In another history the
+    /// place of the next entry, `lsn`, means nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::CutOff`] when it is not, or nobody can tell; those of reading a header.
+    pub(crate) fn check_history(
+        &self,
+        view: &View,
+        newer: &View,
+        seen: Option<Seen>,
+        lsn: Lsn,
+    ) -> Result<(), LogError> {
+        let Some(Seen { end, frame }) = seen.filter(|_| self.look_again.is_some()) else {
+            // Free to choose; or known from the cuts.
+            return Ok(());
+        };
+        if view.agrees(end, newer) {
+            return Ok(());
+        }
+        let Some((at, witness)) = frame else {
+            return CutOffSnafu { lsn, next: lsn }.fail();
+        };
+        let same = match self.peek_once(newer, at, &mut FrameReader::new(PEEK_LEN)) {
+            Ok(found) => Witness::from(&found.header) == witness,
+            // When it was trimmed away, nobody can tell any more.
+            Err(LogError::CutOff { .. } | LogError::OutOfRange { .. } | LogError::Truncated { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        if same { Ok(()) } else { CutOffSnafu { lsn, next: at.min(lsn) }.fail() }
+    }
+
+    /// The view to go on in at `lsn`, after a file of an older one turned out to be gone.
+    ///
+    /// # Errors
+    ///
+    /// Those of looking again, and of [`check_history`](Self::check_history); [`LogError::Truncated`].
+    pub(crate) fn renewed(&self, view: &View, seen: Option<Seen>, lsn: Lsn) -> Result<Arc<View>, LogError> {
+        let newer = self.newer_view()?;
+        let first = self.first_retained();
+        if lsn < first {
+            return TruncatedSnafu { lsn, first }.fail();
+        }
+        self.check_history(view, &newer, seen, lsn)?;
+        Ok(newer)
+    }
+}
