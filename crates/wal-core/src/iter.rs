@@ -1,5 +1,6 @@
 //! Walking the log in both directions.
 
+mod follow;
 mod history;
 mod items;
 mod lent;
@@ -20,7 +21,6 @@ use crate::{
     engine::Engine,
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::CutOffSnafu,
-    history::Witness,
     open::READ_ATTEMPTS,
     packs::{NO_PLACE, Part},
     read::{is_gone, undecodable},
@@ -147,11 +147,6 @@ impl Iter {
             Direction::Forward => &self.forward,
             Direction::Backward => &self.backward,
         }
-    }
-
-    /// The frame of the last entry from the front.
-    pub(crate) fn witness(&self) -> Option<Witness> {
-        self.forward.frame(&self.view).map(|(_, witness)| witness)
     }
 
     fn step(&mut self, lsn: Lsn, direction: Direction) -> Result<Found, LogError> {

@@ -1,5 +1,6 @@
 //! Following a log: its entries in order, and then those that come.
 
+mod history;
 mod wake;
 
 use std::{sync::Arc, time::Duration};
@@ -10,8 +11,6 @@ use crate::{
     Entry, Iter, LogError,
     commit::{Commit, TaskSlot},
     engine::Engine,
-    error::{CutOffSnafu, TruncatedSnafu},
-    history::Witness,
     log::Log,
 };
 
@@ -75,6 +74,13 @@ impl From<Lsn> for TailOptions {
 /// [`LogError::Poisoned`] once all visible entries were given; [`LogError::CutOff`] when an entry that it has given was
 /// cut off; [`LogError::Truncated`] when the next one was trimmed away before it was given. Like a clone of the log it
 /// keeps it open. As an iterator it waits for each entry, and ends when the log is closed, or after an error.
+///
+/// All that it gives is of one history of the log, as with [`Iter`]: what was appended behind a cut never follows an
+/// entry that the cut removed. To go on after [`LogError::CutOff`] is for the caller to decide: what it did with the
+/// entries from `next` on is about entries that are not there any more. A new tail, or `seek`, begins in the log as it
+/// is then. In a log of another process it is also what is said when nobody can tell: where that process replaced the
+/// files, and the last entry that was given is not in them because it was trimmed away. (Trimming alone does not do
+/// that.)
 #[derive(Debug)]
 pub struct Tail {
     log: Log,
@@ -83,11 +89,8 @@ pub struct Tail {
     next: Lsn,
     /// Nobody named the entry to begin with: until one is given, the place moves with the end of the log.
     floats: bool,
-    /// The last entry given, or in a log that another process writes the one before the place where it begins: that it
-    /// is still there tells whether this is still the same history.
-    last: Option<Lsn>,
-    /// Its frame, in a log that another process writes.
-    witness: Option<Witness>,
+    /// The entry before the next one was given.
+    gave: bool,
     generation: u64,
     /// An entry that was given was cut off, from this LSN on.
     cut: Option<Lsn>,
@@ -103,22 +106,25 @@ impl Log {
     pub fn tail(&self, options: TailOptions) -> Tail {
         let engine = self.engine();
         let generation = engine.cuts.generation();
+        let look = engine.steady();
         let next = match options.from {
             TailFrom::Start => engine.first_retained(),
             TailFrom::End => engine.visible_next(options.visibility).max(engine.first_retained()),
             TailFrom::Lsn(lsn) => lsn,
         };
-        // Where another process cuts its log is not known here, but that it did shows in the entry before.
-        let last = next.previous().filter(|_| options.from == TailFrom::End && !engine.is_live());
-        let before = last.and_then(|last| Some((last, Witness::from(&engine.peek(last).ok()?.header))));
+        let mut entries = Iter::new(Arc::clone(engine), next, next);
+        drop(look);
+        if options.from == TailFrom::End {
+            // Where another process cuts its log is not known here, but that it did shows in the entry before.
+            entries.begin_behind();
+        }
         Tail {
             log: self.clone(),
             visibility: options.visibility,
-            entries: Iter::new(Arc::clone(engine), next, next),
+            entries,
             next,
             floats: !matches!(options.from, TailFrom::Lsn(_)),
-            last: before.map(|(last, _)| last),
-            witness: before.map(|(_, witness)| witness),
+            gave: false,
             generation,
             cut: None,
             task: TaskSlot::default(),
@@ -149,12 +155,13 @@ impl Tail {
         self.next
     }
 
-    /// Goes on at `lsn`, forward or back, whatever has ended it before.
+    /// Goes on at `lsn`, forward or back, whatever has ended it before: in the log as it is known to be now, as a new
+    /// tail would, also where that is not the history of the entries before.
     pub fn seek(&mut self, lsn: Lsn) {
-        (self.next, self.floats) = (lsn, false);
-        (self.last, self.witness, self.cut, self.over) = (None, None, None, false);
+        (self.next, self.floats, self.gave) = (lsn, false, false);
+        (self.cut, self.over) = (None, false);
         self.generation = self.engine().cuts.generation();
-        self.restart();
+        self.entries = Iter::new(Arc::clone(self.engine()), lsn, lsn);
     }
 
     /// The next entry if it is there; does not wait. On a log that is open for reading this looks at the files when
@@ -166,7 +173,7 @@ impl Tail {
     pub fn try_next(&mut self) -> Result<Option<Entry>, LogError> {
         match self.step() {
             Ok(None) if !self.engine().is_live() => {
-                self.look_again()?;
+                self.engine().look_again()?;
                 self.step()
             }
             stepped => stepped,
@@ -232,77 +239,25 @@ impl Tail {
 
     fn step(&mut self) -> Result<Option<Entry>, LogError> {
         loop {
-            self.check_history()?;
+            self.check_cuts()?;
             match self.entries.next() {
                 Some(Ok(entry)) => {
                     self.next = entry.lsn.next();
-                    self.last = Some(entry.lsn);
-                    self.floats = false;
-                    if !self.engine().is_live() {
-                        self.witness = self.entries.witness();
-                    }
+                    (self.floats, self.gave) = (false, true);
                     return Ok(Some(entry));
                 }
-                // Cut behind what was given: others will have these LSNs.
-                Some(Err(LogError::CutOff { next, .. })) if next >= self.next => self.restart(),
-                Some(Err(error)) => {
-                    self.restart();
-                    return Err(error);
-                }
+                Some(Err(error)) => self.stopped(error)?,
                 None => {}
             }
             // In this order: what became visible before the end is given before it.
             let failure = self.engine().failure();
-            let visible = self.engine().visible_next(self.visibility);
-            let first = self.engine().first_retained();
-            if self.next < first {
-                return TruncatedSnafu { lsn: self.next, first }.fail();
-            }
+            let visible = self.take_in()?;
             if self.next < visible {
                 self.entries.stretch(self.next, visible);
             } else {
                 return failure.map_or(Ok(None), Err);
             }
         }
-    }
-
-    fn restart(&mut self) {
-        self.entries = Iter::new(Arc::clone(self.engine()), self.next, self.next);
-    }
-
-    /// Whether what was given is still part of the log.
-    fn check_history(&mut self) -> Result<(), LogError> {
-        let generation = self.engine().cuts.generation();
-        if generation != self.generation {
-            if let Some(cut) = self.engine().cuts.since(self.generation) {
-                if self.floats {
-                    self.next = self.next.min(cut);
-                } else if self.last.is_some_and(|last| last >= cut) {
-                    self.cut.get_or_insert(cut);
-                }
-            }
-            self.generation = generation;
-            self.restart();
-        }
-        self.cut.map_or(Ok(()), |next| CutOffSnafu { lsn: self.next, next }.fail())
-    }
-
-    /// Takes in what the writer of the log, in another process, has done. It may have cut the log and gone on with
-    /// other entries: then the last one that was given is not there any more, or another one is.
-    fn look_again(&mut self) -> Result<(), LogError> {
-        let engine = Arc::clone(self.engine());
-        engine.look_again()?;
-        let Some(last) = self.last.filter(|last| *last >= engine.first_retained()) else { return Ok(()) };
-        let is_there = match engine.peek(last) {
-            Ok(frame) => self.witness.is_none_or(|witness| witness == Witness::from(&frame.header)),
-            Err(LogError::OutOfRange { .. } | LogError::CutOff { .. }) => false,
-            Err(LogError::Truncated { .. }) => true,
-            Err(error) => return Err(error),
-        };
-        if !is_there {
-            self.cut = Some(last);
-        }
-        Ok(())
     }
 }
 

@@ -48,6 +48,11 @@ impl Wal {
 /// - [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) and [`ErrorKind::Io`](crate::ErrorKind::Io): the next entry
 ///   could not be read.
 ///
+/// All that it gives is of one history of the log: what was appended behind a cut never follows an entry that the cut
+/// removed. After that error `seek`, or a new tail, begins in the log as it is then. On a log that was opened for
+/// reading only it is also the answer when nobody can tell: when the files were replaced, and the last entry that was
+/// given was trimmed away. (Trimming alone does not do that.)
+///
 /// As an iterator it waits for every entry and ends quietly when the log is closed; any other error is an item, and
 /// after it there are no more. With the feature `stream` it is a `futures_core::Stream` that does the same. Like a
 /// clone of the [`Wal`] it keeps the log open.
@@ -63,7 +68,8 @@ impl Tail {
         self.inner.next_lsn()
     }
 
-    /// Goes on at `lsn`, forward or back, whatever ended it before.
+    /// Goes on at `lsn`, forward or back, whatever ended it before: in the log as it is known to be now, as a new tail
+    /// would, also where that is not the history of the entries before.
     pub fn seek(&mut self, lsn: Lsn) {
         self.inner.seek(lsn);
     }

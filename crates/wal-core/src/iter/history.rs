@@ -36,6 +36,15 @@ impl Given {
         Self { end: 0, frame: None, from: front, stopped: 0, limit: u64::MAX, cut_off: false }
     }
 
+    /// The same, for who begins at `front`.
+    pub(super) const fn going_on(before: &Self, front: u64) -> Self {
+        Self { end: before.end, frame: before.frame, ..Self::nothing(front) }
+    }
+
+    pub(super) const fn noted(&mut self, end: u64, frame: Option<(Lsn, Witness)>) {
+        (self.end, self.frame) = (end, frame);
+    }
+
     /// The highest entry of those that were noted.
     pub(super) fn seen(&self) -> Option<Seen> {
         let end = Lsn::new(self.end)?;
@@ -53,7 +62,7 @@ impl Given {
 
 impl Iter {
     /// Whether another process writes the log.
-    fn is_beside(&self) -> bool {
+    pub(super) fn is_beside(&self) -> bool {
         self.engine.look_again.is_some()
     }
 
@@ -74,8 +83,8 @@ impl Iter {
     }
 
     fn note(&mut self, direction: Direction, end: u64) {
-        self.given.end = end;
-        self.given.frame = if self.is_beside() { self.cursor(direction).frame(&self.view) } else { None };
+        let frame = if self.is_beside() { self.cursor(direction).frame(&self.view) } else { None };
+        self.given.noted(end, frame);
     }
 
     /// The front moves without reading.

@@ -1,7 +1,5 @@
 //! Moving the ends of an iterator.
 
-use std::sync::Arc;
-
 use wal_format::Lsn;
 
 use super::{Cursor, Iter, Passed, Short};
@@ -41,21 +39,6 @@ impl Iter {
     #[must_use]
     pub fn back(&self) -> Lsn {
         Lsn::new(self.back).unwrap_or(Lsn::FIRST)
-    }
-
-    /// Goes on at `front`, up to `back`, which may be entries that came since.
-    pub(crate) fn stretch(&mut self, front: Lsn, back: Lsn) {
-        self.note_front();
-        let view = self.engine.view();
-        if !Arc::ptr_eq(&self.view, &view) {
-            self.view = view;
-            (self.forward, self.backward) = (Cursor::new(), Cursor::new());
-        }
-        if self.front != front.get() {
-            self.leave_front(front.get());
-        }
-        self.back = back.get();
-        self.range = self.front..self.back;
     }
 }
 

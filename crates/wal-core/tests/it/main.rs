@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
 
 mod basic;
+mod beside;
 mod bits;
 mod copying;
 mod damage;

@@ -32,7 +32,7 @@ fn lsn(n: u64) -> Lsn {
     Lsn::new(n).unwrap()
 }
 
-fn quiet() -> Options {
+pub(crate) fn quiet() -> Options {
     Options { background_threads: false, ..small() }
 }
 

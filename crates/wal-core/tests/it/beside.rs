@@ -1,0 +1,208 @@
+//! What a tail gives beside a writer that cuts the log is of one history.
+
+use std::sync::Arc;
+
+use wal_core::{Log, LogError, Tail, TailFrom, TailOptions, Visibility};
+use wal_format::Lsn;
+use wal_segment::{MemoryStorage, Storage};
+
+use crate::{
+    hooked::Hooked,
+    races::{half_durable, quiet, rewrite, write},
+    reading::lsn,
+    support::{environment, open},
+};
+
+fn written(log: &Log, from: TailFrom) -> Tail {
+    log.tail(TailOptions { from, visibility: Visibility::Written })
+}
+
+/// The next entries must be these, of this kind.
+#[track_caller]
+fn gives(tail: &mut Tail, lsns: std::ops::RangeInclusive<u64>, kind: u8) {
+    for n in lsns {
+        let given = tail.try_next().map(|entry| entry.map(|it| (it.lsn, char::from(it.payload[0]))));
+        assert_eq!(given.unwrap(), Some((lsn(n), char::from(kind))));
+    }
+}
+
+/// It has ended, and stays so.
+#[track_caller]
+fn is_cut_off(tail: &mut Tail) {
+    let next = tail.next_lsn();
+    for _ in 0..4 {
+        let item = tail.try_next().map(|entry| entry.map(|it| (it.lsn, char::from(it.payload[0]))));
+        assert!(matches!(item, Err(LogError::CutOff { lsn, .. }) if lsn == next), "{item:?}");
+    }
+}
+
+/// A log in memory with 10 entries, its writer, and a tail beside that that has given all of them.
+fn followed() -> (Log, Log, Tail) {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&memory, &quiet()).unwrap();
+    write(&log, b'o', 10);
+    let reader = Log::open_read_only(environment(memory), quiet()).unwrap();
+    let mut tail = written(&reader, TailFrom::Start);
+    gives(&mut tail, 1..=10, b'o');
+    assert!(tail.try_next().unwrap().is_none());
+    (log, reader, tail)
+}
+
+fn newest_base(log: &Log) -> Lsn {
+    log.segments().unwrap().pop().unwrap().base
+}
+
+#[test]
+fn what_comes_next_in_files_that_are_gone_is_cut_off_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, _) = half_durable(dir.path());
+    let newest = newest_base(&log).get();
+    let mut tail = written(&reader, TailFrom::Start);
+    gives(&mut tail, 1..=newest - 1, b'o');
+    rewrite(&log);
+    is_cut_off(&mut tail);
+    write(&log, b'n', 10);
+    reader.refresh().unwrap();
+    is_cut_off(&mut tail);
+    // Whoever has been told may go on, in the log as it is.
+    tail.seek(lsn(9));
+    gives(&mut tail, 9..=10, b'o');
+    gives(&mut tail, 11..=130, b'n');
+}
+
+#[test]
+fn a_cut_counts_although_somebody_else_has_looked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, _) = half_durable(dir.path());
+    let mut tail = written(&reader, TailFrom::Start);
+    gives(&mut tail, 1..=120, b'o');
+    rewrite(&log);
+    write(&log, b'n', 10);
+    reader.clone().refresh().unwrap();
+    is_cut_off(&mut tail);
+}
+
+#[test]
+fn the_place_where_a_tail_began_is_of_its_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, _) = half_durable(dir.path());
+    let mut tail = written(&reader, TailFrom::End);
+    rewrite(&log);
+    write(&log, b'n', 10);
+    reader.refresh().unwrap();
+    is_cut_off(&mut tail);
+}
+
+#[test]
+fn a_cut_behind_what_was_given_is_none() {
+    let (log, reader, mut tail) = followed();
+    write(&log, b'o', 20);
+    log.truncate_after(lsn(10)).unwrap();
+    write(&log, b'n', 5);
+    gives(&mut tail, 11..=15, b'n');
+    log.truncate_after(lsn(15)).unwrap();
+    assert!(tail.try_next().unwrap().is_none());
+    write(&log, b'm', 5);
+    reader.refresh().unwrap();
+    gives(&mut tail, 16..=20, b'm');
+    log.truncate_after(lsn(19)).unwrap();
+    is_cut_off(&mut tail);
+}
+
+#[test]
+fn a_tail_that_was_sent_somewhere_is_free_until_it_gives_something() {
+    let (log, _, mut tail) = followed();
+    tail.seek(lsn(14));
+    log.truncate_after(lsn(5)).unwrap();
+    write(&log, b'n', 10);
+    gives(&mut tail, 14..=15, b'n');
+    log.truncate_after(lsn(14)).unwrap();
+    write(&log, b'm', 2);
+    is_cut_off(&mut tail);
+}
+
+#[test]
+fn copies_that_the_next_writer_made_end_no_tail() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let hooked = Hooked::new(Arc::clone(&memory));
+    let log = Log::open(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+    write(&log, b'o', 120);
+    let reader = Log::open_read_only(environment(Arc::clone(&memory)), quiet()).unwrap();
+    let mut tails = [TailFrom::Start, TailFrom::End].map(|from| written(&reader, from));
+    gives(&mut tails[0], 1..=120, b'o');
+    let before = log.segments().unwrap().pop().unwrap();
+    hooked.fail("sync");
+    log.sync().unwrap_err();
+    drop(log);
+    let log = open(&memory, &quiet()).unwrap();
+    assert!(log.segments().unwrap().iter().all(|segment| segment.id != before.id), "it was replaced");
+    write(&log, b'n', 5);
+    for tail in &mut tails {
+        gives(tail, 121..=125, b'n');
+    }
+}
+
+/// The first entry that does not fit into the first segment.
+fn second_base() -> Lsn {
+    let (log, ..) = followed();
+    while newest_base(&log) == Lsn::FIRST {
+        write(&log, b'o', 1);
+    }
+    newest_base(&log)
+}
+
+/// The next segment begins with the next entry, and the one with the last that was given is gone.
+#[test]
+fn a_trim_of_all_that_was_given_ends_no_tail() {
+    let base = second_base().get();
+    for is_known in [false, true] {
+        let (log, _, mut tail) = followed();
+        write(&log, b'o', base as usize - 11);
+        if is_known {
+            // There is an empty segment behind it already.
+            write(&log, b'o', 1);
+            log.truncate_after(lsn(base - 1)).unwrap();
+        }
+        gives(&mut tail, 11..=base - 1, b'o');
+        assert!(tail.try_next().unwrap().is_none());
+        write(&log, b'o', 1);
+        assert_eq!(newest_base(&log), lsn(base));
+        log.truncate_before(lsn(base)).unwrap();
+        assert_eq!(log.segments().unwrap().len(), 1);
+        gives(&mut tail, base..=base, b'o');
+        log.clear().unwrap();
+        assert!(tail.try_next().unwrap().is_none());
+        write(&log, b'o', 1);
+        gives(&mut tail, base + 1..=base + 1, b'o');
+    }
+}
+
+/// Nothing is left of either history, and the numbers go on.
+#[test]
+fn a_cut_of_which_nothing_is_left_is_one() {
+    let (log, _, mut tail) = followed();
+    log.truncate_after(lsn(5)).unwrap();
+    write(&log, b'n', 5);
+    log.clear().unwrap();
+    write(&log, b'n', 1);
+    is_cut_off(&mut tail);
+    tail.seek(lsn(11));
+    gives(&mut tail, 11..=11, b'n');
+}
+
+#[test]
+fn an_error_does_not_make_a_tail_forget_its_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, reader, hooked) = half_durable(dir.path());
+    let newest = log.segments().unwrap().pop().unwrap();
+    let mut tail = written(&reader, TailFrom::Start);
+    gives(&mut tail, 1..=newest.base.get() - 1, b'o');
+    hooked.refuse(&format!("{:020}.wal", newest.id.0));
+    for _ in 0..2 {
+        let failed = tail.try_next().map(|entry| entry.map(|it| it.lsn));
+        assert!(matches!(failed, Err(LogError::Segment { .. })), "{failed:?}");
+    }
+    rewrite(&log);
+    hooked.set(|_, _| Ok(()));
+    is_cut_off(&mut tail);
+}
