@@ -20,6 +20,7 @@ use crate::{
     appender::Draft,
     engine::Engine,
     error::{CutOffSnafu, DECODE, EncodingSnafu, InvalidFrameSnafu},
+    history::Seen,
     open::READ_ATTEMPTS,
     packs::Part,
     patience::Terms,
@@ -196,14 +197,21 @@ impl Engine {
         self.append_draft(&draft, payload_len, terms)
     }
 
-    fn frame(&self, view: &mut Arc<View>, lsn: Lsn, reader: &mut FrameReader) -> Result<Loaded, LogError> {
+    /// The frame that holds `lsn`, in a view, and if that is outdated, in a newer one where `seen` is, too.
+    fn frame(
+        &self,
+        view: &mut Arc<View>,
+        lsn: Lsn,
+        seen: Option<Seen>,
+        reader: &mut FrameReader,
+    ) -> Result<Loaded, LogError> {
         self.check_readable(lsn)?;
         let mut attempts = 0;
         loop {
             match self.load(view, lsn, reader, Part::Whole) {
                 Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
                     attempts += 1;
-                    *view = self.newer_view()?;
+                    *view = self.renewed(view, seen, lsn)?;
                     self.check_readable(lsn)?;
                 }
                 loaded => return loaded,
@@ -277,7 +285,7 @@ impl Log {
         engine.settle();
         let view = engine.view();
         let reader = FrameReader::new(READ_LEN);
-        Frames { engine, view, generation, front, end: to.min(next), place: None, reader }
+        Frames { engine, view, generation, front, end: to.min(next), seen: None, place: None, reader }
     }
 
     /// Appends a frame of another log as it is: its checksum is verified, its entries are decoded to see that they can
@@ -310,7 +318,8 @@ impl Log {
 /// Index of its segment in the view, and a frame.
 type Loaded = (usize, LoadedFrame);
 
-/// The frames of a range, in order. An error ends it. The range was fixed when this was made.
+/// The frames of a range, in order. An error ends it. The range was fixed when this was made. All are of one history of
+/// the log, as with [`Iter`](crate::Iter).
 #[derive(Debug)]
 pub struct Frames {
     engine: Arc<Engine>,
@@ -318,6 +327,8 @@ pub struct Frames {
     generation: u64,
     front: Lsn,
     end: Lsn,
+    /// The last frame.
+    seen: Option<Seen>,
     /// The segment of the last frame, as its index in the view, and where that frame ends.
     place: Option<(usize, u64)>,
     reader: FrameReader,
@@ -334,10 +345,11 @@ impl Frames {
         }
         let (position, frame) = match self.neighbour() {
             Some(loaded) => loaded,
-            None => self.engine.frame(&mut self.view, lsn, &mut self.reader)?,
+            None => self.engine.frame(&mut self.view, lsn, self.seen, &mut self.reader)?,
         };
         self.place = Some((position, frame.end()));
         self.front = frame.lsn.plus(u64::from(frame.header.count));
+        self.seen = Some(Seen::of(self.front, frame.lsn, &frame.header));
         let checksum = self
             .view
             .segments

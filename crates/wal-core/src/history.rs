@@ -40,6 +40,13 @@ pub(crate) struct Seen {
     pub(crate) frame: Option<(Lsn, Witness)>,
 }
 
+impl Seen {
+    /// The last entry of a frame, which begins with `first`.
+    pub(crate) fn of(end: Lsn, first: Lsn, header: &FrameHeader) -> Self {
+        Self { end, frame: Some((first, Witness::from(header))) }
+    }
+}
+
 impl Engine {
     /// Beside a writer: makes sure that what was seen of a view is part of a newer one, too. In another history the
     /// place of the next entry, `lsn`, means nothing.

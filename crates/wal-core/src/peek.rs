@@ -10,6 +10,7 @@ use crate::{
     LogError,
     engine::Engine,
     error::CutOffSnafu,
+    history::Seen,
     log::Log,
     open::READ_ATTEMPTS,
     packs::{NO_PLACE, Part},
@@ -94,24 +95,32 @@ impl Log {
         let end = engine.readable_next().min(to);
         let front = from.max(engine.first_retained());
         let view = engine.view();
-        Headers { view, engine, generation, front, end, place: None, reader: FrameReader::new(PEEK_LEN) }
+        let reader = FrameReader::new(PEEK_LEN);
+        Headers { view, engine, generation, front, end, seen: None, place: None, reader }
     }
 }
 
 impl Engine {
     /// The header of the frame that holds `lsn`.
     pub(crate) fn peek(&self, lsn: Lsn) -> Result<Peeked, LogError> {
-        self.peek_in(&mut self.view(), lsn, &mut FrameReader::new(PEEK_LEN))
+        self.peek_in(&mut self.view(), lsn, None, &mut FrameReader::new(PEEK_LEN))
     }
 
-    fn peek_in(&self, view: &mut Arc<View>, lsn: Lsn, reader: &mut FrameReader) -> Result<Peeked, LogError> {
+    /// The same in a view, and if that is outdated, in a newer one where `seen` is, too.
+    fn peek_in(
+        &self,
+        view: &mut Arc<View>,
+        lsn: Lsn,
+        seen: Option<Seen>,
+        reader: &mut FrameReader,
+    ) -> Result<Peeked, LogError> {
         self.check_readable(lsn)?;
         let mut attempts = 0;
         loop {
             match self.peek_once(view, lsn, reader) {
                 Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
                     attempts += 1;
-                    *view = self.newer_view()?;
+                    *view = self.renewed(view, seen, lsn)?;
                     self.check_readable(lsn)?;
                 }
                 peeked => return peeked,
@@ -119,6 +128,7 @@ impl Engine {
         }
     }
 
+    /// The same in this view alone.
     pub(crate) fn peek_once(
         &self,
         view: &View,
@@ -159,7 +169,7 @@ impl Engine {
 /// The headers of the frames of a range, in order. An error ends it.
 ///
 /// Only the checksums of the headers are verified: a frame whose body is damaged is listed like any other. The range
-/// was fixed when this was made.
+/// was fixed when this was made. All are of one history of the log, as with [`Iter`](crate::Iter).
 #[derive(Debug)]
 pub struct Headers {
     engine: Arc<Engine>,
@@ -167,6 +177,8 @@ pub struct Headers {
     generation: u64,
     front: Lsn,
     end: Lsn,
+    /// The last frame.
+    seen: Option<Seen>,
     /// The segment of the last frame, as its index in the view, and where that frame ends.
     place: Option<(usize, u64)>,
     reader: FrameReader,
@@ -183,11 +195,12 @@ impl Headers {
         }
         let peeked = match self.neighbour() {
             Some(peeked) => peeked,
-            None => self.engine.peek_in(&mut self.view, self.front, &mut self.reader)?,
+            None => self.engine.peek_in(&mut self.view, self.front, self.seen, &mut self.reader)?,
         };
         let placed = peeked.offset != NO_PLACE;
         self.place = placed.then(|| (peeked.position, peeked.offset + peeked.header.frame_len()));
         self.front = peeked.next();
+        self.seen = Some(Seen::of(self.front, peeked.first, &peeked.header));
         Ok(peeked.info(&self.view))
     }
 

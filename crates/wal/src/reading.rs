@@ -201,8 +201,8 @@ impl Wal {
     }
 }
 
-/// What the headers of frames say, in order. Made by [`Wal::headers`]; an error ends it. Like a clone of the [`Wal`] it
-/// keeps the log open.
+/// What the headers of frames say, in order. Made by [`Wal::headers`]; an error ends it. All are of one history of the
+/// log, as the entries of an [`Iter`](crate::Iter). Like a clone of the [`Wal`] it keeps the log open.
 #[derive(Debug)]
 pub struct Headers {
     inner: wal_core::Headers,

@@ -1,4 +1,4 @@
-//! What a tail gives beside a writer that cuts the log is of one history.
+//! What a tail, headers or frames give beside a writer that cuts the log is of one history.
 
 use std::sync::Arc;
 
@@ -205,4 +205,51 @@ fn an_error_does_not_make_a_tail_forget_its_history() {
     rewrite(&log);
     hooked.set(|_, _| Ok(()));
     is_cut_off(&mut tail);
+}
+
+/// Each by its first entry, and by what is different in the other history.
+type Walk = Box<dyn Iterator<Item = Result<(Lsn, u64), LogError>>>;
+
+/// Headers and frames.
+fn both(reader: &Log) -> [Walk; 2] {
+    let headers = reader.headers(Lsn::FIRST, Lsn::MAX).map(|it| it.map(|it| (it.first, it.segment.0)));
+    let frames = reader.frames(..).map(|it| it.map(|it| (it.first_lsn, it.body_crc.into())));
+    [Box::new(headers), Box::new(frames)]
+}
+
+#[test]
+fn headers_and_frames_are_of_one_history() {
+    for nth in [0, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, reader, _) = half_durable(dir.path());
+        let second = log.segments().unwrap()[1].base;
+        let old: Vec<_> = both(&log)[nth].by_ref().map(Result::unwrap).collect();
+        let mut all = both(&reader).into_iter().nth(nth).unwrap();
+        let mut given: Vec<_> = all.by_ref().take(20).map(Result::unwrap).collect();
+        rewrite(&log);
+        // As far as its file is open.
+        given.extend(all.by_ref().take(second.get() as usize - 21).map(Result::unwrap));
+        assert_eq!(given, old[..second.get() as usize - 1]);
+        let cut = all.next();
+        assert!(matches!(cut, Some(Err(LogError::CutOff { lsn, .. })) if lsn == second), "{cut:?}");
+        assert!(all.next().is_none());
+    }
+}
+
+#[test]
+fn copies_that_the_next_writer_made_end_no_headers() {
+    for nth in [0, 1] {
+        let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let hooked = Hooked::new(Arc::clone(&memory));
+        let log = Log::open(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+        write(&log, b'o', 120);
+        let reader = Log::open_read_only(environment(Arc::clone(&memory)), quiet()).unwrap();
+        let mut all = both(&reader).into_iter().nth(nth).unwrap().map(|it| it.unwrap().0);
+        assert!(all.by_ref().take(20).eq((1..=20).map(lsn)));
+        hooked.fail("sync");
+        log.sync().unwrap_err();
+        drop(log);
+        let _log = open(&memory, &quiet()).unwrap();
+        assert!(all.eq((21..=120).map(lsn)));
+    }
 }
