@@ -2,8 +2,9 @@
 //!
 //! Two histories are the same up to where one was cut. The writer's own process knows where that was (`cuts.rs`).
 //! Another one can only compare: when the highest entry that was given is the same in the files that are there now, so
-//! are all before it; and when it is not, nobody can tell which are. Therefore a reader beside a writer takes in what
-//! it finds there only after it has looked for that entry, and keeps what it had otherwise.
+//! are all before it; and when it is not, nobody can tell which are. It is the same in the same segment, and it may be
+//! in another writer's copy of its frame; no writer stores an entry of its own twice. Therefore a reader beside a
+//! writer takes in what it finds there only after it has looked for that entry, and keeps what it had otherwise.
 
 use std::sync::Arc;
 
@@ -65,11 +66,16 @@ impl Engine {
             // Free to choose; or known from the cuts.
             return Ok(());
         };
-        if view.agrees(end, newer) {
+        // What cannot be read any more was not cut off.
+        if let Some(lost) = end.previous().and_then(|last| newer.lost(last)) {
+            return Err(lost);
+        }
+        let agreed = view.agrees(end, newer);
+        if agreed == Some(true) {
             return Ok(());
         }
-        let Some((at, witness)) = frame else {
-            return CutOffSnafu { lsn, next: lsn }.fail();
+        let Some((at, witness)) = frame.filter(|_| agreed.is_none()) else {
+            return CutOffSnafu { lsn, next: lsn.min(end) }.fail();
         };
         let same = match self.peek_once(newer, at, &mut FrameReader::new(PEEK_LEN)) {
             Ok(found) => Witness::from(&found.header) == witness,

@@ -76,21 +76,27 @@ impl View {
         self.bases.iter().chain(&later.bases).copied().filter(|lsn| *lsn < next).filter(moved).min()
     }
 
-    /// Whether the entries before `next`, of which the last is known from this view, are known to be those of a later
-    /// one as far as they are not trimmed away: without a look at them, because they stand in the same segment.
-    pub(crate) fn agrees(&self, next: Lsn, later: &Self) -> bool {
-        let Some(last) = next.previous() else { return true };
-        let key = |view: &Self, at: usize| view.segments.get(at).map(|it| (it.id(), it.header().salt));
+    /// Whether the entries before `next`, of which the last was seen in this view, are those of a later one as far as
+    /// they are there; `None` where the segments alone do not tell.
+    pub(crate) fn agrees(&self, next: Lsn, later: &Self) -> Option<bool> {
+        let header = |view: &Self, at: usize| view.segments.get(at).map(|segment| *segment.header());
+        let last = next.previous()?;
         let here = self.position(last);
         if let Some(there) = later.position(last) {
-            return here.is_some_and(|here| key(self, here) == key(later, there));
+            let (here, there) = (header(self, here?)?, header(later, there)?);
+            let same = (here.segment, here.salt) == (there.segment, there.salt);
+            // A writer makes copies of what others have left. It never writes an entry of its own again, unless it has
+            // cut it off.
+            return if same || here.epoch == there.epoch { Some(same) } else { None };
         }
         // The later one begins behind it: where this one goes on, or in the first segment that was begun since. A cut
         // before that would have begun one in between.
-        let behind = key(self, here.map_or(0, |here| here + 1));
-        let begun = here.and_then(|here| key(self, here)).map(|(id, _)| SegmentId(id.0 + 1));
-        later.bases.first() == Some(&next)
-            && key(later, 0).is_some_and(|first| behind.map_or(begun == Some(first.0), |it| it == first))
+        let first = header(later, 0).filter(|_| later.bases.first() == Some(&next))?.segment;
+        let goes_on = match header(self, here.map_or(0, |here| here + 1)) {
+            Some(behind) => behind.segment == first,
+            None => header(self, here?)?.segment.0 + 1 == first.0,
+        };
+        goes_on.then_some(true)
     }
 
     /// Why an entry is gone, if it is known to be.

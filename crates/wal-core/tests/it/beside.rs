@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use wal_core::{Log, LogError, Tail, TailFrom, TailOptions, Visibility};
+use wal_core::{Environment, Log, LogError, Options, RecoveryMode, Tail, TailFrom, TailOptions, Visibility};
 use wal_format::Lsn;
 use wal_segment::{MemoryStorage, Storage};
+use wal_sim::VirtualTime;
 
 use crate::{
     hooked::Hooked,
     races::{half_durable, quiet, rewrite, write},
-    reading::lsn,
+    reading::{TestClock, lsn},
     support::{environment, open},
 };
 
@@ -177,6 +178,25 @@ fn a_trim_of_all_that_was_given_ends_no_tail() {
     }
 }
 
+/// Not by its time either, where the clock stands still or is coarse.
+#[test]
+fn an_entry_that_is_the_same_in_both_histories_does_not_make_them_one() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let clock = Arc::new(TestClock(Arc::new(VirtualTime::new(1))));
+    let log = Log::open(Environment { clock, ..environment(Arc::clone(&memory)) }, quiet()).unwrap();
+    write(&log, b'o', 9);
+    write(&log, b'=', 1);
+    let reader = Log::open_read_only(environment(memory), quiet()).unwrap();
+    let mut tail = written(&reader, TailFrom::Start);
+    gives(&mut tail, 1..=9, b'o');
+    gives(&mut tail, 10..=10, b'=');
+    log.truncate_after(lsn(5)).unwrap();
+    write(&log, b'n', 4);
+    write(&log, b'=', 1);
+    write(&log, b'n', 1);
+    is_cut_off(&mut tail);
+}
+
 /// Nothing is left of either history, and the numbers go on.
 #[test]
 fn a_cut_of_which_nothing_is_left_is_one() {
@@ -205,6 +225,25 @@ fn an_error_does_not_make_a_tail_forget_its_history() {
     rewrite(&log);
     hooked.set(|_, _| Ok(()));
     is_cut_off(&mut tail);
+}
+
+/// The writer has cut nothing: a file is missing, around which the rest is read.
+#[test]
+fn an_entry_that_is_lost_was_not_cut_off() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&memory, &quiet()).unwrap();
+    write(&log, b'o', 70);
+    let options = Options { recovery: RecoveryMode::ReadToDamage, ..quiet() };
+    let reader = Log::open_read_only(environment(Arc::clone(&memory)), options).unwrap();
+    let mut tail = written(&reader, TailFrom::Start);
+    gives(&mut tail, 1..=70, b'o');
+    write(&log, b'o', 70);
+    let [_, second, _] = &log.segments().unwrap()[..] else { panic!("three segments") };
+    memory.remove(&format!("{:020}.wal", second.id.0)).unwrap();
+    for _ in 0..3 {
+        let lost = tail.try_next();
+        assert!(matches!(lost, Err(LogError::Lost { .. })), "{lost:?}");
+    }
 }
 
 /// Each by its first entry, and by what is different in the other history.
