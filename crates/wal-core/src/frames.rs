@@ -336,16 +336,13 @@ pub struct Frames {
 
 impl Frames {
     fn step(&mut self) -> Result<EncodedFrame, LogError> {
-        let (lsn, generation) = (self.front, self.engine.cuts.generation());
-        if generation != self.generation {
-            if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= lsn) {
-                return CutOffSnafu { lsn, next }.fail();
+        let lsn = self.front;
+        let (position, frame) = loop {
+            let found = self.find()?;
+            // What was appended behind a cut was not there before the cut could be seen here.
+            if self.engine.cuts.generation() == self.generation {
+                break found;
             }
-            (self.generation, self.view, self.place) = (generation, self.engine.view(), None);
-        }
-        let (position, frame) = match self.neighbour() {
-            Some(loaded) => loaded,
-            None => self.engine.frame(&mut self.view, lsn, self.seen, &mut self.reader)?,
         };
         self.place = Some((position, frame.end()));
         self.front = frame.lsn.plus(u64::from(frame.header.count));
@@ -373,6 +370,20 @@ impl Frames {
             body_crc: header.body_crc,
             body: frame.body,
         })
+    }
+
+    fn find(&mut self) -> Result<Loaded, LogError> {
+        let (lsn, generation) = (self.front, self.engine.cuts.generation());
+        if generation != self.generation {
+            if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= lsn) {
+                return CutOffSnafu { lsn, next }.fail();
+            }
+            (self.generation, self.view, self.place) = (generation, self.engine.view(), None);
+        }
+        match self.neighbour() {
+            Some(loaded) => Ok(loaded),
+            None => self.engine.frame(&mut self.view, lsn, self.seen, &mut self.reader),
+        }
     }
 
     /// The frame behind the last one, passing over control frames. Where it cannot be read, the way through the index

@@ -150,13 +150,20 @@ impl Iter {
     }
 
     fn step(&mut self, lsn: Lsn, direction: Direction) -> Result<Found, LogError> {
-        let mut found = self.find(lsn, direction);
         let mut attempts = 0;
-        while attempts < READ_ATTEMPTS && found.as_ref().is_err_and(is_gone) {
-            attempts += 1;
-            found = self.renew(lsn).and_then(|()| self.find(lsn, direction));
+        let mut found = self.find(lsn, direction);
+        loop {
+            match &found {
+                // What was appended behind a cut was not there before the cut could be seen here.
+                Ok(_) if self.engine.cuts.generation() == self.generation => return found,
+                Ok(_) => found = self.find(lsn, direction),
+                Err(error) if attempts < READ_ATTEMPTS && is_gone(error) => {
+                    attempts += 1;
+                    found = self.renew(lsn).and_then(|()| self.find(lsn, direction));
+                }
+                Err(_) => return found,
+            }
         }
-        found
     }
 
     fn find(&mut self, lsn: Lsn, direction: Direction) -> Result<Found, LogError> {

@@ -186,6 +186,21 @@ pub struct Headers {
 
 impl Headers {
     fn step(&mut self) -> Result<FrameInfo, LogError> {
+        let peeked = loop {
+            let peeked = self.find()?;
+            // What was appended behind a cut was not there before the cut could be seen here.
+            if self.engine.cuts.generation() == self.generation {
+                break peeked;
+            }
+        };
+        let placed = peeked.offset != NO_PLACE;
+        self.place = placed.then(|| (peeked.position, peeked.offset + peeked.header.frame_len()));
+        self.front = peeked.next();
+        self.seen = Some(Seen::of(self.front, peeked.first, &peeked.header));
+        Ok(peeked.info(&self.view))
+    }
+
+    fn find(&mut self) -> Result<Peeked, LogError> {
         let generation = self.engine.cuts.generation();
         if generation != self.generation {
             if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= self.front) {
@@ -193,15 +208,10 @@ impl Headers {
             }
             (self.generation, self.view, self.place) = (generation, self.engine.view(), None);
         }
-        let peeked = match self.neighbour() {
-            Some(peeked) => peeked,
-            None => self.engine.peek_in(&mut self.view, self.front, self.seen, &mut self.reader)?,
-        };
-        let placed = peeked.offset != NO_PLACE;
-        self.place = placed.then(|| (peeked.position, peeked.offset + peeked.header.frame_len()));
-        self.front = peeked.next();
-        self.seen = Some(Seen::of(self.front, peeked.first, &peeked.header));
-        Ok(peeked.info(&self.view))
+        match self.neighbour() {
+            Some(peeked) => Ok(peeked),
+            None => self.engine.peek_in(&mut self.view, self.front, self.seen, &mut self.reader),
+        }
     }
 
     /// The frame behind the last one, passing over control frames. Where it cannot be read, the way through the index

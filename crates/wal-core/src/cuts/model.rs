@@ -47,6 +47,36 @@ impl Log {
     }
 }
 
+/// Three entries wait in memory, of which there is one for all; those behind the first leave it and are cut off, and
+/// others wait in their place, while somebody reads. Whoever `asks_again` does so after each look.
+fn in_memory(asks_again: bool) {
+    let log = Arc::new((Cuts::default(), Mutex::new(vec![1, 1, 1])));
+    let writes = Arc::clone(&log);
+    let writer = spawn(move || {
+        writes.1.lock().truncate(1);
+        writes.0.cut(Lsn::FIRST.next());
+        *writes.1.lock() = vec![1, 2, 2];
+    });
+    let (cuts, memory) = &*log;
+    let mut generation = cuts.generation();
+    let mut read = View::new();
+    while let Some(lsn) = Lsn::new(read.len() as u64 + 1) {
+        if cuts.generation() != generation && cuts.notice(&mut generation, lsn).is_err() {
+            break;
+        }
+        let edition = memory.lock().get(read.len()).copied();
+        if asks_again && cuts.generation() != generation {
+            continue;
+        }
+        match edition {
+            Some(edition) => read.push(edition),
+            None => break,
+        }
+    }
+    assert!([1, 1, 1].starts_with(&read) || [1, 2, 2].starts_with(&read), "two histories in one: {read:?}");
+    writer.join().unwrap();
+}
+
 /// Three entries; those behind the first are cut off and written anew, while somebody reads.
 fn beside(writer: impl FnOnce(&Log, Lsn, View) + Send + 'static) {
     let log = Arc::new(Log::default());
@@ -144,4 +174,14 @@ fn a_cut_that_is_told_before_it_is_shown_is_caught() {
 #[test]
 fn a_cut_that_nobody_is_told_of_is_caught() {
     fails(4, || beside(|log, _, view| log.show(view)));
+}
+
+#[test]
+fn what_waits_in_memory_is_of_one_history() {
+    check(4, || in_memory(true));
+}
+
+#[test]
+fn whoever_does_not_ask_again_after_a_look_at_memory_is_caught() {
+    fails(4, || in_memory(false));
 }

@@ -1,8 +1,14 @@
 //! What an iterator gives is of one history of the log, from whichever end it is read and wherever it is sent.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use wal_core::{AppendOptions, Durability, Entry, Iter, Log, LogError, Options};
+use wal_core::{AppendOptions, Durability, EncodedFrame, Entry, Iter, Log, LogError, Options, SyncPolicy};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 
@@ -15,6 +21,19 @@ use crate::{
 
 fn quiet() -> Options {
     Options { background_threads: false, ..small() }
+}
+
+/// Nothing is synced or written that nobody asks for.
+fn never_synced() -> Options {
+    let interval = Duration::from_secs(3600);
+    Options { sync: SyncPolicy::Background { interval }, unsynced_age_max: 2 * interval, ..quiet() }
+}
+
+fn append(log: &Log, kind: u8, count: usize, durability: Durability) {
+    let options = AppendOptions { durability: Some(durability), ..AppendOptions::default() };
+    for _ in 0..count {
+        log.append_entry(&NewEntry::plain(&vec![kind; usize::from(kind)]), &options).unwrap();
+    }
 }
 
 /// The next entry must be this one, of this kind.
@@ -250,4 +269,65 @@ fn in_the_process_that_writes_a_cut_counts_wherever_an_iterator_is_sent() {
         given(entries.next_back(), 11, b'n');
         given(entries.next(), 9, b'o');
     });
+}
+
+/// Entries and their kinds, however they are read.
+type Read = Box<dyn Iterator<Item = Result<(Lsn, u8), LogError>>>;
+
+/// What is read in some way of a log with entries that are durable, written and in memory. At whichever read of a file
+/// it is cut and goes on, there must be nothing of the other history: 50 entries are common, and 60 were given.
+fn at_any_read(read: impl Fn(&Log) -> Read) {
+    for written in [1, 3, 20] {
+        let reads = (0..).take_while(|nth| at_read(*nth, written, &read)).count();
+        assert!(reads > 0, "nothing was read");
+    }
+}
+
+/// Says whether there were so many reads.
+fn at_read(nth: usize, written: usize, read: &impl Fn(&Log) -> Read) -> bool {
+    let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
+    let log = Log::open(environment(Arc::new(hooked.clone())), never_synced()).unwrap();
+    append(&log, b'o', 60 - written, Durability::Durable);
+    append(&log, b'o', written, Durability::Written);
+    append(&log, b'o', 20, Durability::Buffered);
+    let mut items = read(&log);
+    items.by_ref().take(60).for_each(|item| assert_eq!(item.unwrap().1, b'o'));
+    let (reads, writer) = (AtomicUsize::new(0), log.clone());
+    hooked.set(move |operation, _| {
+        if operation == "read" && reads.fetch_add(1, Ordering::SeqCst) == nth {
+            writer.truncate_from(lsn(51)).unwrap();
+            append(&writer, b'n', 60, Durability::Buffered);
+        }
+        Ok(())
+    });
+    let mut rest: Vec<_> = items.collect();
+    hooked.set(|_, _| Ok(()));
+    let end = rest.pop_if(|item| item.is_err());
+    let kinds: Vec<_> = rest.into_iter().map(|item| char::from(item.unwrap().1)).collect();
+    assert!(kinds.iter().all(|kind| *kind == 'o'), "{nth} {written}: {kinds:?}");
+    assert!(
+        kinds.len() == 20 || matches!(end, Some(Err(LogError::CutOff { .. }))),
+        "{nth} {written}: {end:?}"
+    );
+    log.next_lsn() != lsn(81)
+}
+
+#[test]
+fn a_cut_in_the_middle_of_a_look_is_noticed_by_iterators() {
+    at_any_read(|log| Box::new(log.range(..).map(|it| it.map(|it| (it.lsn, it.payload[0])))));
+}
+
+#[test]
+fn a_cut_in_the_middle_of_a_look_is_noticed_by_headers() {
+    // An entry is as long as its kind says.
+    at_any_read(|log| {
+        let headers = log.headers(Lsn::FIRST, Lsn::MAX);
+        Box::new(headers.map(|it| it.map(|it| (it.first, it.body_len as u8))))
+    });
+}
+
+#[test]
+fn a_cut_in_the_middle_of_a_look_is_noticed_by_frames() {
+    let payload = |frame: &EncodedFrame| *frame.body.last().unwrap();
+    at_any_read(move |log| Box::new(log.frames(..).map(move |it| it.map(|it| (it.first_lsn, payload(&it))))));
 }

@@ -12,7 +12,7 @@ use wal_segment::{Capabilities, Storage, StorageFile, WriterLock};
 
 type Hook = dyn Fn(&str, &str) -> io::Result<()> + Send + Sync;
 
-/// Calls a hook with the operation and the file name before each change, and before a file is opened.
+/// Calls a hook with the operation and the file name before each change, and before a file is opened or read.
 #[derive(Clone)]
 pub(crate) struct Hooked {
     inner: Arc<dyn Storage>,
@@ -114,6 +114,7 @@ impl StorageFile for HookedFile {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.storage.call("read", &self.name)?;
         self.inner.read_at(offset, buf)
     }
 
@@ -122,6 +123,7 @@ impl StorageFile for HookedFile {
     }
 
     fn view(&self, range: Range<u64>) -> io::Result<Bytes> {
+        self.storage.call("read", &self.name)?;
         self.inner.view(range)
     }
 
