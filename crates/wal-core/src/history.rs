@@ -8,16 +8,22 @@
 
 use std::sync::Arc;
 
+use parking_lot::MutexGuard;
 use wal_format::{FrameHeader, Lsn};
 use wal_segment::FrameReader;
 
 use crate::{
     LogError,
+    appender::Appender,
+    cuts::Cuts,
     engine::Engine,
     error::{CutOffSnafu, TruncatedSnafu},
     peek::PEEK_LEN,
     view::View,
 };
+
+/// What is overtaken by a cut begins anew, so often at most.
+const ATTEMPTS: usize = 100;
 
 /// What a frame is recognised by in another segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,5 +105,46 @@ impl Engine {
         }
         self.check_history(view, &newer, seen, lsn)?;
         Ok(newer)
+    }
+
+    /// Beside a writer: nobody takes in what it has done as long as this is held.
+    pub(crate) fn steady(&self) -> Option<MutexGuard<'_, Appender>> {
+        self.look_again.map(|_| self.appender.lock())
+    }
+
+    /// Where it is said that the log was cut: by this process, or by the one that writes it.
+    pub(crate) fn history(&self) -> &Cuts {
+        if self.look_again.is_some() { &self.looks } else { &self.cuts }
+    }
+
+    /// The first LSN that was cut off since a generation of the [`history`](Self::history), as far as anything can have
+    /// been read that came behind it: that was not there before the cut could be seen here. Beside a writer both come
+    /// with one look, which is over when the lock is free.
+    pub(crate) fn cut_since(&self, generation: u64) -> Option<Lsn> {
+        let _look = self.steady();
+        self.history().since(generation)
+    }
+
+    /// What `find` makes of the log while nobody cuts it: it is called again when somebody did, because what was seen
+    /// of one history says nothing about another.
+    ///
+    /// # Errors
+    ///
+    /// Those of `find`; [`LogError::CutOff`] when the log was cut every time.
+    pub(crate) fn in_one_history<T>(
+        &self,
+        mut find: impl FnMut() -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let generation = self.history().generation();
+            let found = find();
+            match self.cut_since(generation) {
+                None => return found,
+                Some(next) if attempts == ATTEMPTS => return CutOffSnafu { lsn: next, next }.fail(),
+                Some(_) => {}
+            }
+        }
     }
 }

@@ -6,7 +6,6 @@ use wal_format::Lsn;
 
 use crate::{
     Entry, EntryRef, Iter, LogError,
-    cuts::Cuts,
     error::{CutOffSnafu, InvalidArgumentSnafu},
     log::Log,
     settled::{lent, owned},
@@ -104,7 +103,7 @@ impl Log {
     /// writer came meanwhile and put copies in the place of what the one before it had left: call it again.
     pub fn get_many(&self, lsns: &[Lsn]) -> Result<Vec<Entry>, LogError> {
         let (mut entries, mut others) = (Vec::with_capacity(lsns.len()), Vec::new());
-        let generation = self.history().generation();
+        let generation = self.engine().history().generation();
         self.engine().settled_each(lsns, |nth, entry| match (lsns.get(nth), entry) {
             (Some(lsn), Some(entry)) => entries.push(owned(*lsn, &entry)),
             _ => {
@@ -136,7 +135,7 @@ impl Log {
         mut read: impl FnMut(usize, EntryRef<'_>),
     ) -> Result<(), LogError> {
         let mut others = Vec::new();
-        let generation = self.history().generation();
+        let generation = self.engine().history().generation();
         self.engine().settled_each(lsns, |nth, entry| match (lsns.get(nth), entry) {
             (Some(lsn), Some(entry)) => read(nth, lent(*lsn, &entry)),
             _ => others.push(nth),
@@ -148,19 +147,8 @@ impl Log {
         self.check_one_history(lsns, generation)
     }
 
-    /// Where it is said that the log was cut: by this process, or by the one that writes it.
-    fn history(&self) -> &Cuts {
-        let engine = self.engine();
-        if engine.look_again.is_some() { &engine.looks } else { &engine.cuts }
-    }
-
-    /// What was appended behind a cut was not there before the cut could be seen here. Beside a writer both come with
-    /// one look, which is over when the lock is free.
     fn check_one_history(&self, lsns: &[Lsn], generation: u64) -> Result<(), LogError> {
-        let engine = self.engine();
-        let look = engine.look_again.map(|_| engine.appender.lock());
-        let cut = self.history().since(generation);
-        drop(look);
+        let cut = self.engine().cut_since(generation);
         match cut.and_then(|next| Some((next, lsns.iter().filter(|lsn| **lsn >= next).min()?))) {
             Some((next, lsn)) => CutOffSnafu { lsn: *lsn, next }.fail(),
             None => Ok(()),

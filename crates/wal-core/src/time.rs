@@ -6,7 +6,7 @@ use wal_format::Lsn;
 
 use crate::{LogError, engine::Engine, log::Log};
 
-/// A search that is overtaken by a truncation begins anew, so often at most.
+/// A search that is overtaken by a trim begins anew, so often at most.
 const ATTEMPTS: usize = 100;
 
 /// When an entry was appended, in nanoseconds since 1970, as in [`Entry::time`](crate::Entry::time). Never runs
@@ -35,7 +35,8 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`LogError::Lost`] when a header on the way is damaged; errors of the storage.
+    /// [`LogError::Lost`] when a header on the way is damaged; errors of the storage. [`LogError::CutOff`] when the log
+    /// was cut during every one of many attempts.
     pub fn lsn_at_time(&self, time: AppendTime) -> Result<Option<Lsn>, LogError> {
         let (lsn, end) = self.engine().search_time(time)?;
         Ok((lsn < end).then_some(lsn))
@@ -48,8 +49,8 @@ impl Engine {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.search_once(time) {
-                // Trimmed or cut meanwhile: the bounds are not what they were.
+            match self.in_one_history(|| self.search_once(time)) {
+                // Trimmed meanwhile, or cut: the bounds are not what they were.
                 Err(LogError::Truncated { .. } | LogError::CutOff { .. } | LogError::OutOfRange { .. })
                     if attempts < ATTEMPTS => {}
                 result => return result,

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use parking_lot::MutexGuard;
 use wal_format::Lsn;
 
 use super::Tail;
 use crate::{
     LogError,
-    appender::Appender,
-    engine::Engine,
     error::{CutOffSnafu, TruncatedSnafu},
     open::READ_ATTEMPTS,
     read::is_gone,
@@ -21,13 +18,6 @@ struct Known {
     visible: Lsn,
     first: Lsn,
     view: Arc<View>,
-}
-
-impl Engine {
-    /// Beside a writer: nobody takes in what it has done as long as this is held.
-    pub(super) fn steady(&self) -> Option<MutexGuard<'_, Appender>> {
-        self.look_again.map(|_| self.appender.lock())
-    }
 }
 
 impl Tail {

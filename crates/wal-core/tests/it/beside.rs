@@ -1,8 +1,16 @@
 //! What a tail, headers or frames give beside a writer that cuts the log is of one history.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use wal_core::{Environment, Log, LogError, Options, RecoveryMode, Tail, TailFrom, TailOptions, Visibility};
+use wal_core::{
+    AppendTime, Environment, Log, LogError, Options, RecoveryMode, Tail, TailFrom, TailOptions, Visibility,
+};
 use wal_format::Lsn;
 use wal_segment::{MemoryStorage, Storage};
 use wal_sim::VirtualTime;
@@ -290,5 +298,36 @@ fn copies_that_the_next_writer_made_end_no_headers() {
         drop(log);
         let _log = open(&memory, &quiet()).unwrap();
         assert!(all.eq((21..=120).map(lsn)));
+    }
+}
+
+/// A search by time finds what is right before a cut or behind it, at whichever read of a file it comes, and wherever.
+#[test]
+fn a_search_by_time_is_in_one_history() {
+    for (is_beside, nth) in [true, false].iter().flat_map(|beside| (0..40).map(move |nth| (*beside, nth))) {
+        let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
+        let time = Arc::new(VirtualTime::new(0));
+        let clock = Arc::new(TestClock(Arc::clone(&time)));
+        let environment = Environment { clock, ..environment(Arc::new(hooked.clone())) };
+        let log = Log::open(environment.clone(), quiet()).unwrap();
+        let timed = move |log: &Log, kind: u8, count: u64| {
+            (0..count).for_each(|_| {
+                time.advance(Duration::from_nanos(1));
+                write(log, kind, 1);
+            });
+        };
+        timed(&log, b'o', 120);
+        let reader = Log::open_read_only(environment, quiet()).unwrap();
+        let (reads, writer, again) = (AtomicUsize::new(0), log.clone(), reader.clone());
+        hooked.set(move |operation, _| {
+            if operation == "read" && reads.fetch_add(1, Ordering::SeqCst) == nth {
+                writer.truncate_after(lsn(10)).unwrap();
+                timed(&writer, b'n', 110);
+                again.refresh().unwrap();
+            }
+            Ok(())
+        });
+        let found = if is_beside { &reader } else { &log }.lsn_at_time(AppendTime(80)).unwrap();
+        assert!([80, 11].map(lsn).contains(&found.unwrap()), "{found:?}, cut at the read {nth}");
     }
 }
