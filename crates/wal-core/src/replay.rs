@@ -11,7 +11,7 @@ use wal_format::Lsn;
 pub use options::{Direction, ReplayOptions, ReplayPoint};
 
 use crate::{
-    Entry, LogError,
+    Entry, Iter, LogError,
     error::InvalidArgumentSnafu,
     events::{Span, Start},
     log::Log,
@@ -196,28 +196,35 @@ impl<'a> Replay<'a> {
     fn new(log: &'a Log, options: &'a ReplayOptions<'_>) -> Result<Self, LogError> {
         options.batch.check()?;
         let engine = log.engine();
-        let generation = engine.cuts.generation();
         if options.drain {
             engine.check_writable(&engine.appender.lock())?;
             if options.direction == Direction::Backward {
                 return InvalidArgumentSnafu { why: "a log is drained from the front, not backward" }.fail();
             }
         }
-        let (from, to) = options.resolve(log)?;
-        if options.drain && from.is_some_and(|from| from > engine.first_retained()) {
-            return InvalidArgumentSnafu {
-                why: "draining would remove entries before the range, which are not replayed",
-            }
-            .fail();
-        }
-        // What was asked for by its place must not be passed over in silence.
-        let entries = from.map_or_else(|| Ok(log.range(..to)), |from| log.range_from(from, to))?;
+        // A time and a checkpoint are other places in another history.
+        let (generation, entries) = engine.in_one_history(|| {
+            let generation = engine.cuts.generation();
+            Ok((generation, Self::entries(log, options)?))
+        })?;
         let drained = entries.front();
         let backwards = options.direction == Direction::Backward;
         let mut report = ReplayReport::at(if backwards { entries.back() } else { entries.front() });
         report.left = entries.back().since(entries.front()).unwrap_or(0);
         let batches = Batches::new(entries, backwards, options.batch);
         Ok(Self { log, options, batches, generation, drained, report })
+    }
+
+    fn entries(log: &Log, options: &ReplayOptions<'_>) -> Result<Iter, LogError> {
+        let (from, to) = options.resolve(log)?;
+        if options.drain && from.is_some_and(|from| from > log.engine().first_retained()) {
+            return InvalidArgumentSnafu {
+                why: "draining would remove entries before the range, which are not replayed",
+            }
+            .fail();
+        }
+        // What was asked for by its place must not be passed over in silence.
+        from.map_or_else(|| Ok(log.range(..to)), |from| log.range_from(from, to))
     }
 
     fn accept(&mut self, batch: &[Entry]) -> Result<(), LogError> {

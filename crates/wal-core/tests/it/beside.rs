@@ -1,6 +1,7 @@
 //! What a tail, headers or frames give beside a writer that cuts the log is of one history.
 
 use std::{
+    ops::Bound,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,7 +10,8 @@ use std::{
 };
 
 use wal_core::{
-    AppendTime, Environment, Log, LogError, Options, RecoveryMode, Tail, TailFrom, TailOptions, Visibility,
+    AppendTime, Environment, Log, LogError, Options, RecoveryMode, ReplayError, ReplayOptions, ReplayPoint,
+    Tail, TailFrom, TailOptions, Visibility,
 };
 use wal_format::Lsn;
 use wal_segment::{MemoryStorage, Storage};
@@ -301,9 +303,9 @@ fn copies_that_the_next_writer_made_end_no_headers() {
     }
 }
 
-/// A search by time finds what is right before a cut or behind it, at whichever read of a file it comes, and wherever.
-#[test]
-fn a_search_by_time_is_in_one_history() {
+/// Calls `read` with a log whose entries have the times 1 to 120, in its writer and beside it, and cuts it at whichever
+/// read of a file: behind entry 10 the others have the times 121 to 230.
+fn at_any_read(read: impl Fn(&Log, &str)) {
     for (is_beside, nth) in [true, false].iter().flat_map(|beside| (0..40).map(move |nth| (*beside, nth))) {
         let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
         let time = Arc::new(VirtualTime::new(0));
@@ -327,7 +329,43 @@ fn a_search_by_time_is_in_one_history() {
             }
             Ok(())
         });
-        let found = if is_beside { &reader } else { &log }.lsn_at_time(AppendTime(80)).unwrap();
-        assert!([80, 11].map(lsn).contains(&found.unwrap()), "{found:?}, cut at the read {nth}");
+        read(if is_beside { &reader } else { &log }, &format!("beside {is_beside}, read {nth}"));
     }
+}
+
+#[test]
+fn a_search_by_time_is_in_one_history() {
+    at_any_read(|log, what| {
+        let found = log.lsn_at_time(AppendTime(80)).unwrap().unwrap();
+        assert!(found == lsn(80) || found == lsn(11), "{found}, {what}");
+    });
+}
+
+/// The entries of both ends of a span, and all between, or those as far as the log was cut meanwhile.
+#[track_caller]
+fn is_a_span(entries: &[(u64, u8)], cut: bool, what: &str) {
+    let is = |first: u64, last: u64, kind: u8| {
+        entries.iter().copied().eq((first..=last).map(|n| (n, kind)).take(entries.len()))
+            && (cut || entries.len() as u64 == last + 1 - first)
+    };
+    assert!(is(80, 120, b'o') || is(11, 30, b'n'), "{entries:?}, {what}");
+}
+
+#[test]
+fn a_replay_by_time_is_of_one_history() {
+    let options = ReplayOptions {
+        from: Bound::Included(ReplayPoint::Time(AppendTime(80))),
+        to: Bound::Included(ReplayPoint::Time(AppendTime(140))),
+        ..ReplayOptions::default()
+    };
+    at_any_read(|log, what| {
+        let mut entries = Vec::new();
+        let replayed = log.replay(&options, |batch| {
+            entries.extend(batch.iter().map(|entry| (entry.lsn.get(), entry.payload[0])));
+            Ok::<(), ()>(())
+        });
+        let cut = matches!(replayed, Err(ReplayError::Log { error: LogError::CutOff { .. }, .. }));
+        assert!(cut || replayed.is_ok(), "{replayed:?}, {what}");
+        is_a_span(&entries, cut, what);
+    });
 }
