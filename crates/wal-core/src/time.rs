@@ -1,10 +1,13 @@
 //! From a time to a place in the log.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    ops::Bound,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use wal_format::Lsn;
 
-use crate::{LogError, engine::Engine, log::Log};
+use crate::{Iter, LogError, engine::Engine, log::Log};
 
 /// A search that is overtaken by a trim begins anew, so often at most.
 const ATTEMPTS: usize = 100;
@@ -40,6 +43,32 @@ impl Log {
     pub fn lsn_at_time(&self, time: AppendTime) -> Result<Option<Lsn>, LogError> {
         let (lsn, end) = self.engine().search_time(time)?;
         Ok((lsn < end).then_some(lsn))
+    }
+
+    /// The entries that were appended in a span of time, as they are now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`lsn_at_time`](Self::lsn_at_time).
+    pub fn range_by_time(&self, span: (Bound<AppendTime>, Bound<AppendTime>)) -> Result<Iter, LogError> {
+        let engine = self.engine();
+        let at = |time: AppendTime| engine.search_time(time).map(|(lsn, _)| lsn);
+        // No entry is as young as the end of time.
+        let after =
+            |time: AppendTime| time.0.checked_add(1).map_or(Ok(Lsn::MAX), |time| at(AppendTime(time)));
+        engine.in_one_history(|| {
+            let from = match span.0 {
+                Bound::Included(time) => at(time)?,
+                Bound::Excluded(time) => after(time)?,
+                Bound::Unbounded => Lsn::FIRST,
+            };
+            let to = match span.1 {
+                Bound::Included(time) => after(time)?,
+                Bound::Excluded(time) => at(time)?,
+                Bound::Unbounded => Lsn::MAX,
+            };
+            Ok(self.range(from..to))
+        })
     }
 }
 

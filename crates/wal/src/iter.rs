@@ -2,7 +2,7 @@
 
 use std::{iter::FusedIterator, ops::Bound};
 
-use wal_core::{EntryRef, Log};
+use wal_core::{AppendTime, EntryRef, Log};
 use wal_format::Lsn;
 
 use crate::{Entry, Error};
@@ -28,6 +28,12 @@ impl Iter {
     /// All entries from `first` on; an error when some are not there any more.
     pub(crate) fn starting(log: &Log, first: Lsn) -> Result<Self, Error> {
         let inner = log.range_from(first, Lsn::MAX).map_err(Error::new)?;
+        Ok(Self { inner, _log: log.clone() })
+    }
+
+    /// The entries that were appended in a span of time.
+    pub(crate) fn by_time(log: &Log, span: (Bound<AppendTime>, Bound<AppendTime>)) -> Result<Self, Error> {
+        let inner = log.range_by_time(span).map_err(Error::new)?;
         Ok(Self { inner, _log: log.clone() })
     }
 

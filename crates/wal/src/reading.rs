@@ -36,7 +36,7 @@ impl Wal {
         self.log.lsn_at_time(time.into()).map_err(Error::new)
     }
 
-    /// The entries that were appended in a span of time, in order.
+    /// The entries that were appended in a span of time, in order, as they are now.
     ///
     /// # Errors
     ///
@@ -57,21 +57,8 @@ impl Wal {
         T: Clone + Into<AppendTime>,
     {
         let time = |bound: Bound<&T>| bound.cloned().map(Into::into);
-        // No entry is as young as the end of time: there is no LSN then.
-        let at = |time: AppendTime| self.lsn_at_time(time);
-        let after = |time: AppendTime| time.0.checked_add(1).map_or(Ok(None), |time| self.lsn_at_time(time));
-        let end = self.next_lsn();
-        let from = match time(range.start_bound()) {
-            Bound::Included(time) => at(time)?.unwrap_or(end),
-            Bound::Excluded(time) => after(time)?.unwrap_or(end),
-            Bound::Unbounded => Lsn::FIRST,
-        };
-        let to = match time(range.end_bound()) {
-            Bound::Included(time) => after(time)?.unwrap_or(end),
-            Bound::Excluded(time) => at(time)?.unwrap_or(end),
-            Bound::Unbounded => return Ok(self.range(from..)),
-        };
-        Ok(self.range(from..to))
+        let span = (time(range.start_bound()), time(range.end_bound()));
+        Iter::by_time(&self.log, span)
     }
 
     /// The first entries of a range, as many as a limit allows; at least one, if there is one. A range that begins

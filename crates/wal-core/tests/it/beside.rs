@@ -1,4 +1,4 @@
-//! What a tail, headers or frames give beside a writer that cuts the log is of one history.
+//! What a tail, headers, frames, a replay or a search by time give beside a writer that cuts the log is of one history.
 
 use std::{
     ops::Bound,
@@ -367,5 +367,16 @@ fn a_replay_by_time_is_of_one_history() {
         let cut = matches!(replayed, Err(ReplayError::Log { error: LogError::CutOff { .. }, .. }));
         assert!(cut || replayed.is_ok(), "{replayed:?}, {what}");
         is_a_span(&entries, cut, what);
+    });
+}
+
+#[test]
+fn a_span_of_time_is_of_one_history() {
+    let span = (Bound::Included(AppendTime(80)), Bound::Included(AppendTime(140)));
+    at_any_read(|log, what| {
+        let (entries, cut): (Vec<_>, Vec<_>) = log.range_by_time(span).unwrap().partition(Result::is_ok);
+        assert!(cut.iter().all(|it| matches!(it, Err(LogError::CutOff { .. }))), "{cut:?}, {what}");
+        let entries: Vec<_> = entries.into_iter().flatten().map(|it| (it.lsn.get(), it.payload[0])).collect();
+        is_a_span(&entries, !cut.is_empty(), what);
     });
 }
