@@ -13,7 +13,7 @@ use crate::{
     appender::Appender,
     backup::check_empty,
     dictionary::adopt,
-    error::{EncodingSnafu, MissingLogSnafu, OutOfRangeSnafu},
+    error::{CutOffSnafu, EncodingSnafu, MissingLogSnafu, OutOfRangeSnafu},
     frames::check_records,
     patience::Patience,
 };
@@ -64,13 +64,15 @@ impl Log {
     /// terms, timestamps, append times and transactions, and with its metadata; durable on return. Every frame is
     /// verified and decoded on the way, and stored as it is. Batches stay batches.
     ///
-    /// What is in the log at the moment of the call is copied. Trimming it or cutting it off meanwhile is an error
-    /// where the copy has not come by yet.
+    /// What is in the log at the moment of the call is copied. Cutting off some of that meanwhile is an error, and so
+    /// is trimming it where the copy has not come by yet. On a log that is open for reading it is one, too, when a
+    /// writer came meanwhile and put copies in the place of what the one before it had left.
     ///
     /// # Errors
     ///
     /// [`LogError::NotEmpty`] when there are files in `target`; [`LogError::MissingLog`] when nothing was ever written;
-    /// those of reading and of appending. What is in `target` then is a log that lacks entries: remove it.
+    /// [`LogError::CutOff`] and [`LogError::Truncated`] as said above; those of reading and of appending. What is in
+    /// `target` then is a log that lacks entries: remove it.
     pub fn clone_into(
         &self,
         target: Arc<dyn Storage>,
@@ -84,6 +86,7 @@ impl Log {
         if engine.preparer.is_some() {
             self.sync()?;
         }
+        let generation = engine.history().generation();
         let (metadata, first, next) = {
             // Settled, so that the next LSN is not inside a frame.
             let appender = engine.lock_settled(Patience::Endless)?;
@@ -102,6 +105,10 @@ impl Log {
         for frame in self.frames(first..next) {
             clone.append_frame(&frame?, &buffered)?;
             frames += 1;
+        }
+        // The metadata is of the moment of the call, and so must all entries be.
+        if let Some(cut) = engine.cut_since(generation).filter(|cut| *cut < next) {
+            return CutOffSnafu { lsn: cut, next: cut }.fail();
         }
         if frames == 0 {
             // Otherwise nothing would say where it goes on.

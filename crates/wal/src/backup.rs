@@ -55,7 +55,7 @@ impl Wal {
     /// # Errors
     ///
     /// Those of [`backup`](Self::backup); [`ErrorKind::Truncated`](crate::ErrorKind::Truncated) when entries were
-    /// removed before they were copied: call it again.
+    /// trimmed before they were copied, or cut off meanwhile: call it again.
     ///
     /// ```
     /// use wal::Wal;

@@ -1,6 +1,12 @@
 //! Copies of a log: backups, clones, and frames that go from one log to another.
 
-use std::{sync::Arc, thread};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 use bytes::Bytes;
 use wal_compress::{CodecId, Codecs, Compression};
@@ -10,7 +16,10 @@ use wal_core::{
 use wal_format::{ChecksumKind, EntriesBuilder, Lsn, NewEntry};
 use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
 
-use crate::support::{check, environment, fill, on_all, open, payload, small};
+use crate::{
+    hooked::Hooked,
+    support::{check, environment, fill, on_all, open, payload, small},
+};
 
 fn lsn(n: u64) -> Lsn {
     Lsn::new(n).unwrap()
@@ -242,6 +251,30 @@ fn times_come_along_and_never_run_backwards() {
     }
     let times: Vec<u64> = entries(&follower).iter().map(|entry| entry.time).collect();
     assert_eq!(times, [500, 700, 700, 800]);
+}
+
+/// What stands behind a cut was not there at the moment of the call, however many entries there are.
+#[test]
+fn a_clone_is_no_clone_of_two_histories() {
+    for is_beside in [false, true] {
+        let storage = memory();
+        let log = open(&storage, &small()).unwrap();
+        fill(&log, 1..=100);
+        let reader = Log::open_read_only(environment(storage), small()).unwrap();
+        let target = Hooked::new(memory());
+        let (writer, again, done) = (log.clone(), reader.clone(), AtomicBool::new(false));
+        target.set(move |_, _| {
+            if !done.swap(true, Ordering::SeqCst) {
+                writer.truncate_after(lsn(50)).unwrap();
+                fill(&writer, 151..=200);
+                again.refresh().unwrap();
+            }
+            Ok(())
+        });
+        let source = if is_beside { &reader } else { &log };
+        let cloned = Log::clone_into(source, Arc::new(target), Arc::new(SystemEntropy));
+        assert!(matches!(cloned, Err(LogError::CutOff { next, .. }) if next == lsn(51)), "{cloned:?}");
+    }
 }
 
 #[test]
