@@ -7,7 +7,8 @@ use wal_format::{Lsn, Metadata};
 
 use crate::{Error, Wal};
 
-/// The frames of a range, in order; made by [`Wal::frames`]. An error ends it.
+/// The frames of a range, in order; made by [`Wal::frames`]. An error ends it. All are of one history of the log, as
+/// the entries of an [`Iter`](crate::Iter).
 #[derive(Debug)]
 pub struct Frames(wal_core::Frames);
 
