@@ -140,6 +140,12 @@ impl StorageFile for HookedFile {
         self.storage.call("store", &self.name).is_ok() && self.inner.store(offset, data)
     }
 
+    fn warm(&self, end: u64) {
+        if self.storage.call("warm", &self.name).is_ok() {
+            self.inner.warm(end);
+        }
+    }
+
     fn reserve(&self, len: u64) -> io::Result<()> {
         self.storage.call("reserve", &self.name)?;
         self.inner.reserve(len)

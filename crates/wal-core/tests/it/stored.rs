@@ -315,3 +315,57 @@ fn long_entries_are_written() {
     assert_eq!(disk.count(["store", "write"]), [1, 0]);
     assert_eq!(disk.beside().next_lsn(), lsn(4));
 }
+
+/// Appends entries that are stored until about `bytes` more are in the log.
+fn store(log: &Log, bytes: usize) {
+    let entry = vec![b'e'; 1900];
+    for _ in 0..bytes / (entry.len() + 40) {
+        log.append(&entry).unwrap();
+    }
+}
+
+#[test]
+fn pages_are_asked_for_ahead_of_what_is_stored() {
+    let disk = Disk::new();
+    let log = open(&disk.storage, &Options { segment_len: 4 << 20, first_segment_len: 4 << 20, ..options() })
+        .unwrap();
+    log.maintain().unwrap();
+    disk.count([]);
+    fill(&log, 1..=3);
+    assert_eq!(disk.count(["warm", "store"]), [0, 2], "the caller does not");
+    for _ in 0..2 {
+        log.maintain().unwrap();
+    }
+    assert_eq!(disk.count(["warm"]), [1], "whoever does the chores does, once");
+    store(&log, 1 << 20);
+    log.maintain().unwrap();
+    assert_eq!(disk.count(["warm"]), [1], "what was ready is used up");
+    store(&log, 2 << 20);
+    log.maintain().unwrap();
+    assert_eq!(disk.count(["warm"]), [0], "not beyond the end");
+}
+
+#[test]
+fn what_failed_to_be_prepared_is_not_tried_with_each_page() {
+    const LEN: u64 = 16 << 20;
+    let disk = Disk::new();
+    let log =
+        open(&disk.storage, &Options { segment_len: LEN, first_segment_len: LEN, ..options() }).unwrap();
+    store(&log, LEN as usize / 2 - (64 << 10));
+    disk.answer(|call| if call == "create" { Err(io::Error::other("no more files")) } else { Ok(()) });
+    disk.count([]);
+    let mut asked = [0, 0];
+    for _ in 0..16 {
+        store(&log, 128 << 10);
+        log.maintain().unwrap();
+        let [warm, create] = disk.count(["warm", "create"]);
+        asked = [asked[0] + warm, asked[1] + create];
+    }
+    let [warmed, tried] = asked;
+    assert!((3..=5).contains(&warmed), "{warmed}: every 512 KiB of 2 MiB");
+    assert!((2..=3).contains(&tried), "{tried}: every sixteenth of a segment");
+    disk.answer(|_| Ok(()));
+    store(&log, 1 << 20);
+    log.maintain().unwrap();
+    assert_eq!(disk.count(["create"]), [1]);
+}
