@@ -18,6 +18,7 @@ use scratch::Scratch;
 
 const TESTS: &[&str] = &["test", "--package", "wal", "--test", "faults", "--no-run"];
 const FULL: &str = "disk::a_full_disk_is_survived_at_every_append";
+const FULL_STORED: &str = "disk::a_full_disk_is_survived_by_a_log_that_stores";
 const PRELOADED: &str = "preloaded::a_call_that_fails_once_is_final_where_it_must_be";
 const PERMISSION: &str = "directory::a_directory_without_permission_stops_the_log_until_it_is_given_back";
 const BESIDE: &str = "beside::a_reader_beside_a_live_writer_never_sees_damage";
@@ -38,8 +39,10 @@ enum Outcome {
 }
 
 const FAULTS: &[Fault] = &[
-    Fault { name: "full disk, tmpfs", run: |bench| bench.full(Disk::tmpfs) },
-    Fault { name: "full disk, ext4", run: |bench| bench.full(Disk::ext4) },
+    Fault { name: "full disk, tmpfs", run: |bench| bench.full(FULL, Disk::tmpfs) },
+    Fault { name: "full disk, ext4", run: |bench| bench.full(FULL, Disk::ext4) },
+    Fault { name: "full tmpfs, stores", run: |bench| bench.full(FULL_STORED, Disk::tmpfs) },
+    Fault { name: "full ext4, stores", run: |bench| bench.full(FULL_STORED, Disk::ext4) },
     Fault { name: "EIO from fdatasync", run: |bench| bench.failing_call("fdatasync") },
     Fault { name: "EIO from fsync", run: |bench| bench.failing_call("fsync") },
     Fault { name: "EIO from sync_file_range", run: |bench| bench.failing_call("sync_file_range") },
@@ -111,7 +114,7 @@ impl Bench<'_> {
         judge(Command::new(&self.tests).args(arguments(name)).envs(env.iter().copied()))
     }
 
-    fn full(&self, mount: fn(&Self) -> Result<Disk, String>) -> Result<Outcome, String> {
+    fn full(&self, test: &str, mount: fn(&Self) -> Result<Disk, String>) -> Result<Outcome, String> {
         if !self.is_root() {
             return Ok(Outcome::Skipped("only root can mount a disk".to_owned()));
         }
@@ -119,7 +122,7 @@ impl Bench<'_> {
             Ok(disk) => disk,
             Err(reason) => return Ok(Outcome::Skipped(reason)),
         };
-        self.test(FULL, &[("WAL_FAULTS_SMALL_DISK", disk.path()?)])
+        self.test(test, &[("WAL_FAULTS_SMALL_DISK", disk.path()?)])
     }
 
     fn failing_call(&self, call: &str) -> Result<Outcome, String> {

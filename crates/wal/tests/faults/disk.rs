@@ -4,9 +4,10 @@ use std::{
     env, fs,
     io::Write,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use wal::{ErrorKind, Options, Outcome, Wal};
+use wal::{ErrorKind, Options, Outcome, SyncPolicy, Wal, WriteMode};
 
 use crate::content::{check, lsn, payload};
 
@@ -14,6 +15,8 @@ use crate::content::{check, lsn, payload};
 const SMALL_DISK: &str = "WAL_FAULTS_SMALL_DISK";
 const ROUNDS: u64 = 60;
 const ENTRY_LEN: usize = 3000;
+/// Short enough to be stored.
+const STORED_LEN: usize = 1500;
 
 fn options(background_threads: bool) -> Options {
     Options { segment_len: 256 << 10, first_segment_len: 64 << 10, background_threads, ..Options::default() }
@@ -125,6 +128,43 @@ fn run(disk: &Path, log: &Path, round: u64, tally: &mut Tally) {
     verify(&wal, first, last + 39);
     drop(wal);
     verify(&Wal::builder(log).options(options(false)).open().unwrap(), first, last + 39);
+}
+
+/// The same where entries are stored in mapped pages: one that the disk has no space for is refused, and no signal ends
+/// the process.
+#[test]
+#[ignore = "needs a small disk: cargo xtask faults"]
+fn a_full_disk_is_survived_by_a_log_that_stores() {
+    let disk = PathBuf::from(env::var_os(SMALL_DISK).expect("run this through cargo xtask faults"));
+    let (mut refused, mut stored) = (0, 0);
+    for round in 0..ROUNDS {
+        let log = disk.join(format!("log-{round}"));
+        let sync = SyncPolicy::OsCache { interval: Duration::from_millis(round % 3 * 5 + 1) };
+        let options = Options { sync, ..options(round.is_multiple_of(2)) };
+        let open = || Wal::builder(&log).options(options.clone()).write_mode(WriteMode::Mmap).open().unwrap();
+        let wal = open();
+        // By the short way, which alone stores.
+        let append = |number: u64| wal.append(payload(number, round, STORED_LEN));
+        (1..=round).for_each(|number| assert_eq!(append(number).unwrap(), lsn(number)));
+        let ballast = Ballast::fill(&disk, (round as usize % 7) * 9000);
+        let (last, full) = (round..20_000).find_map(|last| Some((last, append(last + 1).err()?))).unwrap();
+        assert_eq!(full.kind(), ErrorKind::Full, "{full}");
+        let last = last + u64::from(full.outcome() != Some(Outcome::NotAppended));
+        refused += 1;
+        stored += last.saturating_sub(wal.stats().writes);
+        if round.is_multiple_of(2) {
+            verify(&wal, 1, last.min(wal.last_lsn().map_or(0, wal::Lsn::get)));
+        }
+        ballast.free();
+        wal.sync().unwrap();
+        verify(&wal, 1, last);
+        (last + 1..last + 40).for_each(|number| assert_eq!(append(number).unwrap(), lsn(number)));
+        drop(wal);
+        verify(&open(), 1, last + 39);
+        fs::remove_dir_all(log).unwrap();
+    }
+    assert!(stored > 0, "ext4 and tmpfs take stores");
+    println!("result: {ROUNDS} rounds, Full {refused} times, {stored} entries stored");
 }
 
 #[track_caller]
