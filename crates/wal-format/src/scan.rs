@@ -152,6 +152,19 @@ impl Scanner {
     /// Does what feeding `len` zeros would, of which nobody need read any: a file system knows of space that was never
     /// written to. Returns how many there were; none where they matter ([`passes_zeros`](Self::passes_zeros)), and
     /// otherwise all of them that make whole units of frames.
+    ///
+    /// ```
+    /// use wal_format::{Scanner, example_segment};
+    ///
+    /// let mut scanner = Scanner::new();
+    /// assert_eq!(scanner.pass_zeros(4096), 0, "these would be the header");
+    /// scanner.feed(&example_segment());
+    /// while scanner.next()?.is_some() {}
+    /// assert_eq!(scanner.pass_zeros(1 << 30), 1 << 30);
+    /// scanner.end();
+    /// assert!(!scanner.verdict().dirty, "nothing follows the last frame");
+    /// # Ok::<(), wal_format::DecodeError>(())
+    /// ```
     pub const fn pass_zeros(&mut self, len: u64) -> u64 {
         const WHOLE: u64 = !(FRAME_ALIGN as u64 - 1);
         let len = if self.passes_zeros() { len & WHOLE } else { 0 };
