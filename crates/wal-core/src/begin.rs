@@ -139,7 +139,7 @@ impl Engine {
             self.note_published(segment.id(), segment.durable());
             appender.end();
         }
-        self.show(beginning.predecessor.map(|predecessor| predecessor.segment), segment);
+        self.view.rcu(|view| view.going_on(beginning.predecessor, Arc::clone(&segment)));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wal_format::{FIRST_FRAME, Lsn, SegmentId};
+use wal_format::{FIRST_FRAME, Lsn, Predecessor, SegmentId};
 use wal_segment::Segment;
 
 use crate::{LogError, recover::Lost};
@@ -40,6 +40,20 @@ impl View {
         let keep = after.map_or(0, |after| self.segments.partition_point(|segment| segment.id() <= after));
         let mut segments = self.segments.get(..keep).unwrap_or(&[]).to_vec();
         segments.push(segment);
+        Self::new(segments, Arc::clone(&self.lost))
+    }
+
+    /// The same with a segment that goes on from a durable place in the one before it. What an earlier process left
+    /// behind that place was written anew, or says nothing any more.
+    pub(crate) fn going_on(&self, from: Option<Predecessor>, segment: Arc<Segment>) -> Self {
+        let mut segments = self.followed_by(from.map(|from| from.segment), segment).segments;
+        let before = segments.iter_mut().nth_back(1);
+        if let Some((before, from)) = before.zip(from)
+            && before.id() == from.segment
+            && before.durable() < before.written()
+        {
+            *before = Arc::new(before.ended(from.end));
+        }
         Self::new(segments, Arc::clone(&self.lost))
     }
 

@@ -244,6 +244,13 @@ impl Segment {
         Self::inherited(directory, self.header, self.base, path, file, written, durable)
     }
 
+    /// The same segment as far as its successor says that it goes: durable up to there, and nothing behind it.
+    #[must_use]
+    pub fn ended(&self, end: u64) -> Self {
+        let (directory, file) = (Arc::clone(&self.directory), Arc::clone(&self.file));
+        Self::inherited(directory, self.header, self.base, self.path.clone(), file, end, end)
+    }
+
     /// The sidecar that lets the next process find entries without scanning; `None` when nothing is indexed.
     #[must_use]
     pub fn sidecar(&self, last_frame: u64) -> Option<SegmentIndex> {

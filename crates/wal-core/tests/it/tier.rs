@@ -21,7 +21,10 @@ use wal_segment::{
 
 use wal_sim::{Crash, CrashMoment, DiskOptions, Faults, SimDisk};
 
-use crate::support::{check, environment, fill, payload, small};
+use crate::{
+    damage::{files, storage},
+    support::{check, environment, fill, payload, small},
+};
 
 /// A tier that can be out of reach, and counts what is read of it.
 #[derive(Default)]
@@ -433,4 +436,31 @@ fn whichever_step_is_the_last_nothing_is_lost() {
     // What a power cut brings back of the local file hides it now and then.
     let found = (0..20).any(|seed| !dies_at(u64::from(u32::MAX), seed, true).1);
     assert!(found, "a tier that lies is found out");
+}
+
+/// What an earlier life left is shipped like the rest: its newest segment is no longer the newest one.
+#[test]
+fn what_follows_a_reopened_log_is_shipped() {
+    for dies in [false, true] {
+        let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+        // Longer than what is copied into the next segment.
+        let options = Options { segment_len: 256 << 10, first_segment_len: 256 << 10, ..options() };
+        let log = open(&near, &far, &options).unwrap();
+        fill(&log, 1..=1000);
+        let killed = storage(&files(&near));
+        drop(log);
+        let near = if dies { (*killed).clone() } else { near };
+        let log = open(&near, &far, &options).unwrap();
+        fill(&log, 1001..=4000);
+        log.ship().unwrap();
+        let sealed = log.segments().unwrap().len() as u64 - 1;
+        let stats = log.stats().tier.unwrap();
+        assert_eq!((stats.unshipped_segments, stats.shipped_segments), (0, sealed), "{dies} {stats:?}");
+        check(&log, 1, 4001);
+        let target: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        assert_eq!(log.backup(&target).unwrap().next, lsn(4001));
+        let tier: Arc<dyn Storage> = Arc::<Far>::clone(&far);
+        let target: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        assert_eq!(restore(tier, "", &target).unwrap().next, lsn(4001));
+    }
 }
