@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use wal_format::{FileName, IndexPoint, Lsn, SegmentId, SegmentIndex};
+use wal_format::{FileName, FrameKind, IndexPoint, Lsn, SegmentId, SegmentIndex};
 use wal_segment::{Directory, SegmentError, SparseIndex, Storage};
 
 use crate::{
@@ -109,6 +109,10 @@ pub fn repair(
         kept.extend(left.unused.iter().copied());
     }
     kept.extend(left.listing.segments.last().copied());
+    // A segment that is sealed names the next one, which must be there, however far it was begun.
+    if left.verdict.last.is_some_and(|last| last.kind == FrameKind::Seal) {
+        kept.extend(left.unused.iter().copied());
+    }
     let names = leavings(&left, &kept);
     let rebuilt = indexes.wrong(&directory, &left);
     report.removed = names.iter().map(|name| directory.path(*name)).collect();

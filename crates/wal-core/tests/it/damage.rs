@@ -354,3 +354,20 @@ fn a_repaired_log_opens_with_what_was_not_given_up() {
     }
     assert!(repaired > 50, "{repaired}");
 }
+
+/// A writer died between sealing a segment and beginning the next one, when the one after that was ready, too.
+#[test]
+fn a_repair_leaves_what_the_newest_segment_names() {
+    let mut files = specimen(false);
+    for (_, bytes) in files.iter_mut().skip(1) {
+        bytes.truncate(512);
+    }
+    let next = reader(&files, RecoveryMode::Refuse).unwrap().next_lsn();
+    assert!(next.get() > 100, "{next}");
+    let damaged = storage(&files);
+    let apply = RepairOptions { quarantine: Some(storage(&Files::new())), ..RepairOptions::default() };
+    let report = repair(environment(Arc::<MemoryStorage>::clone(&damaged)), &small(), &apply).unwrap();
+    assert!(report.damage.is_empty(), "{report:?}");
+    let log = Log::open(environment(damaged), small()).unwrap();
+    assert_eq!(log.next_lsn(), next);
+}
