@@ -139,7 +139,9 @@ impl Engine {
             self.note_published(segment.id(), segment.durable());
             appender.end();
         }
-        self.view.rcu(|view| view.going_on(beginning.predecessor, Arc::clone(&segment)));
+        // A predecessor of which only the opening was proven may hold nothing any more.
+        let (from, first) = (beginning.predecessor, self.first_retained());
+        self.view.rcu(|view| view.going_on(from, Arc::clone(&segment)).trimmed(first));
         Ok(())
     }
 

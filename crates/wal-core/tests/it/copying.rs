@@ -6,17 +6,20 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use wal_compress::{CodecId, Codecs, Compression};
 use wal_core::{
-    AppendOptions, CheckpointOptions, EncodedFrame, Entry, Environment, Log, LogError, Options, SystemEntropy,
+    AppendOptions, CheckpointOptions, EncodedFrame, Entry, Environment, Log, LogError, Options, SyncPolicy,
+    SystemEntropy,
 };
 use wal_format::{ChecksumKind, EntriesBuilder, Lsn, NewEntry};
 use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
 
 use crate::{
+    damage,
     hooked::Hooked,
     support::{check, environment, fill, on_all, open, payload, small},
 };
@@ -299,4 +302,29 @@ fn a_clone_has_another_id_and_the_same_content() {
     let target = memory();
     log.clone_into(Arc::clone(&target), Arc::new(SystemEntropy)).unwrap();
     assert_eq!(open(&target, &small()).unwrap().next_lsn(), log.next_lsn());
+}
+
+/// Nothing of a first segment but its opening was proven when its writer was killed, and it is too long to be replaced
+/// by the one that goes on from it.
+#[test]
+fn a_log_whose_first_writer_was_killed_is_copied() {
+    let options = Options {
+        sync: SyncPolicy::OsCache { interval: Duration::from_secs(60) },
+        segment_len: 1 << 20,
+        first_segment_len: 1 << 20,
+        background_threads: false,
+        ..small()
+    };
+    let storage = memory();
+    let log = open(&storage, &options).unwrap();
+    fill(&log, 1..=1000);
+    let killed: Arc<dyn Storage> = damage::storage(&damage::files(&*storage));
+    let log = open(&killed, &options).unwrap();
+    let target = memory();
+    let report = log.backup(&target).unwrap();
+    assert_eq!((report.first, report.next, report.segments), (lsn(1), lsn(1001), 1));
+    check(&open(&target, &options).unwrap(), 1, 1001);
+    assert_eq!(log.copy_to(&memory()).unwrap().segments, 1);
+    assert_eq!(log.segments().unwrap().len(), 1);
+    check(&log, 1, 1001);
 }
