@@ -67,17 +67,36 @@ impl TieredStorage {
         }
         let (making, stub) = (format!("{name}{MAKING}"), format!("{name}{STUB}"));
         // What is left of an attempt.
-        absent_is_fine(self.local.remove(&making))?;
+        match self.note_of(name) {
+            Some(note) if note == making => self.local.rename(&making, &stub)?,
+            _ => absent_is_fine(self.local.remove(&making))?,
+        }
         let file = self.local.create(&making)?;
         file.write_at(0, &noted.encode())?;
         file.sync()?;
-        // A note that is damaged, or of another segment, is better than none until there is room for this one.
-        absent_is_fine(self.local.remove(&stub))?;
+        // A note that is damaged, or of another segment, is better than none until there is room for this one. Of a
+        // segment that has left, one of the two must be there.
+        if self.local.open(&stub).is_ok() {
+            self.local.sync_names()?;
+            self.local.remove(&stub)?;
+        }
         self.local.rename(&making, &stub)?;
         self.local.sync_names().inspect_err(|_| {
             // Nobody must rely on a name that may be lost.
-            let _ = self.local.remove(&stub);
+            if self.is_local(name) {
+                let _ = self.local.remove(&stub);
+            }
         })
+    }
+
+    /// The file with the note of a segment: also one that was to replace a damaged one, when a process was killed
+    /// between the two.
+    fn note_of(&self, name: &str) -> Option<String> {
+        let [stub, making] = [STUB, MAKING].map(|end| format!("{name}{end}"));
+        if self.local.open(&stub).is_ok() {
+            return Some(stub);
+        }
+        self.read_stub(&making).map(|_| making)
     }
 
     /// What was noted; `None` when nothing was that can be read.
@@ -122,7 +141,7 @@ impl TieredStorage {
     }
 
     fn has_stub(&self, name: &str) -> bool {
-        self.local.open(&format!("{name}{STUB}")).is_ok()
+        self.note_of(name).is_some()
     }
 
     fn read_stub(&self, file: &str) -> Option<Stub> {
@@ -153,7 +172,9 @@ impl Storage for TieredStorage {
         for name in self.local.list()? {
             if let Some(shipped) = name.strip_suffix(STUB) {
                 names.push(shipped.to_owned());
-            } else if !name.ends_with(RETIRED) && !name.ends_with(MAKING) {
+            } else if let Some(shipped) = name.strip_suffix(MAKING) {
+                names.extend(self.has_stub(shipped).then(|| shipped.to_owned()));
+            } else if !name.ends_with(RETIRED) {
                 names.push(name);
             }
         }
@@ -174,15 +195,14 @@ impl Storage for TieredStorage {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
-        match self.local.open(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.has_stub(name) => {}
-            opened => return opened,
-        }
+        let opened = self.local.open(name);
+        let is_absent = opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let Some(note) = is_absent.then(|| self.note_of(name)).flatten() else { return opened };
         let file = TierFile {
             name: name.to_owned(),
             local: Arc::clone(&self.local),
             storage: Arc::clone(&self.remote),
-            stub: self.recorded(name),
+            stub: self.read_stub(&note),
             file: OnceLock::new(),
         };
         if file.stub.is_none() {
@@ -209,12 +229,13 @@ impl Storage for TieredStorage {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let removed = self.local.remove(name);
-        if !self.has_stub(name) {
-            return removed;
-        }
+        let Some(note) = self.note_of(name) else { return removed };
         absent_is_fine(removed)?;
         self.forget(name)?;
-        self.local.rename(&format!("{name}{STUB}"), &format!("{name}{RETIRED}"))
+        if note.ends_with(STUB) {
+            absent_is_fine(self.local.remove(&format!("{name}{MAKING}")))?;
+        }
+        self.local.rename(&note, &format!("{name}{RETIRED}"))
     }
 
     fn sync_names(&self) -> io::Result<()> {

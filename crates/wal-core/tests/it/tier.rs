@@ -464,3 +464,47 @@ fn what_follows_a_reopened_log_is_shipped() {
         assert_eq!(restore(tier, "", &target).unwrap().next, lsn(4001));
     }
 }
+
+/// Notes are damaged whose segments have left, and are written anew on a disk that dies at this operation. Says whether
+/// it did.
+fn dies_renewing(operation: u64, seed: u64) -> bool {
+    let how = DiskOptions { capabilities: Capabilities::MEMORY, traced: false, ..DiskOptions::default() };
+    let disk = SimDisk::with_options(seed, how);
+    let far = Arc::new(Far::default());
+    let open = || {
+        let tier: Arc<dyn Storage> = Arc::<Far>::clone(&far);
+        Log::open(environment(disk.storage()).with_tier(tier), options()).unwrap()
+    };
+    let log = open();
+    fill(&log, 1..=500);
+    log.maintain().unwrap();
+    log.close().unwrap();
+    drop(log);
+    let notes: Vec<_> = disk.names().into_iter().filter(|name| name.ends_with(".tier")).collect();
+    assert!(!notes.is_empty());
+    notes.iter().for_each(|note| disk.flip_bit(note, 100, 1).unwrap());
+    let log = open();
+    let moment = if seed.is_multiple_of(2) { CrashMoment::Before } else { CrashMoment::After };
+    let crash = Some(Crash { operation: disk.operations() + operation, moment });
+    disk.set_faults(Faults { crash, ..Faults::default() });
+    let _ = log.maintain();
+    let died = disk.faults_fired() > 0;
+    disk.set_faults(Faults::default());
+    disk.kill();
+    if seed > 1 {
+        disk.crash(seed);
+    }
+    drop(log);
+    let log = open();
+    check(&log, 1, 501);
+    log.maintain().unwrap();
+    assert_eq!(log.stats().tier.unwrap().unshipped_segments, 0);
+    died
+}
+
+#[test]
+fn a_damaged_note_is_replaced_and_whichever_step_is_the_last_nothing_is_lost() {
+    let died = |operation: &u64| (0..4).any(|seed| dies_renewing(*operation, seed));
+    let operations = (0..).take_while(died).count();
+    assert!(operations > 5, "{operations} operations");
+}
