@@ -38,7 +38,9 @@ pub struct BackupReport {
 /// A log as it was at one moment.
 pub(crate) struct Moment {
     view: Arc<View>,
-    /// Index of the newest segment in the view.
+    /// Index of the oldest segment in the view that the newest one leads to: those before it hold nothing any more.
+    oldest: usize,
+    /// Index of the newest one.
     newest: usize,
     /// How far that one goes.
     pub(crate) end: u64,
@@ -47,7 +49,7 @@ pub(crate) struct Moment {
 impl Moment {
     /// The segments, oldest first.
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {
-        self.view.segments.get(..=self.newest).unwrap_or(&[])
+        self.view.segments.get(self.oldest..=self.newest).unwrap_or(&[])
     }
 }
 
@@ -137,7 +139,8 @@ impl Engine {
             return MissingLogSnafu { location: self.directory.storage().location() }.fail();
         };
         let end = if is_mine { segment.durable() } else { segment.written() };
-        Ok(Moment { newest, end, view })
+        let oldest = view.position(self.first_retained()).unwrap_or(0).min(newest);
+        Ok(Moment { oldest, newest, end, view })
     }
 
     fn sync_all(&self) -> Result<(), LogError> {

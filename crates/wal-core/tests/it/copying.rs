@@ -328,3 +328,16 @@ fn a_log_whose_first_writer_was_killed_is_copied() {
     assert_eq!(log.segments().unwrap().len(), 1);
     check(&log, 1, 1001);
 }
+
+/// Everything was trimmed, and the log goes on in a segment that begins with the first entry to come.
+#[test]
+fn a_log_that_was_trimmed_to_its_end_is_copied() {
+    let log = open(&memory(), &small()).unwrap();
+    fill(&log, 1..=10);
+    log.truncate_before(lsn(11)).unwrap();
+    // Does not fit into the first one.
+    log.append(&vec![1; 64 << 10]).unwrap();
+    let report = log.backup(&memory()).unwrap();
+    assert_eq!((report.first, report.next, report.segments), (lsn(11), lsn(12), 1));
+    assert_eq!(log.copy_to(&memory()).unwrap().segments, 1);
+}
