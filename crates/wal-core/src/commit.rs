@@ -58,6 +58,8 @@ pub(crate) trait Commit {
     fn may_call(&self) -> bool {
         true
     }
+    /// A round is over, and the lead handed on: callbacks may run that wait for something else than a tick.
+    fn round_over(&self) {}
 }
 
 /// What to do with somebody who does not take part in leading.
@@ -301,6 +303,7 @@ impl CommitQueue {
         self.gather.learn(woken.count + 1 + state.waiting(), took);
         drop(state);
         woken.run();
+        log.round_over();
         result
     }
 

@@ -299,6 +299,10 @@ impl Commit for Engine {
     fn monotonic(&self) -> Duration {
         self.clock.monotonic()
     }
+
+    fn round_over(&self) {
+        self.watch.wake();
+    }
 }
 
 /// The log, for a thread that holds the lock `admin`: what it makes durable is told to threads at once, and to
@@ -321,9 +325,7 @@ impl Commit for Discreet<'_> {
     }
 
     fn commit(&self) -> Result<(), LogError> {
-        let synced = self.0.sync_silently();
-        self.0.watch.wake_threads();
-        synced
+        self.0.sync_once()
     }
 
     fn monotonic(&self) -> Duration {

@@ -46,18 +46,14 @@ struct Progress {
 }
 
 impl Engine {
-    /// Writes and syncs everything that was appended before the call.
+    /// Writes and syncs everything that was appended before the call. Tells threads that watch, and leaves tasks to the
+    /// caller.
     pub(crate) fn sync_once(&self) -> Result<(), LogError> {
-        let synced = self.sync_silently();
-        self.watch.wake();
-        synced
-    }
-
-    /// The same, and leaves it to the caller to tell those who watch.
-    pub(crate) fn sync_silently(&self) -> Result<(), LogError> {
         let _span = Span::flush(&self.directory);
         add(&self.stats.rounds, 1);
-        self.write_and_sync()
+        let synced = self.write_and_sync();
+        self.watch.wake_threads();
+        synced
     }
 
     fn write_and_sync(&self) -> Result<(), LogError> {

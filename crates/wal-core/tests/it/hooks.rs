@@ -155,6 +155,28 @@ fn a_task_that_closing_wakes_may_close_the_log_too() {
     closing.join().unwrap().unwrap();
 }
 
+struct Appends(Log, Mutex<Sender<Lsn>>);
+
+impl Wake for Appends {
+    fn wake(self: Arc<Self>) {
+        let appended = self.0.append(b"by the one who was woken").unwrap();
+        self.1.lock().unwrap().send(appended).unwrap();
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a thread that hangs must not hold the test up")]
+fn a_task_that_a_sync_wakes_may_append_durably() {
+    let log = hooked(&memory(), small(), Hooks::default());
+    let mut tail = log.tail(TailOptions::default());
+    let (told, heard) = channel();
+    let waker = Waker::from(Arc::new(Appends(log.clone(), Mutex::new(told))));
+    assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_pending());
+    let appending = thread::spawn(move || log.append(b"first"));
+    assert_eq!(heard.recv_timeout(LONG), Ok(lsn(2)), "it was woken by a thread that leads");
+    assert_eq!(appending.join().unwrap().unwrap(), lsn(1));
+}
+
 #[test]
 fn failure_and_recovery_are_told() {
     let (hooks, heard) = events();
