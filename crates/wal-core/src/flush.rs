@@ -11,6 +11,7 @@ use crate::{
     appender::Appender,
     chunk::Chunk,
     engine::Engine,
+    error::ClosedSnafu,
     events::{self, Span, Start},
     marks::Tick,
     patience::Patience,
@@ -132,6 +133,10 @@ impl Engine {
                 true => self.lock_settled(Patience::Endless)?,
                 false => self.appender.lock(),
             };
+            // What closing could not write stays where it is: another writer may have the log by now.
+            if appender.closed && !appender.queue.is_empty() {
+                return ClosedSnafu.fail();
+            }
             if for_sync {
                 appender.syncing_since = appender.oldest_unsynced();
                 // Entries in packs are left for the next sync.

@@ -277,6 +277,33 @@ fn nobody_waits_for_a_close_that_panicked() {
 }
 
 #[test]
+fn what_a_failed_close_left_behind_is_not_written_once_another_writer_has_the_log() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let hooked = Hooked::new(Arc::clone(&memory));
+    // Who syncs for itself gathers for so long first.
+    let group_window = Duration::from_millis(500);
+    let options = Options { group_window, background_threads: false, ..small() };
+    let log = Log::open(environment(Arc::new(hooked.clone())), options).unwrap();
+    log.append(b"first").unwrap();
+    let late = log.clone();
+    let late = thread::spawn(move || late.append(b"late"));
+    while log.next_lsn().get() < 3 {
+        thread::yield_now();
+    }
+    hooked.set(|operation, _| match operation {
+        "write" => Err(std::io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    });
+    assert!(log.close().is_err(), "there is no space for what waits");
+    hooked.set(|_, _| Ok(()));
+    let other = open(&memory, &small()).unwrap();
+    let second = other.append(b"other").unwrap();
+    let late = late.join().unwrap();
+    assert!(matches!(late, Err(LogError::Unconfirmed { .. })), "{late:?}");
+    assert_eq!(other.get(second).unwrap().payload, b"other"[..]);
+}
+
+#[test]
 fn dropping_a_log_that_cannot_be_closed_in_time_does_not_wait() {
     let slow = Slow::new();
     let log = slow.open(background());
