@@ -78,7 +78,7 @@ impl Engine {
         };
         let len = begin_len(appender, &beginning, room);
         let prepared = if self.objects { self.fence(len)? } else { self.take_prepared(len)? };
-        self.begin(appender, &beginning, &prepared)?;
+        self.or_poison("start a segment", || self.begin(appender, &beginning, &prepared))?;
         *self.inheritance.lock() = Inheritance::None;
         // A fence is looked at once more before anything is removed.
         if !self.objects {

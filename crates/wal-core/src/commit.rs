@@ -12,6 +12,7 @@
 //!   wrong; a word is over when the last of its threads is covered.
 //! - Whoever was woken to lead, and finds that another sync has covered it meanwhile, hands the lead on.
 //! - What a callback does, it does after the lead was handed on, and a panic in it stays there.
+//! - The lead is handed on whatever the round does, a panic included.
 
 mod cohort;
 mod futex;
@@ -21,7 +22,7 @@ mod watch;
 
 use std::{
     fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, atomic::Ordering},
     task::Waker,
     time::Duration,
@@ -292,18 +293,25 @@ impl CommitQueue {
     }
 
     fn lead<C: Commit>(&self, log: &C) -> Result<(), C::Error> {
-        let started = self.gather.wait(&self.waiting, || log.monotonic());
-        let result = log.commit();
-        let took = log.monotonic().saturating_sub(started);
+        let lead = || {
+            let started = self.gather.wait(&self.waiting, || log.monotonic());
+            let result = log.commit();
+            (result, log.monotonic().saturating_sub(started))
+        };
+        // The storage and the clock are others' code: a panic there must not take the lead along.
+        let led = catch_unwind(AssertUnwindSafe(lead));
         let mut state = self.state.lock();
         state.leading = false;
         let woken = self.hand_on(log, &mut state);
-        // Those covered, the leader, and those who came too late, the next leader among them, are the threads that
-        // append at present.
-        self.gather.learn(woken.count + 1 + state.waiting(), took);
+        if let Ok((_, took)) = led {
+            // Those covered, the leader, and those who came too late, the next leader among them, are the threads that
+            // append at present.
+            self.gather.learn(woken.count + 1 + state.waiting(), took);
+        }
         drop(state);
         woken.run();
         log.round_over();
+        let (result, _) = led.unwrap_or_else(|panic| resume_unwind(panic));
         result
     }
 

@@ -8,6 +8,7 @@
 
 use std::{
     collections::VecDeque,
+    io, mem,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -236,6 +237,16 @@ impl Engine {
         self.poisoned().filter(|_| fenced).unwrap_or(error)
     }
 
+    /// Does what leaves the log in a state that nobody knows if it does not return: code that is not the log's own may
+    /// panic, a storage for instance. Then the log is poisoned.
+    #[inline]
+    pub(crate) fn or_poison<T>(&self, operation: &'static str, run: impl FnOnce() -> T) -> T {
+        let doubt = Doubt(self, operation);
+        let done = run();
+        mem::forget(doubt);
+        done
+    }
+
     /// Whether the log takes appends.
     pub(crate) fn check_writable(&self, appender: &Appender) -> Result<(), LogError> {
         if self.preparer.is_none() {
@@ -347,6 +358,18 @@ impl Engine {
     pub(crate) fn tell(&self) {
         self.commit.wake(self);
         self.watch.wake();
+    }
+}
+
+/// Dropped only by a panic.
+struct Doubt<'a>(&'a Engine, &'static str);
+
+impl Drop for Doubt<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        let Self(engine, operation) = *self;
+        let (path, source) = (engine.directory.storage().location(), io::Error::other("it panicked"));
+        engine.poison(operation, SegmentError::Io { operation, path, source });
     }
 }
 

@@ -162,7 +162,8 @@ impl Engine {
         start: Option<Start>,
     ) -> Result<Option<Start>, LogError> {
         let mut chunks = mem::take(&mut writer.chunks);
-        let (written, result) = self.write_chunks(writer, &chunks, start);
+        let write = || self.write_chunks(writer, &chunks, start);
+        let (written, result) = self.or_poison("write entries", write);
         if result.is_ok() && matches!(&*chunks, [chunk] if chunk.bytes.len() <= SMALL) {
             // Readers find the frames in the file from now on, before they look here.
             chunks.clear();
@@ -182,7 +183,8 @@ impl Engine {
         self.end_object(appender);
         let mut chunks = Vec::new();
         appender.take_queue(&mut chunks);
-        let (written, result) = self.write_chunks(writer, &chunks, None);
+        let write = || self.write_chunks(writer, &chunks, None);
+        let (written, result) = self.or_poison("write entries", write);
         appender.landed(&mut chunks, written);
         result?;
         self.sync_in_order(&writer.pending())?;
@@ -284,7 +286,8 @@ impl Engine {
 
     fn sync_progress(&self, progress: &Progress) -> Result<(), LogError> {
         let start = Start::now(&*self.clock);
-        progress.segment.sync().map_err(|error| {
+        let synced = self.or_poison("sync entries", || progress.segment.sync());
+        synced.map_err(|error| {
             add(&self.stats.sync_errors, 1);
             self.poison("sync entries", error)
         })?;

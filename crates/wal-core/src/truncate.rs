@@ -195,7 +195,8 @@ impl Engine {
         }
         let end = appender.tail.as_ref().map(Tail::predecessor);
         let before = std::mem::replace(&mut appender.metadata, metadata);
-        if let Err(error) = self.begin(appender, beginning, &prepared) {
+        let begun = self.or_poison("start a segment", || self.begin(appender, beginning, &prepared));
+        if let Err(error) = begun {
             appender.metadata = before;
             if self.objects {
                 return Err(self.unpublished(error));

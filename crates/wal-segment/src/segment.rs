@@ -213,6 +213,8 @@ impl Segment {
         if *failed {
             return SyncFailedSnafu { path: self.path.clone() }.fail();
         }
+        // One that does not return, because the storage panics, has failed.
+        *failed = true;
         let synced = self.file.sync();
         *failed = synced.is_err();
         synced.with_context(|_| self.io("sync"))

@@ -17,6 +17,7 @@ mod hostile;
 mod metadata;
 mod packers;
 mod packing;
+mod panics;
 mod patience;
 mod preparing;
 mod races;
