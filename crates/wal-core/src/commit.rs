@@ -260,7 +260,7 @@ impl CommitQueue {
 
     /// Wakes the threads among them, and leaves the callbacks to somebody who holds no lock that they might want.
     pub(crate) fn wake_threads<C: Commit>(&self, log: &C) {
-        let woken = self.hand_on_threads(&mut self.state.lock(), covered(log));
+        let woken = self.hand_on_to(covered(log), false, &mut self.state.lock());
         woken.run();
     }
 
@@ -317,17 +317,15 @@ impl CommitQueue {
 
     /// Takes out everybody who need not wait any more, and one more thread when nobody leads: the next leader.
     fn hand_on<C: Commit>(&self, log: &C, state: &mut State) -> Woken {
-        let covered = covered(log);
-        if !log.may_call() {
-            return self.hand_on_threads(state, covered);
-        }
-        let others =
-            state.others.extract_if(.., |(tick, _)| *tick <= covered).map(|(_, notify)| notify).collect();
-        Woken { others, ..self.hand_on_threads(state, covered) }
+        self.hand_on_to(covered(log), log.may_call(), state)
     }
 
-    fn hand_on_threads(&self, state: &mut State, covered: Tick) -> Woken {
-        let mut woken = Woken::default();
+    fn hand_on_to(&self, covered: Tick, may_call: bool, state: &mut State) -> Woken {
+        let is_told = |(tick, notify): &mut (Tick, Notify)| {
+            *tick <= covered && (may_call || matches!(notify, Notify::Wake(_)))
+        };
+        let others = state.others.extract_if(.., is_told).map(|(_, notify)| notify).collect();
+        let mut woken = Woken { others, ..Woken::default() };
         state.rounds.retain(|round| {
             let waits = round.last > covered;
             if !waits {

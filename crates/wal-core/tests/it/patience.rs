@@ -354,6 +354,43 @@ fn what_was_to_be_written_is_written_although_nobody_waits() {
 }
 
 #[test]
+fn who_waits_for_a_sync_does_not_wait_until_files_are_removed() {
+    let slow = Slow::new();
+    let log = slow.open(background());
+    while log.segments().unwrap().len() < 3 {
+        log.append(&[7; 10_000]).unwrap();
+    }
+    log.sync().unwrap();
+    let ticket = log.submit(&NewEntry::plain(b"waited for"), None).unwrap();
+    slow.hang("sync");
+    let trimming = thread::spawn({
+        let (log, first) = (log.clone(), log.next_lsn());
+        move || log.truncate_before(first).unwrap()
+    });
+    while !slow.met.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+    let (told, heard) = mpsc::channel();
+    let waiting = thread::spawn(move || told.send(ticket.wait_timeout(LATE).unwrap()).unwrap());
+    thread::sleep(SOON);
+    // From here on nothing is removed, and the sync goes on.
+    let may_go = Arc::new(AtomicBool::new(false));
+    let gate = Arc::clone(&may_go);
+    slow.hooked.set(move |called, _| {
+        while called == "remove" && !gate.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    });
+    slow.recover();
+    let heard = heard.recv_timeout(LATE / 6);
+    may_go.store(true, Ordering::SeqCst);
+    assert_eq!(heard, Ok(true), "it is durable, and nobody has said so");
+    waiting.join().unwrap();
+    assert!(trimming.join().unwrap().segments > 0);
+}
+
+#[test]
 fn a_close_leaves_nobody_waiting() {
     let written = AppendOptions { durability: Some(Durability::Written), ..within(LATE) };
     for round in 0..300 {
