@@ -376,7 +376,12 @@ impl Log {
     ///
     /// Those of [`sync`](Self::sync).
     pub fn maintain(&self) -> Result<(), LogError> {
-        self.engine().maintain()
+        let maintained = self.engine().maintain();
+        // There is nobody else to tell who waits.
+        if self.engine().is_poisoned() {
+            self.tell();
+        }
+        maintained
     }
 
     /// Tells those who wait what a change of history decided, now that no lock is held.

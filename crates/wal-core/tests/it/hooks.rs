@@ -3,15 +3,16 @@
 use std::{
     sync::{
         Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
-    task::{Context, Wake, Waker},
+    task::{Context, Poll, Wake, Waker},
     thread,
     time::Duration,
 };
 
 use wal_core::{
-    CommitEvent, DeletionReason, Environment, Hooks, Log, LogEvent, Options, Retention, SyncPolicy,
+    CommitEvent, DeletionReason, Environment, Hooks, Log, LogEvent, Options, Retention, SyncPolicy, Tail,
     TailOptions,
 };
 use wal_format::{Lsn, SegmentId};
@@ -175,6 +176,35 @@ fn a_task_that_a_sync_wakes_may_append_durably() {
     let appending = thread::spawn(move || log.append(b"first"));
     assert_eq!(heard.recv_timeout(LONG), Ok(lsn(2)), "it was woken by a thread that leads");
     assert_eq!(appending.join().unwrap().unwrap(), lsn(1));
+}
+
+/// Polls on the spot.
+struct Follows(Mutex<Tail>, AtomicBool);
+
+impl Wake for Follows {
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
+        while let Poll::Ready(item) = self.0.lock().unwrap().poll_item(&mut Context::from_waker(&waker)) {
+            if item.is_none_or(|item| item.is_err()) {
+                return self.1.store(true, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_task_learns_of_a_failure_that_only_maintenance_has_met() {
+    let faulty = Hooked::new(memory());
+    let dynamic: Arc<dyn Storage> = Arc::new(faulty.clone());
+    let log = hooked(&dynamic, Options { background_threads: false, ..small() }, Hooks::default());
+    log.append(&[7; 40_000]).unwrap();
+    let task = Arc::new(Follows(Mutex::new(log.tail(TailOptions::default())), AtomicBool::new(false)));
+    Arc::clone(&task).wake();
+    faulty.fail("sync_names");
+    // The next segment is due.
+    log.maintain().unwrap();
+    assert!(task.1.load(Ordering::SeqCst), "it sleeps");
+    log.append(b"in vain").unwrap_err();
 }
 
 #[test]
