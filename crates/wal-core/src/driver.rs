@@ -5,7 +5,7 @@
 use std::{
     io,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle, ThreadId},
@@ -45,7 +45,8 @@ pub(crate) struct Driver {
     failed: AtomicBool,
     sync: Signal,
     prepare: Signal,
-    ids: OnceLock<Vec<ThreadId>>,
+    /// Those of the threads: each adds its own before it does anything.
+    ids: Mutex<Vec<ThreadId>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -58,7 +59,7 @@ impl Driver {
             failed: AtomicBool::new(false),
             sync: Signal::default(),
             prepare: Signal::default(),
-            ids: OnceLock::new(),
+            ids: Mutex::default(),
             threads: Mutex::new(Vec::new()),
         });
         // Held until all threads run: another append that wants to start them waits, and a stop finds them all.
@@ -73,7 +74,6 @@ impl Driver {
             driver.signal_stop();
         }
         *threads = started?;
-        let _ = driver.ids.set(threads.iter().map(|thread| thread.thread().id()).collect());
         Ok(())
     }
 
@@ -99,8 +99,7 @@ impl Driver {
     /// Ends the threads and waits for them. One of them, closing the log from a callback, cannot wait for itself.
     pub(crate) fn stop(&self) {
         self.signal_stop();
-        let current = thread::current().id();
-        if self.ids.get().is_some_and(|ids| ids.contains(&current)) {
+        if self.ids.lock().contains(&thread::current().id()) {
             return;
         }
         // Everybody who closes the log waits here until the threads have ended.
@@ -110,13 +109,20 @@ impl Driver {
 }
 
 fn spawn_all(engine: &Arc<Engine>, driver: &Arc<Driver>) -> Result<Vec<JoinHandle<()>>, LogError> {
-    let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
-    let mut threads = vec![spawn("wal-sync", Box::new(move || shared.run_sync(&own)))?];
-    let (shared, own) = (Arc::clone(engine), Arc::clone(driver));
-    threads.push(spawn("wal-prepare", Box::new(move || shared.run_prepare(&own)))?);
+    let spawn_one = |name: &str, run: fn(&Engine, &Driver)| {
+        let (engine, driver) = (Arc::clone(engine), Arc::clone(driver));
+        spawn(
+            name,
+            Box::new(move || {
+                driver.ids.lock().push(thread::current().id());
+                run(&engine, &driver);
+            }),
+        )
+    };
+    let mut threads = vec![spawn_one("wal-sync", Engine::run_sync)?];
+    threads.push(spawn_one("wal-prepare", Engine::run_prepare)?);
     for _ in 0..engine.payloads.threads() {
-        let shared = Arc::clone(engine);
-        threads.push(spawn("wal-pack", Box::new(move || shared.run_packer()))?);
+        threads.push(spawn_one("wal-pack", |engine, _| engine.run_packer())?);
     }
     Ok(threads)
 }
