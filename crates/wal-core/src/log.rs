@@ -64,9 +64,11 @@ impl Log {
     /// storage.
     pub fn open(environment: Environment, options: Options) -> Result<Self, LogError> {
         let engine = told(environment, options, open::for_writing, false)?;
-        start_hooks(&engine)?;
-        start_tier(&engine)?;
-        Ok(Self { handle: Arc::new(Handle::new(engine)) })
+        // From here on an error closes the log: a thread that was started would keep its lock.
+        let log = Self { handle: Arc::new(Handle::new(engine)) };
+        start_hooks(log.engine())?;
+        start_tier(log.engine())?;
+        Ok(log)
     }
 
     /// Opens a log for reading, beside a writer or without one. Takes no lock and changes nothing. Sees what is
