@@ -1,4 +1,4 @@
-//! How much may be checked while looking for the next record.
+//! How much may be checked while looking for the next record, or for the end of one.
 
 /// Bytes that checksums may still be computed over. A file made to be searched for ever runs out of it.
 #[derive(Debug)]
@@ -7,7 +7,7 @@ pub(crate) struct Budget {
 }
 
 /// Times that a file may be checked again, and bytes on top for small ones.
-const TIMES: usize = 16;
+const TIMES: usize = 64;
 const BASE: usize = 1 << 20;
 
 impl Budget {

@@ -34,9 +34,9 @@ pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, why: Why, budget: &mut Budget
     let end = match why {
         Why::Search { near, is_last_resort } => header.found(bytes, near, is_last_resort, budget)?,
         Why::Follows { expected: Some(expected), begins: false } if expected != u64::from(header.id) => {
-            header.out_of_sequence(bytes, expected)?
+            header.out_of_sequence(bytes, expected, budget)?
         }
-        Why::Follows { expected, .. } => match header.end_before(bytes, header.next(), None) {
+        Why::Follows { expected, .. } => match header.end_before(bytes, header.next(), budget) {
             Some(end) => end.at(),
             None => header.end_alone(bytes, expected, budget)?,
         },
@@ -115,7 +115,7 @@ impl Header {
         if !near.into_iter().flatten().any(is_believable) {
             return Err(Bad::new(Flaw::Sequence));
         }
-        match self.end_before(bytes, self.next(), Some(budget)) {
+        match self.end_before(bytes, self.next(), budget) {
             Some(End::Next(at)) => Ok(at),
             // Nothing follows, so that the checksum is all there is. Zeros are that of nothing, and four bytes of ones
             // that of themselves: neither is rare in payloads.
@@ -126,17 +126,18 @@ impl Header {
 
     /// A record at the end of another that should have had the id `expected`. The one behind it tells whether the
     /// program counted like this (it overwrites its own files), or the id was changed since.
-    fn out_of_sequence(&self, bytes: &[u8], expected: u64) -> Result<usize, Bad> {
-        if let Some(End::Next(at)) = self.end_before(bytes, self.next(), None) {
+    fn out_of_sequence(&self, bytes: &[u8], expected: u64, budget: &mut Budget) -> Result<usize, Bad> {
+        if let Some(End::Next(at)) = self.end_before(bytes, self.next(), budget) {
             return Ok(at);
         }
         let next = u32::try_from(expected).ok().map(|expected| expected.wrapping_add(1));
-        let end = next.and_then(|next| self.end_before(bytes, next, None));
+        let end = next.and_then(|next| self.end_before(bytes, next, budget));
         Err(Bad { flaw: Flaw::Sequence, end: end.map(End::at) })
     }
 
-    /// The first place where the checksum agrees and the id `next` follows, or the file ends.
-    fn end_before(&self, bytes: &[u8], next: u32, mut budget: Option<&mut Budget>) -> Option<End> {
+    /// The first place where the checksum agrees and the id `next` follows, or the file ends. All of the file is read
+    /// for an id that is nowhere.
+    fn end_before(&self, bytes: &[u8], next: u32, budget: &mut Budget) -> Option<End> {
         let next = next.to_be_bytes();
         let mut crc = Hasher::new();
         let mut at = self.payload;
@@ -145,7 +146,7 @@ impl Header {
             let rest = bytes.get(from..)?;
             let Some(distance) = rest.windows(next.len()).position(|window| window == next) else { break };
             let end = from + distance;
-            if budget.as_deref_mut().is_some_and(|budget| !budget.take(end - at + next.len())) {
+            if !budget.take(end - at + next.len()) {
                 return None;
             }
             crc.update(bytes.get(at..end)?);
@@ -154,7 +155,7 @@ impl Header {
             }
             (at, from) = (end, end + 1);
         }
-        if budget.is_some_and(|budget| !budget.take(bytes.len() - at)) {
+        if !budget.take(bytes.len() - at) {
             return None;
         }
         for cut in (0..next.len()).rev() {
@@ -174,7 +175,7 @@ impl Header {
         let end = self.first_end(bytes, budget).ok_or(Bad::new(Flaw::Checksum))?;
         let is_expected = expected == Some(u64::from(self.id));
         let next = Self::of(bytes, end).filter(|_| !is_expected);
-        match next.and_then(|next| next.end_before(bytes, next.next(), None)) {
+        match next.and_then(|next| next.end_before(bytes, next.next(), budget)) {
             Some(_) => Err(Bad::until(Flaw::Sequence, end)),
             None => Ok(end),
         }

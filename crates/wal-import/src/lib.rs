@@ -36,8 +36,8 @@
 //!   and the id that follows agree. A damaged last entry cannot be told from a torn one.
 //! - The payload of a destroyed filewal record may itself be a log. Behind the destroyed header its records look like
 //!   any other; the damage in front of them is reported. In the other formats the ids tell, unless they happen to fit.
-//! - The search behind damage ends when it has checked sixteen times the bytes of the file, and a mebibyte. The rest of
-//!   the file is damage then. Ordinary damage comes nowhere near.
+//! - The search behind damage, and for the end of an fgrosse entry, ends when it has checked 64 times the bytes of the
+//!   file, and a mebibyte. The rest of the file is damage then. Ordinary damage comes nowhere near.
 //! - A batch or transaction that was torn exactly between two records looks whole: none of the formats says where one
 //!   ends.
 

@@ -53,3 +53,14 @@ fn looking_for_the_next_record_comes_to_an_end() {
         }
     }
 }
+
+#[test]
+fn a_file_is_not_read_to_its_end_for_each_record_whose_successor_is_nowhere() {
+    // Ids in pairs: what should follow the second one is nowhere in the file.
+    let ids = (0..20_000_u32).flat_map(|pair| [pair * 4 + 1, pair * 4 + 2]);
+    let bytes: Vec<u8> = ids.flat_map(|id| [&id.to_be_bytes()[..], &[0; 5]].concat()).collect();
+    let len = bytes.len() as u64;
+    let read = read(Format::Fgrosse, &vec![("1.wal".to_owned(), bytes)]);
+    let last = read.damage().last().copied();
+    assert!(last.is_some_and(|(_, offset, rest)| offset + rest == len && offset < len / 2), "{last:?}");
+}
