@@ -10,6 +10,7 @@ use crate::{
     error::Failure,
     output::Output,
     place::{self, LogArgs},
+    retain::{Holder, holders},
 };
 
 const AFTER_HELP: &str = "\
@@ -52,14 +53,15 @@ struct Done {
     entries: u64,
     segments: u64,
     bytes: u64,
+    held_back_by: Vec<Holder>,
 }
 
 pub(crate) fn run(args: &PruneArgs, out: &mut Output) -> Result<(), Failure> {
     let wal = args.log.existing()?;
-    let (entries, segments, bytes) = match args.what.before {
+    let (entries, segments, bytes, pins) = match args.what.before {
         Some(first) => {
             let removed = wal.truncate_before(first)?;
-            (removed.entries, removed.segments, removed.bytes)
+            (removed.entries, removed.segments, removed.bytes, Vec::new())
         }
         None => {
             let policy = Retention {
@@ -68,16 +70,16 @@ pub(crate) fn run(args: &PruneArgs, out: &mut Output) -> Result<(), Failure> {
                 ..Retention::default()
             };
             let removed = wal.retain_with(&policy)?;
-            removed.held_back_by.iter().try_for_each(|pin| out.line(format_args!("held back by {pin}")))?;
-            (removed.entries, removed.segments, removed.freed_bytes)
+            (removed.entries, removed.segments, removed.freed_bytes, removed.held_back_by)
         }
     };
     let first = wal.first_lsn().unwrap_or_else(|| wal.next_lsn()).get();
     place::close(&wal)?;
-    match args.format {
-        Listing::Json => out.json(&Done { first, entries, segments, bytes }),
-        Listing::Table => out.line(format_args!(
-            "removed {entries} entries; {segments} segments, {bytes} bytes freed; first entry {first}"
-        )),
+    if args.format == Listing::Json {
+        return out.json(&Done { first, entries, segments, bytes, held_back_by: holders(pins) });
     }
+    pins.iter().try_for_each(|pin| out.line(format_args!("held back by {pin}")))?;
+    out.line(format_args!(
+        "removed {entries} entries; {segments} segments, {bytes} bytes freed; first entry {first}"
+    ))
 }

@@ -80,7 +80,7 @@ struct Removal {
 }
 
 #[derive(Serialize)]
-struct Holder {
+pub(crate) struct Holder {
     kind: &'static str,
     name: String,
     lsn: u64,
@@ -173,7 +173,7 @@ fn plan_in_json(plan: RetentionPlan) -> Plan {
     }
 }
 
-fn holders(pins: Vec<Pin>) -> Vec<Holder> {
+pub(crate) fn holders(pins: Vec<Pin>) -> Vec<Holder> {
     pins.into_iter()
         .map(|Pin { kind: of, name, lsn, .. }| Holder { kind: kind(of), name, lsn: lsn.get() })
         .collect()

@@ -41,6 +41,16 @@ fn retain_says_first_and_does_it_then() {
 }
 
 #[test]
+fn what_holds_a_prune_back_is_a_part_of_its_json() {
+    let (_dir, log) = place();
+    segments(&log);
+    assert_eq!(json(&["cursors", &log, "create", "slow"])[0]["next"], 1);
+    let done = json(&["prune", &log, "--keep-bytes", "1"]);
+    assert_eq!((&done["entries"], &done["held_back_by"][0]["name"]), (&0.into(), &"slow".into()), "{done}");
+    assert!(text(&wal(&["prune", &log, "--keep-bytes", "1"])).starts_with("held back by "));
+}
+
+#[test]
 fn retain_by_age_takes_the_clock_at_its_word() {
     let (_dir, log) = place();
     segments(&log);
