@@ -23,7 +23,7 @@ use crate::{
     io_thread::IoThread,
     meter::Kind,
     pages::ENDING,
-    probe::{PROBE, probe},
+    probe::{is_probe, probe},
     remote::{Remote, Shared},
     ship::ship,
 };
@@ -304,7 +304,7 @@ impl Drop for Guard {
 fn plain_name(prefix: &Path, path: &Path) -> Option<String> {
     let mut parts = path.prefix_match(prefix)?;
     let name = parts.next()?.as_ref().to_owned();
-    (parts.next().is_none() && !name.starts_with(PROBE)).then_some(name)
+    (parts.next().is_none() && !is_probe(&name)).then_some(name)
 }
 
 /// What [`Storage`] asks of a name.

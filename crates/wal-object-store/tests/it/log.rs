@@ -409,3 +409,16 @@ fn marks_and_cursors_live_in_the_openings() {
     let (log, _) = open(&sea, options());
     assert_eq!(log.meta("vote").unwrap().as_deref(), Some(&b"7"[..]));
 }
+
+#[test]
+fn a_log_may_have_the_prefix_that_probes_have() {
+    let sea = Arc::new(Sea::default());
+    for prefix in ["probe-", "probe-0123456789abcdef"] {
+        let options = || Options { prefix: prefix.to_owned(), ..options() };
+        let (log, _) = open(&sea, options());
+        log.append(b"one").unwrap();
+        drop(log);
+        let (log, _) = open(&sea, options());
+        assert_eq!(payloads(&log), [b"one"], "{prefix}");
+    }
+}
