@@ -16,6 +16,8 @@ use crate::{
 
 /// Each segment is so many times as long as the one before, up to the limit.
 const GROWTH: u64 = 4;
+/// Segments are as long as a number of these, in bytes.
+const PAGE: u64 = 4096;
 
 /// A segment file with a durable header and name, and nothing in it.
 #[derive(Debug)]
@@ -101,12 +103,14 @@ impl Preparer {
         let capabilities = directory.storage().capabilities();
         let pays = capabilities.zero_fill_pays;
         let objects = !capabilities.append_after_sync;
-        let first_len = if objects { options.segment_len } else { options.first_segment_len };
+        // Lengths are rounded up to pages.
+        let len_max = options.segment_len.min(capabilities.file_len_max / PAGE * PAGE);
+        let first_len = if objects { len_max } else { options.first_segment_len };
         let work = Work {
             greatest,
-            next_len: first_len.min(options.segment_len),
+            next_len: first_len.min(len_max),
             closed: false,
-            len_max: options.segment_len,
+            len_max,
             // Without syncs in the path, writing every byte twice costs more than it gains.
             zero_fill: pays && options.sync == crate::SyncPolicy::Always,
             checksum: options.checksum,
@@ -245,7 +249,7 @@ impl Preparer {
 
     fn begin(&self, work: &Work, len_min: u64, ignorable_flags: u32) -> Result<Making, PrepareError> {
         let header = self.next_header(work, ignorable_flags)?;
-        let wanted = work.next_len.max(len_min).next_multiple_of(4096);
+        let wanted = work.next_len.max(len_min).next_multiple_of(PAGE);
         let filling = match self.directory.begin(&header, wanted, work.zero_fill) {
             Err(error) if error.is_full() && least(len_min) < wanted => {
                 self.directory.begin(&header, least(len_min), work.zero_fill)
@@ -260,7 +264,7 @@ impl Preparer {
         let directory = Arc::clone(&self.directory);
         if work.objects {
             let header = self.next_header(work, ignorable_flags)?;
-            let capacity = work.next_len.max(len_min).next_multiple_of(4096);
+            let capacity = work.next_len.max(len_min).next_multiple_of(PAGE);
             let file = self.directory.prepare(&header, capacity, false).map_err(PrepareError::File)?;
             work.greatest = header.segment;
             return Ok(Prepared { header, capacity, file, directory });
@@ -287,7 +291,7 @@ impl Preparer {
 
 /// How long a segment is made on a nearly full disk: a short one is better than none, and enough to trim the log.
 fn least(len_min: u64) -> u64 {
-    len_min.max(SEGMENT_LEN_MIN).next_multiple_of(4096)
+    len_min.max(SEGMENT_LEN_MIN).next_multiple_of(PAGE)
 }
 
 #[cfg(test)]

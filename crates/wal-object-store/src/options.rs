@@ -34,7 +34,8 @@ pub struct ObjectOptions {
     /// place: one more request for so many that are published. Pages are hints, and deleting them costs only time. Zero
     /// writes none. Default: 256.
     pub heads_per_page: usize,
-    /// Longest object in bytes: writing more fails for want of space. Default: 1 GiB.
+    /// Longest object in bytes. Segments are no longer, and an entry that does not fit into one is refused for want of
+    /// space. Default: 1 GiB.
     pub object_len_max: u64,
     /// Whether the store is taken at its word, and not asked to refuse a second creation and to serve a range before
     /// the log is opened for writing. Default: `false`.

@@ -134,7 +134,9 @@ impl Storage for ObjectStorage {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::OBJECTS
+        let mut capabilities = Capabilities::OBJECTS;
+        capabilities.file_len_max = self.inner.shared.options.object_len_max;
+        capabilities
     }
 
     /// Asks the store whether it refuses to create an object twice, unless the options rule that out. Other writers

@@ -8,7 +8,7 @@ use snafu::ResultExt;
 use wal_format::{FileName, SegmentHeader, SegmentId, SegmentIndex};
 
 use crate::{
-    BySegment, Filling, INDEX_STRIDE, Inspected, Storage, StorageFile,
+    BySegment, Capabilities, Filling, INDEX_STRIDE, Inspected, Storage, StorageFile,
     error::{IoSnafu, SegmentError},
     tiered::STUB,
 };
@@ -115,8 +115,9 @@ impl Directory {
         capacity: u64,
         zero_fill: bool,
     ) -> Result<Arc<dyn StorageFile>, SegmentError> {
-        if !self.storage.capabilities().append_after_sync {
-            return self.begin_object(header);
+        let Capabilities { append_after_sync, file_len_max, .. } = self.storage.capabilities();
+        if !append_after_sync {
+            return self.begin_object(header, capacity <= file_len_max);
         }
         self.begin(header, capacity, zero_fill)?.finish()
     }
@@ -135,10 +136,15 @@ impl Directory {
         Filling::begin(self, header, capacity, zero_fill)
     }
 
-    /// A file that is published whole needs no name of its own before, and no space.
-    fn begin_object(&self, header: &SegmentHeader) -> Result<Arc<dyn StorageFile>, SegmentError> {
+    /// A file that is published whole needs no name of its own before, and no space. Whether it may become as long as
+    /// it is to be is known before anything is written to it.
+    fn begin_object(&self, header: &SegmentHeader, fits: bool) -> Result<Arc<dyn StorageFile>, SegmentError> {
         let name = FileName::Segment(header.segment);
         let path = || self.path(name);
+        if !fits {
+            let too_long = Err(io::ErrorKind::FileTooLarge.into());
+            return too_long.with_context(|_| IoSnafu { operation: "prepare", path: path() });
+        }
         let file = self
             .storage
             .create(&name.with_prefix(&self.prefix))

@@ -16,15 +16,19 @@ pub struct Capabilities {
     pub zero_fill_pays: bool,
     /// Whether it may be worth trying to [store](StorageFile::store) bytes before writing them.
     pub stores: bool,
+    /// Longest file in bytes that can be written. Segments are no longer.
+    pub file_len_max: u64,
 }
 
 impl Capabilities {
     /// An ordinary file system.
-    pub const FILE_SYSTEM: Self = Self { append_after_sync: true, zero_fill_pays: true, stores: false };
+    pub const FILE_SYSTEM: Self =
+        Self { append_after_sync: true, zero_fill_pays: true, stores: false, file_len_max: u64::MAX };
     /// A store that publishes whole objects.
-    pub const OBJECTS: Self = Self { append_after_sync: false, zero_fill_pays: false, stores: false };
+    pub const OBJECTS: Self =
+        Self { append_after_sync: false, zero_fill_pays: false, ..Self::FILE_SYSTEM };
     /// Memory: nothing is gained by preparing it.
-    pub const MEMORY: Self = Self { append_after_sync: true, zero_fill_pays: false, stores: false };
+    pub const MEMORY: Self = Self { zero_fill_pays: false, ..Self::FILE_SYSTEM };
 }
 
 /// The right to write, held until dropped.

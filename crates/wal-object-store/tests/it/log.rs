@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use wal_core::{AppendOptions, Environment, Log, LogError, Options, Retention, SyncPolicy, WhenFull};
+use object_store::memory::InMemory;
+use wal_core::{
+    AppendOptions, Durability, Environment, Log, LogError, Options, Retention, SyncPolicy, WhenFull,
+};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_object_store::{ObjectOptions, ObjectStorage};
 
@@ -420,5 +423,27 @@ fn a_log_may_have_the_prefix_that_probes_have() {
         drop(log);
         let (log, _) = open(&sea, options());
         assert_eq!(payloads(&log), [b"one"], "{prefix}");
+    }
+}
+
+#[test]
+fn an_entry_that_no_object_can_hold_is_refused_and_shorter_ones_go_on() {
+    for object_len_max in [100_000, 128 << 10] {
+        let how = ObjectOptions { pause: Duration::ZERO, object_len_max, ..ObjectOptions::default() };
+        let storage = ObjectStorage::new(Arc::new(InMemory::new()), "log", how).unwrap();
+        let log = Log::open(Environment::new(Arc::new(storage)), options()).unwrap();
+        log.append(b"one").unwrap();
+        for _ in 0..2 {
+            let error = log.append(&[7; 200_000]).unwrap_err();
+            assert!(matches!(&error, LogError::Full { .. }), "nothing was appended: {error:?}");
+        }
+        // Shorter than a segment may be, and together longer than an object.
+        let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+        for _ in 0..10 {
+            log.append_entry(&NewEntry::plain(&[7; 30_000]), &buffered).unwrap();
+        }
+        log.sync().unwrap();
+        assert_eq!(log.append(b"last").unwrap(), lsn(12));
+        log.close().unwrap();
     }
 }
