@@ -4,7 +4,7 @@ use std::{io, path, path::Path, sync::Arc};
 
 use object_store::{local::LocalFileSystem, path::Path as StorePath};
 
-use crate::{ObjectOptions, ObjectStorage, error::from_store};
+use crate::{ObjectOptions, ObjectStorage, error::from_store, remote::Shared};
 
 /// The storage whose objects are the files in `dir`, by the same rules as in a bucket: published whole and synced,
 /// created only where there is none (by a hard link), fenced. The directory is made when the first is published.
@@ -27,7 +27,9 @@ pub fn in_directory(dir: &Path, options: ObjectOptions) -> io::Result<ObjectStor
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     let store = LocalFileSystem::new().with_fsync(true);
-    ObjectStorage::new(Arc::new(store), prefix.as_ref(), ObjectOptions { location, ..options })
+    let mut shared = Shared::new(Arc::new(store), ObjectOptions { location, ..options });
+    shared.dir = Some(dir);
+    ObjectStorage::with_shared(shared, prefix.as_ref())
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ const HEADER_LEN: usize = 512;
 ///
 /// An error says nothing about what happened: a request may have been carried out although nobody answered, and the
 /// store may call our own object a conflict. So it is read back. If it is ours, all is well; if there is none, the same
-/// bytes are sent again, which can do no harm; anything else belongs to another writer, for good.
+/// bytes are sent again, which can do no harm; anything else belongs to another writer, for good. In a directory an
+/// object of ours may be there because only its name could not be synced: then an error stays one.
 ///
 /// Returns the tag that the store gave to the object, if it said so.
 pub(crate) async fn publish(
@@ -41,6 +42,7 @@ pub(crate) async fn publish(
             Ok(Err(error)) => last = error,
         }
         match whose(shared, path, content).await {
+            Ok(Whose::Ours) if shared.dir.is_some() => return Err(last),
             Ok(Whose::Ours) => {
                 shared.meter.settled.fetch_add(1, Relaxed);
                 shared.meter.published(attempts.elapsed());
@@ -90,4 +92,28 @@ async fn whose(shared: &Shared, path: &Path, content: &Bytes) -> io::Result<Whos
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, sync::Arc};
+
+    use object_store::{ObjectStoreExt, memory::InMemory};
+
+    use super::*;
+    use crate::ObjectOptions;
+
+    #[tokio::test]
+    async fn an_object_of_ours_after_an_error_is_published_in_a_bucket_and_in_doubt_in_a_directory() {
+        let (path, content) = (Path::from("a"), Bytes::from_static(b"content"));
+        for dir in [None, Some(PathBuf::from("/"))] {
+            let store = InMemory::new();
+            // What an attempt did whose answer was an error.
+            store.put(&path, content.clone().into()).await.unwrap();
+            let mut shared = Shared::new(Arc::new(store), ObjectOptions::default());
+            shared.dir = dir;
+            let published = publish(&shared, "a", &path, &content).await;
+            assert_eq!(published.is_ok(), shared.dir.is_none(), "{published:?}");
+        }
+    }
 }

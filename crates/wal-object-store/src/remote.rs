@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io,
     ops::Range,
+    path::{self, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path};
 use parking_lot::Mutex;
+use tokio::task::spawn_blocking;
 
 use crate::{
     ObjectOptions,
@@ -31,6 +33,9 @@ pub(crate) struct Shared {
     pub(crate) options: ObjectOptions,
     pub(crate) meter: Meter,
     pub(crate) cache: Mutex<Cache>,
+    /// Where the objects are files, if they are: their names can be seen before they are durable, or although they never
+    /// will be.
+    pub(crate) dir: Option<PathBuf>,
     serials: AtomicU64,
 }
 
@@ -49,7 +54,14 @@ pub(crate) struct Remote {
 impl Shared {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, options: ObjectOptions) -> Self {
         let cache = Mutex::new(Cache::new(options.cache_len));
-        Self { store, options, meter: Meter::default(), cache, serials: AtomicU64::new(0) }
+        Self { store, options, meter: Meter::default(), cache, dir: None, serials: AtomicU64::new(0) }
+    }
+
+    /// Makes the names durable that can be seen. Those in a bucket are.
+    pub(crate) async fn sync_names(&self) -> io::Result<()> {
+        let Some(dir) = self.dir.clone() else { return Ok(()) };
+        let synced = spawn_blocking(move || sync_dir(&dir)).await;
+        synced.map_err(io::Error::other)?
     }
 
     pub(crate) fn remote(&self, path: Path, size: u64, e_tag: Option<String>) -> Remote {
@@ -171,6 +183,19 @@ impl Shared {
         self.cache.lock().put(remote.serial, block, &bytes);
         Ok(bytes)
     }
+}
+
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "a store has no call for this")]
+fn sync_dir(dir: &path::Path) -> io::Result<()> {
+    std::fs::File::open(dir)?.sync_all()
+}
+
+/// There is no such thing.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as where there is")]
+fn sync_dir(_: &path::Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn slice(bytes: &Bytes, skip: usize, len: usize) -> io::Result<Bytes> {

@@ -28,7 +28,7 @@ pub(crate) async fn ship(shared: &Shared, name: &str, path: &Path, content: &Byt
                 last = error;
                 continue;
             }
-            Ok(()) => return Ok(()),
+            Ok(()) => return shared.sync_names().await,
         }
         let create = PutOptions::from(PutMode::Create);
         let put = shared.store.put_opts(path, content.clone().into(), create);
@@ -43,7 +43,7 @@ pub(crate) async fn ship(shared: &Shared, name: &str, path: &Path, content: &Byt
             Err(error) if is_settled(&error) => return Err(error),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => last = error,
-            Ok(()) => return Ok(()),
+            Ok(()) => return shared.sync_names().await,
         }
     }
     Err(last)

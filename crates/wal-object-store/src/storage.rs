@@ -72,12 +72,17 @@ impl ObjectStorage {
     ///
     /// `InvalidInput` for a prefix that is no path; errors of starting a thread.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: &str, options: ObjectOptions) -> io::Result<Self> {
+        Self::with_shared(Shared::new(store, options), prefix)
+    }
+
+    pub(crate) fn with_shared(shared: Shared, prefix: &str) -> io::Result<Self> {
+        let options = &shared.options;
         let invalid =
             |error: object_store::path::Error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string());
         let prefix = Path::parse(prefix).map_err(invalid)?;
         let location = options.location.as_deref().map_or_else(|| prefix.to_string(), without_queries);
         let io = IoThread::new(options.runtime.clone())?;
-        let shared = Arc::new(Shared::new(store, options));
+        let shared = Arc::new(shared);
         let (locked, names, heads) = (Arc::default(), Mutex::default(), Mutex::default());
         Ok(Self { inner: Arc::new(Inner { shared, io, prefix, location, locked, names, heads }) })
     }
