@@ -387,7 +387,7 @@ impl WalBuilder {
             None => storage_at(&self.dir, self.local, &self.objects, create)?,
         };
         let put_behind = |Tier { place, put_behind }: Tier| {
-            let storage = place.open(&local_options, &self.objects, create)?;
+            let storage = place.open_behind(&local_options, &self.objects, create)?;
             Ok(move |environment| put_behind(environment, storage))
         };
         let tier = self.tier.map(put_behind).transpose()?;

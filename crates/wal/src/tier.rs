@@ -1,10 +1,13 @@
 //! The tier of a log: sealed segments in another place.
 
+mod away;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use away::Away;
 use wal_core::{BackupReport, Environment, LogError, Shipment};
 use wal_segment::{LocalOptions, Storage};
 
@@ -80,6 +83,19 @@ impl TierPlace {
         match self {
             Self::Storage(storage) => Ok(storage),
             Self::Url(url) => storage_at(&url, files.clone(), objects, create),
+        }
+    }
+
+    /// The same behind a log, which is opened also while its tier is out of reach.
+    pub(crate) fn open_behind(
+        self,
+        files: &LocalOptions,
+        objects: &ObjectSettings,
+        create: bool,
+    ) -> Result<Arc<dyn Storage>, LogError> {
+        match (self.clone().open(files, objects, create), self) {
+            (Err(LogError::MissingLog { .. }), Self::Url(dir)) => Ok(Arc::new(Away::new(dir, files.clone()))),
+            (opened, _) => opened,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use wal::{Batch, Durability, Lsn, Options, SyncPolicy, Wal};
+use wal::{Batch, Durability, ErrorKind, Lsn, Options, SyncPolicy, TierOptions, Wal};
 
 use crate::support::{lsn, small};
 
@@ -145,4 +145,33 @@ fn a_weaker_policy_is_made_up_for_by_sync_and_by_single_appends() {
     let options = wal::AppendOptions { durability: Some(Durability::Durable), ..Default::default() };
     let second = wal.append_with(wal::NewEntry::plain(b"synced"), &options).unwrap();
     assert_eq!(wal.durable_lsn(), Some(second));
+}
+
+#[test]
+fn a_log_whose_tier_is_away_is_opened_and_has_what_is_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let [log, tier, away] = ["log", "tier", "away"].map(|name| dir.path().join(name));
+    let tier_options = TierOptions { local_len: Some(0), ..TierOptions::default() };
+    let builder = || {
+        let options = Options { tier: tier_options.clone(), ..Options::default() };
+        Wal::builder(&log).options(options).tier_url(&tier).create(false)
+    };
+    let writer = builder().create(true).open().unwrap();
+    let far = "far away".repeat(10_000);
+    writer.append(&far).unwrap();
+    writer.ship().unwrap();
+    writer.append("at hand").unwrap();
+    writer.close().unwrap();
+    drop(writer);
+    for writes in [false, true] {
+        std::fs::rename(&tier, &away).unwrap();
+        let wal = if writes { builder().open() } else { builder().open_read_only() }.unwrap();
+        assert_eq!(wal.get(lsn(2)).unwrap().payload, "at hand");
+        assert_eq!(wal.get(lsn(1)).unwrap_err().kind(), ErrorKind::Io);
+        std::fs::rename(&away, &tier).unwrap();
+        assert_eq!(wal.get(lsn(1)).unwrap().payload, far);
+    }
+    std::fs::remove_dir_all(&tier).unwrap();
+    let restored = Wal::builder(dir.path().join("again")).tier_url(&tier).restore();
+    assert_eq!(restored.unwrap_err().kind(), ErrorKind::NotFound);
 }
