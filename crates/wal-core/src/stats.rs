@@ -68,7 +68,7 @@ pub struct Stats {
     pub deleted: Vec<Deleted>,
     /// Checkpoints made.
     pub checkpoints: u64,
-    /// Replays begun.
+    /// Replays that ended, well or not.
     pub replays: u64,
     /// Entries that callbacks of replays accepted.
     pub replay_entries: u64,

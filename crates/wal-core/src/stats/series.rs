@@ -127,7 +127,7 @@ impl Stats {
             ("wal_corruptions", "Damage found, by what found it", MetricKind::Counter),
             damage.map(|(kind, count)| (vec![("kind", kind.to_owned())], count)),
         );
-        list.counter("wal_replays", "Replays begun", self.replays);
+        list.counter("wal_replays", "Replays that ended, well or not", self.replays);
         list.counter("wal_replay_entries", "Entries that replays handed over", self.replay_entries);
         list.counter(
             "wal_replay_callback_errors",
