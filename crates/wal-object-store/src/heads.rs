@@ -44,6 +44,11 @@ pub(crate) struct Heads {
 }
 
 impl Inner {
+    /// Whether there will be pages: otherwise nobody takes back what is remembered for them.
+    fn writes_pages(&self) -> bool {
+        self.is_locked() && self.shared.options.heads_per_page > 0
+    }
+
     /// What a listing found.
     pub(crate) fn pages_listed(
         &self,
@@ -51,7 +56,7 @@ impl Inner {
         objects: &BTreeMap<String, Arc<Remote>>,
     ) {
         let mut heads = self.heads.lock();
-        if self.is_locked() {
+        if self.writes_pages() {
             // What little is left of their objects is read by itself, and finds a place in a new page.
             let few = |page: &&String| {
                 pages::reach(page).is_none_or(|(first, last)| {
@@ -90,7 +95,7 @@ impl Inner {
         let entries: Vec<_> = entries.into_iter().filter(is_true).collect();
         let mut heads = self.heads.lock();
         let sparse = entries.len() < all.max(4) / 4;
-        if sparse && self.is_locked() {
+        if sparse && self.writes_pages() {
             heads.retired.insert(page.clone());
             heads.uncovered.extend(entries.iter().map(|entry| (entry.name.clone(), entry.clone())));
         }
@@ -111,7 +116,7 @@ impl Inner {
     /// The beginning of an object that no page has.
     pub(crate) fn head_read(&self, name: &str, remote: &Remote, start: Bytes) {
         let mut heads = self.heads.lock();
-        if self.is_locked() {
+        if self.writes_pages() {
             heads.uncover(name, remote, &start);
         }
         heads.ahead.insert(name.to_owned(), start);
@@ -210,5 +215,33 @@ impl Shared {
             })
             .buffer_unordered(self.options.parallel_reads.max(1));
         reads.filter_map(|read| async { read }).collect().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use wal_core::{Environment, Log, Options};
+    use wal_segment::Storage;
+
+    use super::*;
+    use crate::{ObjectOptions, ObjectStorage};
+
+    #[test]
+    fn nothing_is_remembered_for_pages_that_nobody_writes() {
+        let store = Arc::new(InMemory::new());
+        for heads_per_page in [0, 100] {
+            let options = ObjectOptions { heads_per_page, ..ObjectOptions::default() };
+            let storage = || ObjectStorage::new(Arc::clone(&store) as _, "log", options.clone()).unwrap();
+            let log = Log::open(Environment::new(Arc::new(storage())), Options::default()).unwrap();
+            for _ in 0..10 {
+                log.append(b"one object").unwrap();
+            }
+            drop(log);
+            let writer = storage();
+            let _lock = writer.lock().unwrap();
+            writer.prefetch(&writer.list().unwrap());
+            assert_eq!(writer.inner().heads.lock().uncovered.is_empty(), heads_per_page == 0);
+        }
     }
 }

@@ -86,6 +86,11 @@ impl ObjectStorage {
         let (locked, names, heads) = (Arc::default(), Mutex::default(), Mutex::default());
         Ok(Self { inner: Arc::new(Inner { shared, io, prefix, location, locked, names, heads }) })
     }
+
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
 }
 
 impl Inner {
