@@ -17,9 +17,8 @@ const DIGITS: usize = 16;
 /// Whether an object of this name belongs to no log and may be deleted. The names of a log's files may begin the same,
 /// but they end in letters that are no digits.
 pub(crate) fn is_probe(name: &str) -> bool {
-    name.strip_prefix(PROBE).is_some_and(|number| {
-        number.len() == DIGITS && number.bytes().all(|digit| digit.is_ascii_hexdigit())
-    })
+    name.strip_prefix(PROBE)
+        .is_some_and(|number| number.len() == DIGITS && number.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// Creates an object, tries to create it again, reads the middle of it, and deletes it.

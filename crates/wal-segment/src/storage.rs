@@ -25,8 +25,7 @@ impl Capabilities {
     pub const FILE_SYSTEM: Self =
         Self { append_after_sync: true, zero_fill_pays: true, stores: false, file_len_max: u64::MAX };
     /// A store that publishes whole objects.
-    pub const OBJECTS: Self =
-        Self { append_after_sync: false, zero_fill_pays: false, ..Self::FILE_SYSTEM };
+    pub const OBJECTS: Self = Self { append_after_sync: false, zero_fill_pays: false, ..Self::FILE_SYSTEM };
     /// Memory: nothing is gained by preparing it.
     pub const MEMORY: Self = Self { zero_fill_pays: false, ..Self::FILE_SYSTEM };
 }
