@@ -33,8 +33,8 @@ pub(crate) struct Shared {
     pub(crate) options: ObjectOptions,
     pub(crate) meter: Meter,
     pub(crate) cache: Mutex<Cache>,
-    /// Where the objects are files, if they are: their names can be seen before they are durable, or although they never
-    /// will be.
+    /// Where the objects are files, if they are: their names can be seen before they are durable, or although they
+    /// never will be.
     pub(crate) dir: Option<PathBuf>,
     serials: AtomicU64,
 }
