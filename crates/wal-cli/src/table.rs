@@ -1,6 +1,6 @@
 //! Columns that line up.
 
-use crate::{error::Failure, output::Output};
+use crate::{error::Failure, format::escaped, output::Output};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -20,9 +20,9 @@ impl Table {
         Self { aligns: aligns.to_vec(), rows: Vec::new() }
     }
 
-    /// A row may be shorter than the table is wide.
-    pub(crate) fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+    /// A row may be shorter than the table is wide. Names in it are the log's: none may steer the terminal.
+    pub(crate) fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().map(|cell| escaped(cell.as_ref().as_bytes())).collect());
     }
 
     pub(crate) fn print(&self, out: &mut Output) -> Result<(), Failure> {
@@ -57,5 +57,12 @@ mod tests {
         table.row(["longer", "200", ""]);
         table.row(["short"]);
         assert_eq!(table.lines(), ["a         1  x", "longer  200", "short"]);
+    }
+
+    #[test]
+    fn a_name_does_not_steer_the_terminal() {
+        let mut table = Table::new(&[Align::Left]);
+        table.row(["gr\u{fc}n \u{1b}[2J\r\n"]);
+        assert_eq!(table.lines(), ["gr\u{fc}n \\u{1b}[2J\\r\\n"]);
     }
 }
