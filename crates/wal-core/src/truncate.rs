@@ -11,6 +11,7 @@ use wal_segment::{FrameReader, SegmentError};
 
 use crate::{
     DeletionReason, LogError,
+    append::Stamped,
     appender::{Appender, Draft, Reserve, Tail, padded},
     begin::{Beginning, Carried, Inheritance, begin_len},
     checkpoint::drop_beyond,
@@ -20,7 +21,7 @@ use crate::{
     events::Span,
     flush::Writer,
     open::frame_before,
-    patience::{Patience, Terms},
+    patience::Patience,
     sweep::Swept,
 };
 
@@ -75,28 +76,9 @@ impl Engine {
     ) -> Result<Truncation, LogError> {
         let _span = Span::retention(&self.directory);
         let began = self.first_retained();
-        let (first, before, reserve) = {
-            let mut appender = self.appender.lock();
-            self.check_writable(&appender)?;
-            let first = decide(&appender)?;
-            if first > appender.next {
-                return OutOfRangeSnafu { lsn: first, next: appender.next }.fail();
-            }
-            if first <= began {
-                return Ok(Truncation::default());
-            }
-            // Set before the frame is stamped: a segment that is started in between must not forget it. An earlier trim
-            // whose frame waits for space may have set more, and a later frame does not take it back.
-            let before = appender.first_retained;
-            appender.first_retained = first.max(before);
-            // The last room is for trims that let a file go: others would use it up, and free nothing.
-            let frees = self.view().position(first).is_some_and(|position| position > 0);
-            (first, before, if frees { Reserve::Control } else { Reserve::Small })
+        let Some((first, stamped)) = self.place_trim(decide, began)? else {
+            return Ok(Truncation::default());
         };
-        let body = Trim { first_retained: first }.encode();
-        let draft = Draft::control(FrameKind::Trim, &body, self.options.checksum);
-        let placed = self.place(&draft, 0, reserve, &Terms::PLAIN);
-        let stamped = placed.inspect_err(|_| self.appender.lock().first_retained = before)?;
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
         self.commit_discreetly(stamped.tick)?;
         let active = {
@@ -107,6 +89,39 @@ impl Engine {
         self.truncated(DeletionReason::Trimmed, first);
         let entries = self.first_retained().since(began).unwrap_or(0);
         Ok(Truncation { entries, ..Truncation::from(self.sweep(active, reason)) })
+    }
+
+    /// Stamps a trim before what `decide` finds, unless the log begins there or behind already. Where it begins changes
+    /// with the frame, under the same lock: a segment that another thread begins while room is made does not tell of a
+    /// trim that may still fail.
+    fn place_trim(
+        &self,
+        decide: &mut dyn FnMut(&Appender) -> Result<Lsn, LogError>,
+        began: Lsn,
+    ) -> Result<Option<(Lsn, Stamped)>, LogError> {
+        let now = self.clock.now();
+        loop {
+            let appender = self.lock_settled(Patience::Endless)?;
+            self.check_writable(&appender)?;
+            let first = decide(&appender)?;
+            if first > appender.next {
+                return OutOfRangeSnafu { lsn: first, next: appender.next }.fail();
+            }
+            if first <= began {
+                return Ok(None);
+            }
+            // The last room is for trims that let a file go: others would use it up, and free nothing.
+            let frees = self.view().position(first).is_some_and(|position| position > 0);
+            let reserve = if frees { Reserve::Control } else { Reserve::Small };
+            let body = Trim { first_retained: first }.encode();
+            let need = (body.len(), 0);
+            if let Some(mut appender) = self.with_room(appender, need, reserve, Patience::Endless, now)? {
+                // A trim before this one whose frame waits for space may have let more go.
+                appender.first_retained = first.max(appender.first_retained);
+                let draft = Draft::control(FrameKind::Trim, &body, self.options.checksum);
+                return Ok(Some((first, self.stamp(&mut appender, &draft, now))));
+            }
+        }
     }
 
     /// The frames of all trims so far are durable: readers learn of them, one included whose call failed because its

@@ -11,10 +11,15 @@ use std::{
 };
 
 use wal_core::{Log, LogError, Options, SyncPolicy};
-use wal_segment::{Filling, LocalOptions, LocalStorage};
+use wal_format::Lsn;
+use wal_segment::{Filling, LocalOptions, LocalStorage, MemoryStorage};
 use wal_sim::{Event, Faults, Outcome, Record, Shots, SimDisk};
 
-use crate::{hooked::Hooked, support::environment};
+use crate::{
+    damage::{files, storage},
+    hooked::Hooked,
+    support::{environment, small},
+};
 
 const MIB: u64 = 1 << 20;
 const LEN: usize = 60_000;
@@ -291,4 +296,39 @@ fn goes_on_in_it(log: Log, disk: &SimDisk, len: u64) {
     drop(log);
     let log = Log::open(environment(disk.storage()), options()).unwrap();
     assert_eq!((log.next_lsn(), log.range(..).count() as u64), (next, next.get() - 1));
+}
+
+/// With so much metadata a segment of 64 KiB has room for the opening and an entry without bytes, and not for a trim.
+const METADATA: usize = 60_767;
+
+#[test]
+fn a_trim_that_gets_no_segment_is_not_in_one_that_another_append_begins() {
+    let lsn = |n| Lsn::new(n).unwrap();
+    let options = || Options { background_threads: false, ..small() };
+    let memory = Arc::new(MemoryStorage::new());
+    let hooked = Hooked::new(Arc::<MemoryStorage>::clone(&memory));
+    let log = Log::open(environment(Arc::new(hooked.clone())), options()).unwrap();
+    (1..=100).for_each(|n| _ = log.append(&[n]).unwrap());
+    log.set_meta("m", Some(&[7; METADATA]), None).unwrap();
+    log.maintain().unwrap();
+    let has_room = |reserve| log.segments().unwrap().last().is_some_and(|it| it.end + reserve <= it.file_len);
+    let full = (2..100).find(|n| {
+        log.truncate_before(lsn(*n)).unwrap();
+        !has_room(48 + 1024)
+    });
+    let first = full.unwrap();
+    let (writer, count) = (log.clone(), log.segments().unwrap().len());
+    hooked.set(move |operation, _| match operation {
+        "create" => {
+            // The segment that was ready is too short for the trim, and not for this.
+            writer.append(b"").unwrap();
+            Err(io::Error::other("bad"))
+        }
+        _ => Ok(()),
+    });
+    log.truncate_before(lsn(first + 1)).unwrap_err();
+    hooked.set(|_, _| Ok(()));
+    assert_eq!(log.segments().unwrap().len(), count + 1, "the append went on in the next segment");
+    let seen = Log::open_read_only(environment(storage(&files(&*memory))), options()).unwrap();
+    assert_eq!((seen.first_lsn(), log.first_lsn()), (Some(lsn(first)), Some(lsn(first))));
 }
