@@ -20,7 +20,7 @@ pub use policy::Retention;
 
 use crate::{
     DeletionReason, Durability, Log, LogError, LogEvent,
-    appender::Appender,
+    appender::{Appender, Tail},
     checkpoint,
     engine::Engine,
     events,
@@ -143,7 +143,12 @@ impl Engine {
     }
 
     /// Goes on in a new segment, unless the active one begins behind `base` by now. The lock `admin` is held.
-    pub(crate) fn close_active(&self, base: Lsn) -> Result<bool, LogError> {
+    fn close_active(&self, base: Lsn) -> Result<bool, LogError> {
+        self.go_on(&|tail, next| tail.segment.base() > base || tail.segment.base() == next)
+    }
+
+    /// Goes on in a new segment, unless the active one will do. The lock `admin` is held.
+    pub(crate) fn go_on(&self, will_do: &dyn Fn(&Tail, Lsn) -> bool) -> Result<bool, LogError> {
         let now = self.clock.now();
         loop {
             let mut appender = self.lock_settled(Patience::Endless)?;
@@ -156,9 +161,7 @@ impl Engine {
             match &appender.tail {
                 // The active segment is another process's. What it holds may be carried over.
                 None => self.begin_first(&mut appender, 0)?,
-                Some(tail) if tail.segment.base() > base || tail.segment.base() == appender.next => {
-                    return Ok(true);
-                }
+                Some(tail) if will_do(tail, appender.next) => return Ok(true),
                 Some(_) => {
                     if let Some(len) = self.next_segment(appender, 0, now)? {
                         self.prepare(len)?;

@@ -29,8 +29,10 @@ use std::{
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use parking_lot::Mutex;
-use wal_format::{FIRST_FRAME, FileName, Lsn, SegmentId};
-use wal_segment::{Segment, SegmentError, SegmentSet, Storage, TakenOver, TieredStorage, WriterLock};
+use wal_format::{FIRST_FRAME, FileName, FrameKind, Lsn, SegmentId, frame_len};
+use wal_segment::{
+    FrameReader, Segment, SegmentError, SegmentSet, Storage, TakenOver, TieredStorage, WriterLock, inspect,
+};
 
 pub use behind::Tiered;
 pub use options::{TierOptions, WhenUnshipped};
@@ -314,13 +316,46 @@ impl Engine {
         trimmed.is_ok() && tier.unshipped(&self.view()).len() < waiting.len()
     }
 
+    /// Goes on in a new segment, unless the active one says nothing that those before it do not. The lock `admin` is
+    /// held.
+    fn close_telling(&self) -> Result<(), LogError> {
+        self.go_on(&|_, _| true)?;
+        let (active, offset, next) = {
+            let appender = self.appender.lock();
+            let Some(tail) = &appender.tail else { return Ok(()) };
+            (Arc::clone(&tail.segment), tail.offset, appender.next)
+        };
+        if active.base() < next || self.tells(&active, offset)? {
+            self.go_on(&|tail, _| tail.segment.id() != active.id())?;
+        }
+        Ok(())
+    }
+
+    /// Whether a segment without entries, which ends at `offset`, says more than that the one before it was full. One
+    /// that a cut begins names a place before the seal: without it the tier shows the log before the cut. Changes of
+    /// the metadata and trims are frames behind the opening.
+    fn tells(&self, active: &Segment, offset: u64) -> Result<bool, LogError> {
+        let failed = |source| LogError::segment("read a segment", source);
+        let Some(opening) = inspect(&self.directory, active.id()).map_err(failed)?.opening else {
+            return Ok(true);
+        };
+        let view = self.view();
+        let named = |id| view.segments.iter().find(|segment| segment.id() == id);
+        let before = opening.predecessor.and_then(|before| Some((named(before.segment)?, before)));
+        let is_empty = offset == FIRST_FRAME + frame_len(opening.body_len() as u32);
+        let Some((segment, before)) = before.filter(|_| is_empty) else { return Ok(true) };
+        let last = before.end.saturating_sub(u64::from(before.last_units) * 8);
+        let frame = FrameReader::new(4 << 10).load(segment, last).map_err(failed)?;
+        Ok(frame.is_none_or(|(header, _)| header.kind != FrameKind::Seal))
+    }
+
     /// Closes the active segment and ships everything, as fast as it goes.
     fn ship_all(&self, tier: &Tier) -> Result<Shipment, LogError> {
         let (next, tick, active) = {
             let _admin = self.admin.lock();
             self.check_writable(&self.appender.lock())?;
-            if let Some(base) = self.view().segments.last().map(|active| active.base()) {
-                self.close_active(base)?;
+            if !self.view().segments.is_empty() {
+                self.close_telling()?;
             }
             let appender = self.appender.lock();
             let tail = appender.tail.as_ref().map(|tail| (tail.segment.base(), tail.segment.id()));
@@ -341,8 +376,9 @@ impl Engine {
 }
 
 impl Log {
-    /// Closes the active segment, if it holds anything, and ships all that is not in the tier, whatever its rate. When
-    /// this returns, what was appended before is in the tier.
+    /// Closes the active segment, if it holds anything or a cut began it, and ships all that is not in the tier,
+    /// whatever its rate. When this returns, the log as it was is in the tier: what was appended before, and no entry
+    /// that was removed.
     ///
     /// # Errors
     ///

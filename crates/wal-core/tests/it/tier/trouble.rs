@@ -138,3 +138,60 @@ fn long_entries_at_the_end_of_a_segment_do_not_take_the_tier_to_open_the_log() {
     far.out.store(false, SeqCst);
     assert!((1..=100).all(|n| log.get(lsn(n)).unwrap().payload == long));
 }
+
+/// What is restored from the tier after everything was shipped is the log as it is, and there is no more to ship.
+fn ships_all(log: &Log, far: &Arc<Far>, first: u64, next: u64) {
+    log.ship().unwrap();
+    let target: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    restore(Arc::<Far>::clone(far), "", &target).unwrap();
+    let restored = Log::open(environment(target), options()).unwrap();
+    check(&restored, first, next);
+    assert_eq!(restored.meta("m").unwrap(), log.meta("m").unwrap());
+    let count = log.segments().unwrap().len();
+    (0..3).for_each(|_| assert_eq!(log.ship().unwrap().segments, 0));
+    assert_eq!(log.segments().unwrap().len(), count);
+}
+
+#[test]
+fn entries_that_were_removed_are_not_in_what_was_shipped_since() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let log = open(&near, &far, &options()).unwrap();
+    fill(&log, 1..=500);
+    ships_all(&log, &far, 1, 501);
+    // In the middle of a segment, and where one begins.
+    for cut in [451, log.segments().unwrap()[1].base.get()] {
+        log.truncate_from(lsn(cut)).unwrap();
+        ships_all(&log, &far, 1, cut);
+    }
+    let next = log.next_lsn().get();
+    log.set_meta("m", Some(b"new"), None).unwrap();
+    ships_all(&log, &far, 1, next);
+    log.truncate_before(lsn(next)).unwrap();
+    ships_all(&log, &far, next, next);
+    log.clear().unwrap();
+    fill(&log, next..=next + 300);
+    log.truncate_from(lsn(next + 9)).unwrap();
+    // The cut is told by another life of the log, which made its segment anew.
+    log.close().unwrap();
+    drop(log);
+    let log = open(&near, &far, &options()).unwrap();
+    ships_all(&log, &far, next, next + 9);
+    log.clear().unwrap();
+    ships_all(&log, &far, next + 9, next + 9);
+}
+
+#[test]
+fn a_log_that_is_opened_and_shipped_again_and_again_does_not_grow() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let lives = |count| {
+        for _ in 0..count {
+            let log = open(&near, &far, &options()).unwrap();
+            log.ship().unwrap();
+            log.close().unwrap();
+        }
+        far.names().len()
+    };
+    fill(&open(&near, &far, &options()).unwrap(), 1..=500);
+    let there = lives(3);
+    assert_eq!(lives(10), there);
+}
