@@ -14,6 +14,7 @@ mod histories;
 mod hooked;
 mod hooks;
 mod hostile;
+mod lives;
 mod metadata;
 mod packers;
 mod packing;
