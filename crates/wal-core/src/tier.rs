@@ -320,21 +320,23 @@ impl Engine {
     /// held.
     fn close_telling(&self) -> Result<(), LogError> {
         self.go_on(&|_, _| true)?;
-        let (active, offset, next) = {
+        let (active, end, next) = {
             let appender = self.appender.lock();
             let Some(tail) = &appender.tail else { return Ok(()) };
-            (Arc::clone(&tail.segment), tail.offset, appender.next)
+            // A mark says nothing but that what is before it is durable.
+            let marked = if tail.last_kind == FrameKind::Idle { frame_len(0) } else { 0 };
+            (Arc::clone(&tail.segment), tail.offset - marked, appender.next)
         };
-        if active.base() < next || self.tells(&active, offset)? {
+        if active.base() < next || self.tells(&active, end)? {
             self.go_on(&|tail, _| tail.segment.id() != active.id())?;
         }
         Ok(())
     }
 
-    /// Whether a segment without entries, which ends at `offset`, says more than that the one before it was full. One
+    /// Whether a segment without entries, which ends at `end`, says more than that the one before it was full. One
     /// that a cut begins names a place before the seal: without it the tier shows the log before the cut. Changes of
     /// the metadata and trims are frames behind the opening.
-    fn tells(&self, active: &Segment, offset: u64) -> Result<bool, LogError> {
+    fn tells(&self, active: &Segment, end: u64) -> Result<bool, LogError> {
         let failed = |source| LogError::segment("read a segment", source);
         let Some(opening) = inspect(&self.directory, active.id()).map_err(failed)?.opening else {
             return Ok(true);
@@ -342,7 +344,7 @@ impl Engine {
         let view = self.view();
         let named = |id| view.segments.iter().find(|segment| segment.id() == id);
         let before = opening.predecessor.and_then(|before| Some((named(before.segment)?, before)));
-        let is_empty = offset == FIRST_FRAME + frame_len(opening.body_len() as u32);
+        let is_empty = end == FIRST_FRAME + frame_len(opening.body_len() as u32);
         let Some((segment, before)) = before.filter(|_| is_empty) else { return Ok(true) };
         let last = before.end.saturating_sub(u64::from(before.last_units) * 8);
         let frame = FrameReader::new(4 << 10).load(segment, last).map_err(failed)?;
@@ -376,8 +378,8 @@ impl Engine {
 }
 
 impl Log {
-    /// Closes the active segment, if it holds anything or a cut began it, and ships all that is not in the tier,
-    /// whatever its rate. When this returns, the log as it was is in the tier: what was appended before, and no entry
+    /// Closes the active segment, unless it says nothing that the one before it does not, and ships all that is not in
+    /// the tier, whatever its rate. When this returns, the log as it was is in the tier: what was appended before, and no entry
     /// that was removed.
     ///
     /// # Errors

@@ -195,3 +195,18 @@ fn a_log_that_is_opened_and_shipped_again_and_again_does_not_grow() {
     let there = lives(3);
     assert_eq!(lives(10), there);
 }
+
+#[test]
+fn a_quiet_log_that_is_shipped_again_and_again_does_not_grow() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let log = open(&near, &far, &options()).unwrap();
+    fill(&log, 1..=500);
+    ships_all(&log, &far, 1, 501);
+    let there = far.names().len();
+    for _ in 0..5 {
+        // A log in which nothing happens marks that.
+        log.maintain().unwrap();
+        log.ship().unwrap();
+    }
+    assert_eq!(far.names().len(), there);
+}
