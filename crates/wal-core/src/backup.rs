@@ -129,6 +129,8 @@ impl Engine {
             is_mine
         };
         self.poisoned().map_or(Ok(()), Err)?;
+        // Beside a writer, the first entry is that of the view only as long as nobody looks again.
+        let _look = self.steady();
         let view = self.view();
         if let Some(lost) = view.lost.first() {
             return Err(lost.error());
