@@ -269,8 +269,9 @@ impl TierFile {
 
     /// Who removes a segment from the tier says so here first. Without that it should be there.
     fn missing(&self, error: io::Error) -> io::Error {
-        let removed = self.local.open(&format!("{}{STUB}", self.name)).is_err();
-        if removed || error.kind() != io::ErrorKind::NotFound {
+        let is_noted =
+            [STUB, MAKING].iter().any(|end| self.local.open(&format!("{}{end}", self.name)).is_ok());
+        if !is_noted || error.kind() != io::ErrorKind::NotFound {
             return error;
         }
         io::Error::other(format!("{} was shipped to {} and is not there", self.name, self.storage.location()))
