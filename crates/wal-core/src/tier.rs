@@ -379,8 +379,8 @@ impl Engine {
 
 impl Log {
     /// Closes the active segment, unless it says nothing that the one before it does not, and ships all that is not in
-    /// the tier, whatever its rate. When this returns, the log as it was is in the tier: what was appended before, and no entry
-    /// that was removed.
+    /// the tier, whatever its rate. When this returns, the log as it was is in the tier: what was appended before, and
+    /// no entry that was removed.
     ///
     /// # Errors
     ///

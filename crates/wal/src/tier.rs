@@ -16,8 +16,8 @@ use crate::{Error, ObjectSettings, Wal, builder::storage_at};
 /// A tier, which [`WalBuilder::tier`](crate::WalBuilder::tier) puts behind the log.
 impl Wal {
     /// Ships everything that is not in the tier yet, as fast as it goes, the active segment included, which is closed
-    /// for that unless it says nothing that the one before it does not. When this returns, the log as it was at the call is in the tier
-    /// and was read back: everything appended before, and no entry that was removed.
+    /// for that unless it says nothing that the one before it does not. When this returns, the log as it was at the
+    /// call is in the tier and was read back: everything appended before, and no entry that was removed.
     ///
     /// # Errors
     ///
