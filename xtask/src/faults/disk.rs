@@ -47,7 +47,8 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let is_gone = text(&self.path).is_ok_and(|path| succeeds(Path::new("/"), "umount", &[path]));
-        if !is_gone {
+        // The next one has the same name.
+        if !is_gone || fs::remove_dir(&self.path).is_err() {
             eprintln!("xtask: {} stays mounted", self.path.display());
         }
     }
