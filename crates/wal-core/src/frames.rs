@@ -21,11 +21,9 @@ use crate::{
     engine::Engine,
     error::{CutOffSnafu, DECODE, EncodingSnafu, InvalidFrameSnafu},
     history::Seen,
-    open::READ_ATTEMPTS,
     packs::Part,
     patience::Terms,
     payload::Coded,
-    read::is_gone,
     view::View,
 };
 
@@ -196,28 +194,6 @@ impl Engine {
         };
         self.append_draft(&draft, payload_len, terms)
     }
-
-    /// The frame that holds `lsn`, in a view, and if that is outdated, in a newer one where `seen` is, too.
-    fn frame(
-        &self,
-        view: &mut Arc<View>,
-        lsn: Lsn,
-        seen: Option<Seen>,
-        reader: &mut FrameReader,
-    ) -> Result<Loaded, LogError> {
-        self.check_readable(lsn)?;
-        let mut attempts = 0;
-        loop {
-            match self.load(view, lsn, reader, Part::Whole) {
-                Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
-                    attempts += 1;
-                    *view = self.renewed(view, seen, lsn)?;
-                    self.check_readable(lsn)?;
-                }
-                loaded => return loaded,
-            }
-        }
-    }
 }
 
 /// Checkpoints and cursors of others must be ones that this log can read back, and its dictionaries stay its own.
@@ -382,7 +358,10 @@ impl Frames {
         }
         match self.neighbour() {
             Some(loaded) => Ok(loaded),
-            None => self.engine.frame(&mut self.view, lsn, self.seen, &mut self.reader),
+            None => {
+                let Self { engine, view, seen, reader, .. } = self;
+                engine.find_in(view, lsn, *seen, |view| engine.load(view, lsn, reader, Part::Whole))
+            }
         }
     }
 

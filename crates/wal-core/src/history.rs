@@ -18,7 +18,9 @@ use crate::{
     cuts::Cuts,
     engine::Engine,
     error::{CutOffSnafu, TruncatedSnafu},
+    open::READ_ATTEMPTS,
     peek::PEEK_LEN,
+    read::is_gone,
     view::View,
 };
 
@@ -105,6 +107,32 @@ impl Engine {
         }
         self.check_history(view, &newer, seen, lsn)?;
         Ok(newer)
+    }
+
+    /// What `find` finds at `lsn` in a view; if a file of that is gone, in a newer one where `seen` is, too.
+    ///
+    /// # Errors
+    ///
+    /// Those of `find`, and of [`renewed`](Self::renewed).
+    pub(crate) fn find_in<T>(
+        &self,
+        view: &mut Arc<View>,
+        lsn: Lsn,
+        seen: Option<Seen>,
+        mut find: impl FnMut(&View) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        self.check_readable(lsn)?;
+        let mut attempts = 0;
+        loop {
+            match find(view) {
+                Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
+                    attempts += 1;
+                    *view = self.renewed(view, seen, lsn)?;
+                    self.check_readable(lsn)?;
+                }
+                found => return found,
+            }
+        }
     }
 
     /// Beside a writer: nobody takes in what it has done as long as this is held.

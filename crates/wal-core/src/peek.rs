@@ -12,9 +12,7 @@ use crate::{
     error::CutOffSnafu,
     history::Seen,
     log::Log,
-    open::READ_ATTEMPTS,
     packs::{NO_PLACE, Part},
-    read::is_gone,
     view::View,
 };
 
@@ -103,32 +101,11 @@ impl Log {
 impl Engine {
     /// The header of the frame that holds `lsn`.
     pub(crate) fn peek(&self, lsn: Lsn) -> Result<Peeked, LogError> {
-        self.peek_in(&mut self.view(), lsn, None, &mut FrameReader::new(PEEK_LEN))
+        let reader = &mut FrameReader::new(PEEK_LEN);
+        self.find_in(&mut self.view(), lsn, None, |view| self.peek_once(view, lsn, reader))
     }
 
-    /// The same in a view, and if that is outdated, in a newer one where `seen` is, too.
-    fn peek_in(
-        &self,
-        view: &mut Arc<View>,
-        lsn: Lsn,
-        seen: Option<Seen>,
-        reader: &mut FrameReader,
-    ) -> Result<Peeked, LogError> {
-        self.check_readable(lsn)?;
-        let mut attempts = 0;
-        loop {
-            match self.peek_once(view, lsn, reader) {
-                Err(error) if attempts < READ_ATTEMPTS && is_gone(&error) => {
-                    attempts += 1;
-                    *view = self.renewed(view, seen, lsn)?;
-                    self.check_readable(lsn)?;
-                }
-                peeked => return peeked,
-            }
-        }
-    }
-
-    /// The same in this view alone.
+    /// The same, in this view alone.
     pub(crate) fn peek_once(
         &self,
         view: &View,
@@ -210,7 +187,10 @@ impl Headers {
         }
         match self.neighbour() {
             Some(peeked) => Ok(peeked),
-            None => self.engine.peek_in(&mut self.view, self.front, self.seen, &mut self.reader),
+            None => {
+                let Self { engine, view, front, seen, reader, .. } = self;
+                engine.find_in(view, *front, *seen, |view| engine.peek_once(view, *front, reader))
+            }
         }
     }
 

@@ -318,7 +318,7 @@ impl Engine {
 
     /// Goes on in a new segment, unless the active one says nothing that those before it do not. The lock `admin` is
     /// held.
-    fn close_telling(&self) -> Result<(), LogError> {
+    fn close_unless_nothing_new(&self) -> Result<(), LogError> {
         self.go_on(&|_, _| true)?;
         let (active, end, next) = {
             let appender = self.appender.lock();
@@ -327,7 +327,7 @@ impl Engine {
             let marked = if tail.last_kind == FrameKind::Idle { frame_len(0) } else { 0 };
             (Arc::clone(&tail.segment), tail.offset - marked, appender.next)
         };
-        if active.base() < next || self.tells(&active, end)? {
+        if active.base() < next || self.says_more(&active, end)? {
             self.go_on(&|tail, _| tail.segment.id() != active.id())?;
         }
         Ok(())
@@ -336,7 +336,7 @@ impl Engine {
     /// Whether a segment without entries, which ends at `end`, says more than that the one before it was full. One
     /// that a cut begins names a place before the seal: without it the tier shows the log before the cut. Changes of
     /// the metadata and trims are frames behind the opening.
-    fn tells(&self, active: &Segment, end: u64) -> Result<bool, LogError> {
+    fn says_more(&self, active: &Segment, end: u64) -> Result<bool, LogError> {
         let failed = |source| LogError::segment("read a segment", source);
         let Some(opening) = inspect(&self.directory, active.id()).map_err(failed)?.opening else {
             return Ok(true);
@@ -357,7 +357,7 @@ impl Engine {
             let _admin = self.admin.lock();
             self.check_writable(&self.appender.lock())?;
             if !self.view().segments.is_empty() {
-                self.close_telling()?;
+                self.close_unless_nothing_new()?;
             }
             let appender = self.appender.lock();
             let tail = appender.tail.as_ref().map(|tail| (tail.segment.base(), tail.segment.id()));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wal_core::{AppendOptions, Log, LogError, Options, SyncPolicy};
-use wal_format::{EntriesBuilder, Lsn, NewEntry};
+use wal_format::{ChecksumKind, EntriesBuilder, Lsn, NewEntry};
 
 use crate::support::{check, environment, on_all, open, payload, small};
 
@@ -289,5 +289,22 @@ fn damage_in_a_small_closed_segment_is_found_at_open() {
         storage.remove(&name).unwrap();
         storage.create(&name).unwrap().write_at(0, &bytes).unwrap();
         assert!(matches!(open(&storage, &small()), Err(LogError::Lost { .. })));
+    });
+}
+
+#[test]
+fn what_is_carried_into_a_segment_of_another_checksum_has_that_one() {
+    // Without the feature there is only one.
+    if !ChecksumKind::Crc32c.is_available() {
+        return;
+    }
+    on_all(|storage| {
+        let kinds = [ChecksumKind::Crc32, ChecksumKind::Crc32c, ChecksumKind::Crc32c, ChecksumKind::Crc32];
+        for (checksum, first) in kinds.into_iter().zip((1..).step_by(10)) {
+            let log = open(&storage, &Options { checksum, ..small() }).unwrap();
+            fill(&log, first, first + 10);
+            check(&log, 1, first + 10);
+        }
+        check(&Log::open_read_only(environment(storage), small()).unwrap(), 1, 41);
     });
 }

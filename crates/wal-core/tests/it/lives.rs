@@ -9,11 +9,12 @@ use wal_core::{
     Environment, Log, LogError, Options, RepairOptions, Retention, SyncPolicy, TierOptions, examine, repair,
     restore,
 };
-use wal_format::Lsn;
 use wal_segment::{MemoryStorage, Storage};
+use wal_sim::Rng;
 
 use crate::{
     damage::{files, storage},
+    reading::lsn,
     support::environment,
 };
 
@@ -24,28 +25,12 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 type Values = BTreeMap<String, Vec<u8>>;
 
-fn lsn(n: u64) -> Lsn {
-    Lsn::new(n).unwrap()
-}
-
 fn memory() -> Arc<dyn Storage> {
     Arc::new(MemoryStorage::new())
 }
 
-/// Numbers that look random (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % end
-    }
-
-    fn one_of<T: Copy, const N: usize>(&mut self, choices: [T; N]) -> T {
-        choices[self.below(N as u64) as usize]
-    }
+fn one_of<T: Copy, const N: usize>(dice: &mut Rng, choices: [T; N]) -> T {
+    choices[dice.below(N as u64) as usize]
 }
 
 /// What the log is to hold. Entry `n` is the `n - 1`th payload; those before `first` were removed.
@@ -105,7 +90,7 @@ fn values(log: &Log) -> Values {
 
 /// One log, and where it is kept.
 struct Lives {
-    dice: Dice,
+    dice: Rng,
     near: Arc<MemoryStorage>,
     far: Option<Arc<dyn Storage>>,
     /// Beyond 64 KiB a newest segment that others left is gone on from, not made anew.
@@ -115,10 +100,9 @@ struct Lives {
 
 impl Lives {
     fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1);
-        (0..10).for_each(|_| _ = dice.below(2));
+        let mut dice = Rng::new(seed);
         let far = (dice.below(2) == 0).then(memory);
-        let segment_len = dice.one_of([64 << 10, 128 << 10, 256 << 10]);
+        let segment_len = one_of(&mut dice, [64 << 10, 128 << 10, 256 << 10]);
         let model = Model { payloads: Vec::new(), first: 1, values: Values::new() };
         Self { dice, near: Arc::new(MemoryStorage::new()), far, segment_len, model }
     }
@@ -132,12 +116,15 @@ impl Lives {
     }
 
     fn options(&mut self) -> Options {
-        let sync = self.dice.one_of([
-            SyncPolicy::Always,
-            SyncPolicy::OsCache { interval: INTERVAL },
-            SyncPolicy::Background { interval: INTERVAL },
-        ]);
-        let local_len = self.dice.one_of([Some(0), None, Some(100 << 10)]);
+        let sync = one_of(
+            &mut self.dice,
+            [
+                SyncPolicy::Always,
+                SyncPolicy::OsCache { interval: INTERVAL },
+                SyncPolicy::Background { interval: INTERVAL },
+            ],
+        );
+        let local_len = one_of(&mut self.dice, [Some(0), None, Some(100 << 10)]);
         Options {
             segment_len: self.segment_len,
             first_segment_len: self.segment_len,

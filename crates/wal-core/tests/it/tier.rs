@@ -387,19 +387,18 @@ fn a_damaged_segment_is_not_shipped() {
     assert!(far.names().is_empty() && near.open(name).is_ok());
 }
 
-/// Ships on a disk that dies at this operation of the pass, loses power, and comes back. Says whether it died, and
-/// whether everything can be read then.
-fn dies_at(operation: u64, seed: u64, lies: bool) -> (bool, bool) {
+fn memory_disk(seed: u64) -> SimDisk {
     let how = DiskOptions { capabilities: Capabilities::MEMORY, traced: false, ..DiskOptions::default() };
-    let disk = SimDisk::with_options(seed, how);
-    let far = Arc::new(Far::default());
-    let open = || {
-        let tier: Arc<dyn Storage> = Arc::<Far>::clone(&far);
-        Log::open(environment(disk.storage()).with_tier(tier), options()).unwrap()
-    };
-    let log = open();
-    fill(&log, 1..=500);
-    far.lies.store(lies, SeqCst);
+    SimDisk::with_options(seed, how)
+}
+
+fn open_on(disk: &SimDisk, far: &Arc<Far>) -> Log {
+    let tier: Arc<dyn Storage> = Arc::<Far>::clone(far);
+    Log::open(environment(disk.storage()).with_tier(tier), options()).unwrap()
+}
+
+/// Has the process die at this operation of a pass, or after it. Says whether it came so far.
+fn maintain_until(log: &Log, disk: &SimDisk, operation: u64, seed: u64) -> bool {
     let moment = if seed.is_multiple_of(2) { CrashMoment::Before } else { CrashMoment::After };
     let crash = Some(Crash { operation: disk.operations() + operation, moment });
     disk.set_faults(Faults { crash, ..Faults::default() });
@@ -407,6 +406,18 @@ fn dies_at(operation: u64, seed: u64, lies: bool) -> (bool, bool) {
     let died = disk.faults_fired() > 0;
     disk.set_faults(Faults::default());
     disk.kill();
+    died
+}
+
+/// Ships on a disk that dies at this operation of the pass, loses power, and comes back. Says whether it died, and
+/// whether everything can be read then.
+fn dies_at(operation: u64, seed: u64, lies: bool) -> (bool, bool) {
+    let (disk, far) = (memory_disk(seed), Arc::new(Far::default()));
+    let open = || open_on(&disk, &far);
+    let log = open();
+    fill(&log, 1..=500);
+    far.lies.store(lies, SeqCst);
+    let died = maintain_until(&log, &disk, operation, seed);
     disk.crash(seed);
     drop(log);
     let log = open();
@@ -468,13 +479,8 @@ fn what_follows_a_reopened_log_is_shipped() {
 /// Notes are damaged whose segments have left, and are written anew on a disk that dies at this operation. Says whether
 /// it did.
 fn dies_renewing(operation: u64, seed: u64) -> bool {
-    let how = DiskOptions { capabilities: Capabilities::MEMORY, traced: false, ..DiskOptions::default() };
-    let disk = SimDisk::with_options(seed, how);
-    let far = Arc::new(Far::default());
-    let open = || {
-        let tier: Arc<dyn Storage> = Arc::<Far>::clone(&far);
-        Log::open(environment(disk.storage()).with_tier(tier), options()).unwrap()
-    };
+    let (disk, far) = (memory_disk(seed), Arc::new(Far::default()));
+    let open = || open_on(&disk, &far);
     let log = open();
     fill(&log, 1..=500);
     log.maintain().unwrap();
@@ -484,13 +490,7 @@ fn dies_renewing(operation: u64, seed: u64) -> bool {
     assert!(!notes.is_empty());
     notes.iter().for_each(|note| disk.flip_bit(note, 100, 1).unwrap());
     let log = open();
-    let moment = if seed.is_multiple_of(2) { CrashMoment::Before } else { CrashMoment::After };
-    let crash = Some(Crash { operation: disk.operations() + operation, moment });
-    disk.set_faults(Faults { crash, ..Faults::default() });
-    let _ = log.maintain();
-    let died = disk.faults_fired() > 0;
-    disk.set_faults(Faults::default());
-    disk.kill();
+    let died = maintain_until(&log, &disk, operation, seed);
     if seed > 1 {
         disk.crash(seed);
     }

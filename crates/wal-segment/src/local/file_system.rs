@@ -4,8 +4,7 @@ use std::{fs::File, io, ops::Range};
 
 /// Whether it is ext4, XFS or tmpfs, of which two things are known. Writing to a page that has its place on the disk
 /// needs no other one: where it does, a page that was written back may be refused when it is touched again, with a
-/// signal. And what was written counts as data from then on: elsewhere it was seen to count as a hole until it was on
-/// the disk.
+/// signal. And what was written counts as data from then on: on ZFS it has counted as a hole until it was on the disk.
 #[cfg(target_os = "linux")]
 pub(super) fn is_plain(file: &File) -> bool {
     const EXT: i128 = 0xef53;

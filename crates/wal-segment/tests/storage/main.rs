@@ -70,6 +70,11 @@ fn only_what_is_known_to_be_in_the_tier_leaves_the_local_storage() {
     assert_eq!(file.view(0..4096).unwrap(), content.slice(..4096));
     let lost = file.view(0..5000).unwrap_err();
     assert!(lost.kind() != ErrorKind::NotFound && lost.to_string().contains("was shipped to"), "{lost}");
+    // A process was killed while it replaced the note.
+    near.rename("a.wal.tier", "a.wal.tier.tmp").unwrap();
+    let lost = file.view(0..5000).unwrap_err();
+    assert!(lost.kind() != ErrorKind::NotFound && lost.to_string().contains("was shipped to"), "{lost}");
+    near.rename("a.wal.tier.tmp", "a.wal.tier").unwrap();
     // Removed is something else.
     tiered.remove("a.wal").unwrap();
     assert_eq!(kind(file.view(0..5000)), Some(ErrorKind::NotFound));

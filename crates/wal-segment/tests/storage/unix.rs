@@ -116,8 +116,15 @@ fn a_read_only_directory_is_read() {
 fn a_scan_that_passes_over_holes_finds_what_one_that_reads_them_does() {
     let segment = wal_format::example_segment();
     let frames = &segment[512..];
-    for (places, len) in [(vec![], 1 << 20), (vec![700_000], 1 << 20), (vec![90_008, 1 << 19], (1 << 20) + 4)]
-    {
+    // More holes than are noted, too.
+    let many = (1..=100).map(|n| n << 16).collect();
+    let sparse = [
+        (vec![], 1 << 20),
+        (vec![700_000], 1 << 20),
+        (vec![90_008, 1 << 19], (1 << 20) + 4),
+        (many, 8 << 20),
+    ];
+    for (places, len) in sparse {
         let dir = tempfile::tempdir().unwrap();
         let (disk, memory) = (local(dir.path(), ReadMode::Mmap), MemoryStorage::new());
         let files = [disk.create("a").unwrap(), memory.create("a").unwrap()];
