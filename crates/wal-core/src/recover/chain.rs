@@ -116,6 +116,12 @@ pub(super) fn at(inspected: &[Inspected], id: SegmentId) -> Option<&Inspected> {
     at.ok().and_then(|at| inspected.get(at))
 }
 
+/// Where the segment is that is meant: the file of this name may be another one.
+pub(super) fn position(inspected: &[Inspected], named: Predecessor) -> Option<usize> {
+    let at = inspected.binary_search_by_key(&named.segment, |segment| segment.header.segment).ok()?;
+    inspected.get(at).filter(|found| found.header.salt == named.salt).map(|_| at)
+}
+
 pub(super) fn missing<T>(directory: &Directory, segment: SegmentId, near: Lsn) -> Result<T, LogError> {
     let shipped = directory.has_note(segment);
     MissingSegmentSnafu { segment, location: directory.storage().location(), near, shipped }.fail()
