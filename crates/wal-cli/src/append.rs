@@ -42,7 +42,7 @@ What `--ack` confirms depends on the policy:
   os-cache    the record is with the operating system: it survives the end of this process, and a power loss costs at
               most the last interval
   background  the record is in memory, and any crash costs at most the last interval
-Whatever the policy, everything is synced when the command ends.";
+Whatever the policy, everything is synced when the command ends. It ends with an error when nobody reads the LSNs.";
 
 /// Records that may wait for their acknowledgement. Their bytes are bounded by the log itself.
 const IN_FLIGHT_MAX: usize = 1024;
@@ -118,7 +118,7 @@ pub(crate) fn run(args: AppendArgs, out: &mut Output) -> Result<(), Failure> {
     let result = acknowledge(&receiver, args.ack.then_some(out));
     // Also after a failure: what was acknowledged is there, and the next open finds a clean end where possible.
     let closed = wal.close();
-    result?;
+    result.map_err(Failure::of_acknowledging)?;
     Ok(closed?)
 }
 

@@ -58,12 +58,25 @@ pub(crate) enum Failure {
     Demo { what: String },
     #[snafu(display("there is no {what} named {name:?}"))]
     NoName { what: &'static str, name: String },
+    /// Not the end of a list of which somebody has read enough: what was not acknowledged yet may be missing.
+    #[snafu(display(
+        "nobody reads the acknowledgements any more: what follows the last one is in the log or not"
+    ))]
+    Unheard { source: io::Error },
     /// Arguments that contradict each other.
     #[snafu(display("{what}"))]
     Usage { what: &'static str },
 }
 
 impl Failure {
+    /// The same, of output that acknowledges.
+    pub(crate) fn of_acknowledging(self) -> Self {
+        match self {
+            Self::Output { source } => Self::Unheard { source },
+            other => other,
+        }
+    }
+
     /// Tells the user, unless nobody is interested any more.
     pub(crate) fn report(&self) -> ExitCode {
         if let Self::Output { source } = self

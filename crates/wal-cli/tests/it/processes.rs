@@ -82,7 +82,7 @@ fn a_reader_that_has_enough_ends_the_program_quietly() {
 }
 
 #[test]
-fn acknowledgements_that_nobody_reads_end_the_program_quietly() {
+fn acknowledgements_that_nobody_reads_are_an_error() {
     let (_dir, log) = place();
     let mut child = command(["append", &log, "--ack"])
         .stdin(Stdio::piped())
@@ -95,6 +95,8 @@ fn acknowledgements_that_nobody_reads_end_the_program_quietly() {
     let mut input = child.stdin.take().unwrap();
     std::io::Write::write_all(&mut input, b"one\n").unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+    assert_eq!(output.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("nobody reads the acknowledgements"), "{words}");
     assert_eq!(text(&wal(&["dump", &log])), "1\tone\n");
 }
