@@ -10,10 +10,12 @@
 //! - Those whom the sync under way covers sleep on one word, and those who came too late on another: one system call
 //!   wakes all of a word, or calls one of them to lead. Who is on which is a guess that only costs time when it is
 //!   wrong; a word is over when the last of its threads is covered.
+//! - Before they sleep, threads give way to others a few times, where it was enough lately.
 //! - Whoever was woken to lead, and finds that another sync has covered it meanwhile, hands the lead on.
 //! - What a callback does, it does after the lead was handed on, and a panic in it stays there.
 //! - The lead is handed on whatever the round does, a panic included.
 
+mod adaptive_yield;
 mod cohort;
 mod futex;
 mod gather;
@@ -28,6 +30,7 @@ use std::{
     time::Duration,
 };
 
+use adaptive_yield::AdaptiveYield;
 use cohort::Cohort;
 use gather::Gather;
 pub(crate) use poller::Poller;
@@ -186,6 +189,7 @@ pub(crate) struct CommitQueue {
     /// Threads in the queue: read by the leader while it gathers, without the lock.
     waiting: AtomicUsize,
     gather: Gather,
+    yielding: AdaptiveYield,
 }
 
 impl CommitQueue {
@@ -215,7 +219,10 @@ impl CommitQueue {
                         _ => {}
                     }
                 }
-                Joined::Follow(cohort) => called = cohort.sleep().then_some(cohort),
+                Joined::Follow(cohort) => {
+                    let is_called = cohort.sleep(&self.yielding, || log.monotonic());
+                    called = is_called.then_some(cohort);
+                }
             }
         }
     }
@@ -302,6 +309,7 @@ impl CommitQueue {
         let led = catch_unwind(AssertUnwindSafe(lead));
         let mut state = self.state.lock();
         state.leading = false;
+        self.yielding.end_round();
         let woken = self.hand_on(log, &mut state);
         if let Ok((_, took)) = led {
             // Those covered, the leader, and those who came too late, the next leader among them, are the threads that

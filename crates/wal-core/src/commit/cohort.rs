@@ -1,6 +1,8 @@
 //! Threads that wait for the same round sleep on one word, and take no lock when it is over.
 
-use super::futex::Futex;
+use std::time::Duration;
+
+use super::{adaptive_yield::AdaptiveYield, futex::Futex};
 
 /// Everybody waits.
 const WAITS: u32 = 0;
@@ -13,8 +15,10 @@ const OVER: u32 = 2;
 pub(super) struct Cohort(Futex);
 
 impl Cohort {
-    /// Returns when nobody need wait any more, or, with `true`, when the calling thread is to lead.
-    pub(super) fn sleep(&self) -> bool {
+    /// Returns when nobody need wait any more, or, with `true`, when the calling thread is to lead. Sleeps when giving
+    /// way to others did not help.
+    pub(super) fn sleep(&self, yielding: &AdaptiveYield, now: impl Fn() -> Duration) -> bool {
+        yielding.wait(|| self.0.load() != WAITS, now);
         loop {
             match self.0.load() {
                 OVER => return false,
