@@ -2,9 +2,13 @@
 
 use std::{
     fs::{File, OpenOptions},
+    ops::Deref,
     os::unix::fs::FileExt,
     path::Path,
 };
+
+use bytes::Bytes;
+use wal_segment::{LocalOptions, LocalStorage, Storage};
 
 /// A zero-filled file that is written front to back.
 #[derive(Debug)]
@@ -40,5 +44,26 @@ impl RawFile {
     pub fn write_durably(&mut self, bytes: &[u8]) {
         self.write(bytes);
         self.file.sync_data().unwrap();
+    }
+}
+
+/// A file that lies in memory as a log's segments do: mapped.
+#[derive(Debug)]
+pub struct MappedFile(Bytes);
+
+impl MappedFile {
+    /// Maps a file that nobody writes to any more.
+    #[must_use]
+    pub fn open(dir: &Path, name: &str) -> Self {
+        let file = LocalStorage::create(dir, LocalOptions::default()).unwrap().open(name).unwrap();
+        Self(file.view(0..file.len().unwrap()).unwrap())
+    }
+}
+
+impl Deref for MappedFile {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
     }
 }

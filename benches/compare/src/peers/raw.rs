@@ -1,8 +1,13 @@
 //! The floor: system calls and checksums, without a log.
 
-use std::{fs::File, io::Write, path::Path, sync::Mutex};
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
-use wal_benches::raw::RawFile;
+use wal_benches::raw::{MappedFile, RawFile};
 
 use crate::subject::{Fallible, Found, Mode, Peer, Place, Settings, Subject};
 
@@ -12,13 +17,17 @@ const FRAMING: usize = 40;
 const PIECE: usize = 64 << 10;
 /// Zeros written ahead of the measurement.
 const ZEROS: u64 = 64 << 20;
+/// The files.
+const CONTENT: &str = "raw";
+const OFFSETS: &str = "offsets";
 
 pub const RAW: Peer = Peer {
     name: "raw",
     version: "",
     caveats: "Not a log: the floor. Durable: pwrite of payload + 40 B and fdatasync on a zero-filled file, one at a \
               time. Written: the pwrite alone. Buffered: copied, without a checksum, into writes of 64 KiB to a \
-              growing file. Reads: from memory, the offsets known, crc32fast over each payload.",
+              growing file. Reads: of the mapped file, which holds payloads only, crc32fast over each; gets by a table \
+              of offsets.",
     atomic_batches: false,
     verifies: true,
     dependency: "",
@@ -29,44 +38,50 @@ pub const RAW: Peer = Peer {
 };
 
 struct Raw {
+    dir: PathBuf,
     end: Mutex<End>,
     /// What is read: the whole file.
-    content: Vec<u8>,
+    content: Option<MappedFile>,
+    /// Where each payload starts in it, and where the last one ends.
+    offsets: Vec<u64>,
 }
 
 enum End {
     Durable(RawFile),
     Written(RawFile),
-    Buffered { file: File, offset: u64, piece: Vec<u8> },
+    Buffered { file: File, offsets: Vec<u64>, piece: Vec<u8> },
 }
 
 fn open(dir: &Path, settings: Settings) -> Fallible<Option<Box<dyn Subject>>> {
-    std::fs::create_dir_all(dir)?;
-    let path = dir.join("raw");
-    let mut content = Vec::new();
+    fs::create_dir_all(dir)?;
+    let path = dir.join(CONTENT);
+    let (mut content, mut offsets) = (None, vec![0]);
     let end = match settings.mode {
         Mode::Durable => End::Durable(RawFile::zero_filled(&path, ZEROS)),
         Mode::Written => End::Written(RawFile::zero_filled(&path, ZEROS)),
         Mode::Buffered | Mode::Bulk => {
-            if path.exists() {
-                content = std::fs::read(&path)?;
+            if dir.join(OFFSETS).exists() {
+                content = Some(MappedFile::open(dir, CONTENT));
+                let bytes = fs::read(dir.join(OFFSETS))?;
+                offsets = bytes.as_chunks().0.iter().map(|offset| u64::from_le_bytes(*offset)).collect();
             }
             let file = File::options().append(true).create(true).open(path)?;
-            End::Buffered { file, offset: content.len() as u64, piece: Vec::with_capacity(2 * PIECE) }
+            End::Buffered { file, offsets: offsets.clone(), piece: Vec::with_capacity(2 * PIECE) }
         }
     };
-    Ok(Some(Box::new(Raw { end: Mutex::new(end), content })))
+    Ok(Some(Box::new(Raw { dir: dir.to_owned(), end: Mutex::new(end), content, offsets })))
 }
 
 impl Raw {
+    /// Number of the first payload, where there are numbers.
     fn write(&self, payloads: &[&[u8]]) -> Fallible<u64> {
         match &mut *self.end.lock().map_err(|_| "poisoned")? {
             End::Durable(file) => file.write_durably(&framed(payloads)),
             End::Written(file) => file.write(&framed(payloads)),
-            End::Buffered { file, offset, piece } => {
-                let at = *offset;
+            End::Buffered { file, offsets, piece } => {
+                let at = offsets.len() as u64 - 1;
                 for payload in payloads {
-                    *offset += payload.len() as u64;
+                    offsets.extend(offsets.last().map(|end| end + payload.len() as u64));
                     if piece.is_empty() && payload.len() >= PIECE {
                         file.write_all(payload)?;
                     } else {
@@ -96,13 +111,9 @@ impl Subject for Raw {
     }
 
     fn append_batch(&self, _thread: usize, payloads: &[&[u8]]) -> Option<Fallible<Vec<Place>>> {
-        let places = |mut at: u64| {
-            let place = |payload: &&[u8]| {
-                let place = Place { space: 0, at, len: payload.len() as u64 };
-                at += place.len;
-                place
-            };
-            payloads.iter().map(place).collect()
+        let places = |first: u64| {
+            let place = |(at, payload): (u64, &&[u8])| Place { space: 0, at, len: payload.len() as u64 };
+            (first..).zip(payloads).map(place).collect()
         };
         Some(self.write(payloads).map(places))
     }
@@ -115,13 +126,22 @@ impl Subject for Raw {
         Ok(())
     }
 
+    fn close(self: Box<Self>) -> Fallible<()> {
+        self.flush()?;
+        if let End::Buffered { offsets, .. } = self.end.into_inner().map_err(|_| "poisoned")? {
+            let bytes: Vec<u8> = offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+            fs::write(self.dir.join(OFFSETS), bytes)?;
+        }
+        Ok(())
+    }
+
     fn count(&self, _len: usize) -> Option<Fallible<u64>> {
         None
     }
 
     fn scan(&self, len: usize) -> Option<Fallible<Found>> {
         let mut found = Found::default();
-        for payload in self.content.chunks(len) {
+        for payload in self.content.as_deref()?.chunks(len) {
             std::hint::black_box(crc32fast::hash(payload));
             found.add(payload);
         }
@@ -129,8 +149,9 @@ impl Subject for Raw {
     }
 
     fn get(&self, place: Place) -> Option<Fallible<usize>> {
-        let start = place.at as usize;
-        let payload = self.content.get(start..start + place.len as usize)?;
+        let at = place.at as usize;
+        let (start, end) = (*self.offsets.get(at)?, *self.offsets.get(at + 1)?);
+        let payload = self.content.as_deref()?.get(start as usize..end as usize)?;
         std::hint::black_box(crc32fast::hash(payload));
         Some(Ok(payload.len()))
     }
