@@ -341,13 +341,15 @@ impl Engine {
     /// is under way, which may hang, whenever there is another stamp.
     fn note_unsynced(&self, appender: &mut Appender) -> Due {
         let oldest = appender.oldest_unsynced();
+        // The first that the sync under way will not cover is looked at in any case: when that sync ends, nobody else
+        // knows of it.
+        let first = appender.unsynced_since.is_none();
         let may_hang = appender.syncing_since.is_some() && appender.looked != appender.time;
-        if oldest.is_some() && !may_hang && !is_64th(appender) {
+        if !first && !may_hang && !is_64th(appender) {
             return Due::NOTHING;
         }
         appender.looked = appender.time;
         let now = u64::try_from(self.clock.monotonic().as_nanos()).unwrap_or(u64::MAX);
-        let first = appender.unsynced_since.is_none();
         appender.unsynced_since.get_or_insert(now);
         let age = u128::from(now.saturating_sub(oldest.unwrap_or(now)));
         let is_overdue = age > self.options.unsynced_age_max.as_nanos();

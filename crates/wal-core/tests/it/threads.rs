@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,9 +12,11 @@ use std::{
 use wal_core::{AppendOptions, Clock, Durability, Environment, Log, Options, SyncPolicy, SystemClock};
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
+use wal_sim::VirtualTime;
 
 use crate::{
     hooked::Hooked,
+    reading::TestClock,
     support::{environment, small},
 };
 
@@ -183,4 +185,33 @@ fn tickets_complete_without_idle_marks() {
     wait(50);
     let ticket = log.submit(&NewEntry::plain(b"2"), None).unwrap();
     assert!(ticket.wait_timeout(Duration::from_secs(60)).unwrap());
+}
+
+/// The stamps of a coarse clock are alike for milliseconds: the entry has that of the one before, whose age was looked
+/// at.
+#[test]
+fn an_entry_that_comes_during_a_sync_begins_an_interval() {
+    let interval = Duration::from_millis(1);
+    for sync in [SyncPolicy::OsCache { interval }, SyncPolicy::Background { interval }] {
+        let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
+        let clock = Arc::new(TestClock(Arc::new(VirtualTime::new(1_000_000_000))));
+        let environment = Environment { clock, ..environment(Arc::new(hooked.clone())) };
+        let log = Log::open(environment, Options { sync, background_threads: false, ..small() }).unwrap();
+        let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+        let append = move |log: &Log, payload| {
+            log.append_entry(&NewEntry::plain(payload), &buffered).unwrap();
+        };
+        append(&log, b"before");
+        let (writer, done) = (log.clone(), AtomicBool::new(false));
+        hooked.set(move |operation, _| {
+            if operation == "sync" && !done.swap(true, Ordering::SeqCst) {
+                append(&writer, b"meanwhile");
+            }
+            Ok(())
+        });
+        log.sync().unwrap();
+        assert_eq!((log.durable_lsn(), log.last_lsn()), (Lsn::new(1), Lsn::new(2)), "{sync:?}");
+        log.maintain().unwrap();
+        assert_eq!(log.durable_lsn(), Lsn::new(2), "nobody syncs it ({sync:?})");
+    }
 }
