@@ -33,6 +33,7 @@ use crate::{
     flush::Writer,
     frame_cache::FrameCache,
     hooks::{Caller, Hooks},
+    looking::Looking,
     marks::{Marks, Tick},
     objects::Published,
     packing::Packing,
@@ -87,6 +88,8 @@ pub(crate) struct Engine {
     /// For a log that is open for reading: where its writer was found to have cut it. Apart, because iterators keep
     /// what they began with.
     pub(crate) looks: Cuts,
+    /// The same: which look counts.
+    pub(crate) looking: Looking,
     pub(crate) transactions: Transactions,
     /// Apart, so that its alignment is not that of everything here.
     pub(crate) stats: Box<Counters>,
@@ -176,6 +179,7 @@ impl Engine {
             warm: Mutex::default(),
             cuts: Cuts::default(),
             looks: Cuts::default(),
+            looking: Looking::default(),
             transactions: Transactions::default(),
             stats: Box::default(),
             driver: OnceLock::new(),

@@ -35,6 +35,7 @@ mod hooks;
 pub mod human;
 mod iter;
 mod log;
+mod looking;
 mod marks;
 mod metadata;
 mod objects;

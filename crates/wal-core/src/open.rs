@@ -17,6 +17,7 @@ use crate::{
     engine::{Engine, Parts},
     error::{ExhaustedSnafu, InvalidOptionSnafu, LockedSnafu, MissingLogSnafu, TornTailSnafu},
     events::Span,
+    looking::Seen,
     prepare::Preparer,
     recover::{self, CutPlace, Found, FoundLog, Lost, Part, Remains, position},
     report::{Cut, RecoveryReport},
@@ -434,28 +435,40 @@ pub(crate) fn frame_before(segment: &Segment, end: u64, units: u32) -> Result<Pr
 
 /// For a log that is open for reading.
 fn look_again(engine: &Engine) -> Result<(), LogError> {
-    let start = look(&engine.directory, &engine.options)?;
-    engine.payloads.learn(&start.appender.metadata);
-    let mut appender = engine.appender.lock();
-    let cut = engine.view().cut_until(appender.next, &start.view);
-    // The end moves last: an entry that is promised can be found.
-    engine.view.store(Arc::new(start.view));
-    engine.set_first_retained(start.appender.first_retained);
-    engine.marks.set_durable(0, start.durable_next);
-    engine.marks.set_written(0, start.appender.next);
-    engine.marks.set_next(start.appender.next);
-    *appender = start.appender;
-    // Whoever has seen a part of this waits for the lock before asking.
-    if let Some(next) = cut {
-        engine.looks.cut(next);
+    loop {
+        let begun = engine.looking.begin();
+        let start = look(&engine.directory, &engine.options)?;
+        engine.payloads.learn(&start.appender.metadata);
+        let mut appender = engine.appender.lock();
+        match engine.looking.end(begun) {
+            Seen::Newest => engine.take_in(&mut appender, start),
+            Seen::Outdated => {}
+            Seen::Doubtful => continue,
+        }
+        return Ok(());
     }
-    Ok(())
 }
 
 impl Engine {
     /// For a log that is open for reading: takes in what a writer has done since. Nothing for others.
     pub(crate) fn look_again(&self) -> Result<(), LogError> {
         self.look_again.map_or(Ok(()), |look_again| look_again(self))
+    }
+
+    /// What a look has seen is the log from now on.
+    fn take_in(&self, appender: &mut Appender, seen: Start) {
+        let cut = self.view().cut_until(appender.next, &seen.view);
+        // The end moves last: an entry that is promised can be found.
+        self.view.store(Arc::new(seen.view));
+        self.set_first_retained(seen.appender.first_retained);
+        self.marks.set_durable(0, seen.durable_next);
+        self.marks.set_written(0, seen.appender.next);
+        self.marks.set_next(seen.appender.next);
+        *appender = seen.appender;
+        // Whoever has seen a part of this waits for the lock before asking.
+        if let Some(next) = cut {
+            self.looks.cut(next);
+        }
     }
 
     /// The view, after a file of an older one turned out to be gone.

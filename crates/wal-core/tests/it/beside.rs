@@ -3,7 +3,7 @@
 use std::{
     ops::Bound,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -301,6 +301,42 @@ fn copies_that_the_next_writer_made_end_no_headers() {
         let _log = open(&memory, &quiet()).unwrap();
         assert!(all.eq((21..=120).map(lsn)));
     }
+}
+
+/// Two threads share a reader, and one of them looks while the other one is in the middle of a look, at whichever call
+/// of the storage.
+#[test]
+fn a_look_that_was_overtaken_does_not_take_the_log_back() {
+    let mut calls = 0;
+    for nth in 0.. {
+        let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let (log, hooked) = (open(&memory, &quiet()).unwrap(), Hooked::new(memory));
+        write(&log, b'o', 10);
+        let reader = Log::open_read_only(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+        let mut tail = written(&reader, TailFrom::Start);
+        gives(&mut tail, 1..=10, b'o');
+        let tail = Arc::new(Mutex::new(tail));
+        let (count, writer, again) = (Arc::new(AtomicUsize::new(0)), log.clone(), reader.clone());
+        let (counted, follower) = (Arc::clone(&count), Arc::clone(&tail));
+        hooked.set(move |_, _| {
+            if counted.fetch_add(1, Ordering::SeqCst) == nth {
+                write(&writer, b'o', 190);
+                again.refresh().unwrap();
+                gives(&mut follower.lock().unwrap(), 11..=200, b'o');
+            }
+            Ok(())
+        });
+        reader.refresh().unwrap();
+        hooked.set(|_, _| Ok(()));
+        calls = count.load(Ordering::SeqCst);
+        if calls <= nth {
+            break;
+        }
+        assert!(log.segments().unwrap().len() > 1);
+        assert_eq!(reader.next_lsn(), lsn(201), "at call {nth} of the storage");
+        assert!(tail.lock().unwrap().try_next().unwrap().is_none(), "at call {nth} of the storage");
+    }
+    assert!(calls > 2, "a look reads files");
 }
 
 /// Calls `read` with a log whose entries have the times 1 to 120, in its writer and beside it, and cuts it at whichever
