@@ -4,7 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use crate::{Log, LogError, driver::close_elsewhere, engine::Engine, error::TimedOutSnafu, outcome::Outcome};
+use crate::{
+    Log, LogError,
+    driver::{Driver, close_elsewhere},
+    engine::Engine,
+    error::TimedOutSnafu,
+    outcome::Outcome,
+};
 
 /// What the handles of a log share; its threads hold only the engine.
 #[derive(Debug)]
@@ -40,10 +46,8 @@ impl Engine {
             tier.stop();
         }
         let closed = self.close();
-        if let Some(driver) = self.driver.get() {
-            self.end_packing();
-            driver.stop();
-        }
+        self.end_packing();
+        Driver::stop_all(self);
         if self.tier.is_some() {
             // Whoever ships may be in the middle of a note. Under the lock it finds that the log is closed.
             drop(self.admin.lock());

@@ -51,17 +51,21 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub(crate) fn start(engine: &Arc<Engine>) -> Result<(), LogError> {
-        let driver = Arc::new(Self {
+    fn new(stopped: bool) -> Self {
+        Self {
             asleep: AtomicBool::new(false),
             sync_asked: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
+            stopped: AtomicBool::new(stopped),
             failed: AtomicBool::new(false),
             sync: Signal::default(),
             prepare: Signal::default(),
             ids: Mutex::default(),
-            threads: Mutex::new(Vec::new()),
-        });
+            threads: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn start(engine: &Arc<Engine>) -> Result<(), LogError> {
+        let driver = Arc::new(Self::new(false));
         // Held until all threads run: another append that wants to start them waits, and a stop finds them all.
         let mut threads = driver.threads.lock();
         if engine.driver.set(Arc::clone(&driver)).is_err() {
@@ -96,8 +100,14 @@ impl Driver {
         self.prepare.raise();
     }
 
+    /// Ends the threads of a log that is closed, and waits for them. Where there are none yet, there will be none:
+    /// nobody would end those that a late append starts.
+    pub(crate) fn stop_all(engine: &Engine) {
+        engine.driver.get_or_init(|| Arc::new(Self::new(true))).stop();
+    }
+
     /// Ends the threads and waits for them. One of them, closing the log from a callback, cannot wait for itself.
-    pub(crate) fn stop(&self) {
+    fn stop(&self) {
         self.signal_stop();
         if self.ids.lock().contains(&thread::current().id()) {
             return;

@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use wal_core::{AppendOptions, Clock, Durability, Environment, Log, Options, SyncPolicy, SystemClock};
+use wal_core::{
+    AppendOptions, Clock, Durability, Environment, Log, LogError, Options, SyncPolicy, SystemClock,
+};
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 use wal_sim::VirtualTime;
@@ -213,5 +215,22 @@ fn an_entry_that_comes_during_a_sync_begins_an_interval() {
         assert_eq!((log.durable_lsn(), log.last_lsn()), (Lsn::new(1), Lsn::new(2)), "{sync:?}");
         log.maintain().unwrap();
         assert_eq!(log.durable_lsn(), Lsn::new(2), "nobody syncs it ({sync:?})");
+    }
+}
+
+#[test]
+fn an_append_to_a_closed_log_starts_no_threads() {
+    let memory = Arc::new(MemoryStorage::new());
+    let used = Arc::downgrade(&memory);
+    let log = Log::open(environment(memory), small()).unwrap();
+    log.close_timeout(Duration::from_secs(60)).unwrap();
+    assert!(matches!(log.append(b"late"), Err(LogError::Closed)));
+    // Dropping it does not wait for anything.
+    drop(log);
+    let mut patience = 2400;
+    while used.strong_count() > 0 {
+        patience -= 1;
+        assert!(patience > 0, "somebody still has the log");
+        wait(25);
     }
 }
