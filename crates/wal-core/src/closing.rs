@@ -1,6 +1,10 @@
 //! Closing a log: when the last handle goes, on demand, and on demand with a deadline.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 
@@ -45,7 +49,8 @@ impl Engine {
         if let Some(tier) = &self.tier {
             tier.stop();
         }
-        let closed = self.close();
+        // A storage that panics must not keep the threads and the lock.
+        let closed = catch_unwind(AssertUnwindSafe(|| self.close()));
         self.end_packing();
         Driver::stop_all(self);
         if self.tier.is_some() {
@@ -53,7 +58,7 @@ impl Engine {
             drop(self.admin.lock());
         }
         self.unlock();
-        closed
+        closed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 

@@ -3,7 +3,10 @@
 //! Nothing is overwritten. From the front, a frame says where the log begins now, and whole segments below are removed
 //! once that frame is durable. From the end, a new segment names as its predecessor the place of the cut.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, atomic::Ordering},
+};
 
 use snafu::ResultExt;
 use wal_format::{Close, CloseState, FrameKind, Lsn, Predecessor, Seal, SegmentId, Trim};
@@ -285,7 +288,9 @@ impl Engine {
             return Ok(());
         }
         appender.closed = true;
-        let closed = self.close_tail(&mut writer, &mut appender);
+        // Whoever waits for the log is told that it is closed, however that goes.
+        let close_tail = || self.close_tail(&mut writer, &mut appender);
+        let closed = catch_unwind(AssertUnwindSafe(close_tail));
         drop(appender);
         drop(writer);
         self.transactions.roll_back_all();
@@ -296,11 +301,11 @@ impl Engine {
         if let Some(preparer) = &self.preparer {
             preparer.close();
         }
-        self.told_closed(closed.is_ok());
+        self.told_closed(matches!(closed, Ok(Ok(()))));
         drop(admin);
         // A callback may close the log, too: it finds that done.
         self.tell();
-        closed
+        closed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn close_tail(&self, writer: &mut Writer, appender: &mut Appender) -> Result<(), LogError> {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use wal_core::{AppendOptions, Durability, Log, LogError, Options, SyncPolicy};
+use wal_core::{AppendOptions, Durability, Environment, Hooks, Log, LogError, LogEvent, Options, SyncPolicy};
 use wal_format::NewEntry;
 use wal_segment::{MemoryStorage, Storage};
 
@@ -79,4 +79,26 @@ fn nothing_is_acknowledged_after_a_sync_that_panicked() {
     });
     let after = ended.recv_timeout(LONG).expect("nobody leads any more");
     assert!(matches!(after, Err(LogError::Poisoned { .. })), "{after:?}");
+}
+
+#[test]
+fn a_close_that_panicked_keeps_neither_the_lock_nor_a_thread() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let hooked = Hooked::new(Arc::clone(&memory));
+    let (told, heard) = mpsc::channel();
+    let hooks = Hooks::default().on_event(move |event| drop(told.send(event.clone())));
+    let environment = Environment { hooks, ..environment(Arc::new(hooked.clone())) };
+    let log = Log::open(environment, small()).unwrap();
+    log.append(b"first").unwrap();
+    panics_once(&hooked, "sync");
+    let closed = log.close_timeout(LONG);
+    assert!(matches!(closed, Err(LogError::Thread { .. })), "{closed:?}");
+    assert_eq!(open(&memory, &quiet()).unwrap().next_lsn().get(), 2);
+    drop(log);
+    // The thread of the hooks ends with the last event.
+    let mut last = None;
+    while let Ok(event) = heard.recv_timeout(LONG) {
+        last = Some(event);
+    }
+    assert_eq!(last, Some(LogEvent::Closed { clean: false }));
 }
