@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -378,17 +379,21 @@ impl Engine {
             if driver.is_stopped() {
                 break;
             }
-            // Somebody may wait for an errand, and nobody for the rest.
-            self.run_errands();
-            let rotated = self.index_sealed();
-            self.run_errands();
-            self.prepare_ahead();
-            // A pass after every rotation, and in intervals.
-            if rotated || pass.is_some_and(|due| self.clock.monotonic() >= due) {
+            let chores = || {
+                // Somebody may wait for an errand, and nobody for the rest.
                 self.run_errands();
-                self.retain_by_itself();
-                pass = next_pass();
-            }
+                let rotated = self.index_sealed();
+                self.run_errands();
+                self.prepare_ahead();
+                // A pass after every rotation, and in intervals.
+                if rotated || pass.is_some_and(|due| self.clock.monotonic() >= due) {
+                    self.run_errands();
+                    pass = next_pass();
+                    self.retain_by_itself();
+                }
+            };
+            // A storage that panics costs what was being done. Those who come later need the thread.
+            drop(catch_unwind(AssertUnwindSafe(chores)));
         }
         self.close_errands();
     }

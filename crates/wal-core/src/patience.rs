@@ -5,7 +5,12 @@
 //! up, whatever became of the errand. Doing it all the same harms nobody: an errand makes room or writes what is
 //! queued, and never appends.
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{
+    io, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::{Mutex, MutexGuard};
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
@@ -134,12 +139,18 @@ impl Errands {
     }
 }
 
+fn panicked() -> LogError {
+    LogError::Thread { source: io::Error::other("the thread that writes for others panicked") }
+}
+
 impl Engine {
     /// Runs what was left to be done.
     pub(crate) fn run_errands(&self) {
         let errands = mem::take(&mut self.errands.list.lock().errands);
         for (errand, reply) in errands {
-            let result = self.run_errand(errand);
+            // One that the storage panics in fails alone.
+            let run = || self.run_errand(errand);
+            let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked()));
             // Whoever waited may have gone.
             if let Some(reply) = reply {
                 reply.tell(result);

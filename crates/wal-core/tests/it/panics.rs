@@ -102,3 +102,21 @@ fn a_close_that_panicked_keeps_neither_the_lock_nor_a_thread() {
     }
     assert_eq!(last, Some(LogEvent::Closed { clean: false }));
 }
+
+#[test]
+fn appends_with_a_deadline_outlive_a_panic_in_the_thread_that_works_for_them() {
+    for operation in ["create", "rename"] {
+        let (_, hooked, log) = hooked(small());
+        panics_once(&hooked, operation);
+        let in_time = AppendOptions { timeout: Some(LONG), ..AppendOptions::default() };
+        let mut failed = 0;
+        for _ in 0..200 {
+            match log.append_entry(&NewEntry::plain(&[7; 1000]), &in_time) {
+                Err(LogError::TimedOut { .. }) => panic!("nobody works for it"),
+                appended => failed += usize::from(appended.is_err()),
+            }
+        }
+        assert!(failed <= 1, "{failed} appends failed, and the storage once");
+        assert!(log.segments().unwrap().len() > 1);
+    }
+}
