@@ -227,12 +227,22 @@ impl CommitQueue {
         }
     }
 
-    /// Returns `true` when `tick` is durable or nothing will be any more, `false` after `timeout`. Never leads: a round
-    /// cannot be cut short.
-    pub(crate) fn wait_timeout<C: Commit>(&self, log: &C, tick: Tick, timeout: Duration) -> bool {
+    /// Returns `true` when `tick` is durable or nothing will be any more, `false` after `timeout`. Never leads, because
+    /// a round cannot be cut short: `ask` has somebody else do that, who sees by then that somebody waits, and tries
+    /// again what fails for want of space.
+    pub(crate) fn wait_timeout<C: Commit>(
+        &self,
+        log: &C,
+        tick: Tick,
+        timeout: Duration,
+        ask: impl FnOnce(),
+    ) -> bool {
         let sleeper = Sleeper::current();
-        self.notify(log, tick, Notify::Wake(Arc::clone(&sleeper)));
         let deadline = log.monotonic().saturating_add(timeout);
+        self.notify(log, tick, Notify::Wake(Arc::clone(&sleeper)));
+        if log.durable() < tick {
+            ask();
+        }
         if sleeper.sleep_until(deadline, || log.monotonic()) {
             return true;
         }

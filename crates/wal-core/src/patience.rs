@@ -295,11 +295,8 @@ impl Engine {
             }
             Patience::Until(deadline) => deadline,
         };
-        if self.marks.durable() < tick {
-            self.ask_for_sync();
-        }
         let left = deadline.saturating_sub(self.clock.monotonic());
-        if !self.commit.wait_timeout(self, tick, left) {
+        if !self.commit.wait_timeout(self, tick, left, || self.ask_for_sync()) {
             return Err(patience.run_out(operation));
         }
         if self.marks.durable() >= tick { Ok(()) } else { Err(self.failure().unwrap_or(LogError::Closed)) }

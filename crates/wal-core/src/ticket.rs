@@ -78,10 +78,8 @@ impl Ticket {
     ///
     /// Those of [`wait`](Self::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool, LogError> {
-        if !self.is_durable() {
-            self.engine.ask_for_sync();
-        }
-        let waited = self.engine.commit.wait_timeout(&*self.engine, self.stamped.tick, timeout);
+        let Self { engine, stamped, .. } = self;
+        let waited = engine.commit.wait_timeout(&**engine, stamped.tick, timeout, || engine.ask_for_sync());
         if waited { self.outcome().map(|()| true) } else { Ok(false) }
     }
 

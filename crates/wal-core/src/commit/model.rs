@@ -251,7 +251,7 @@ fn a_wait_that_ran_out_leaves_nothing_behind() {
         let log = Steps::new(0);
         let tick = log.append();
         let other = spawned(&log, move |log| log.queue.wait(&**log, tick));
-        let waited = log.queue.wait_timeout(&*log, tick, Duration::from_nanos(3));
+        let waited = log.queue.wait_timeout(&*log, tick, Duration::from_nanos(3), || ());
         assert!(!waited || log.durable() >= tick, "confirmed before durable");
         assert!(!log.queue.has_others());
         assert_eq!(other.join().unwrap(), Ok(()));

@@ -143,3 +143,15 @@ fn callbacks_run_once_and_their_panics_hurt_nobody() {
     assert_eq!(called.load(Ordering::SeqCst), 3, "a failure tells those who still wait");
     assert!(!queue.has_others());
 }
+
+#[test]
+fn who_waits_for_a_sync_is_there_when_it_is_asked_for() {
+    let (log, queue) = (Slow::default(), CommitQueue::default());
+    log.appended.store(1, Ordering::SeqCst);
+    let ask = || {
+        assert!(queue.has_others(), "whoever syncs, and has no space, would not try again");
+        assert_eq!(queue.wait(&log, 1), Ok(()));
+    };
+    assert!(queue.wait_timeout(&log, 1, Duration::ZERO, ask), "it was told, however long that took");
+    assert!(queue.wait_timeout(&log, 1, Duration::ZERO, || panic!("it is durable")));
+}
