@@ -118,19 +118,21 @@ impl Engine {
     pub(crate) fn moment(&self) -> Result<Moment, LogError> {
         // Nothing is cut or trimmed while it is looked at.
         let _admin = self.admin.lock();
-        let is_mine = {
-            let appender = self.appender.lock();
-            let is_mine = appender.tail.is_some() || self.objects && self.preparer.is_some();
+        let appender = self.appender.lock();
+        let is_mine = appender.tail.is_some() || self.objects && self.preparer.is_some();
+        // What another process wrote is looked at under the lock: meanwhile this one does not go on from it, with
+        // entries that are not durable, and beside a writer nobody looks again.
+        let _unchanged = if is_mine {
             let tick = appender.tick;
             drop(appender);
-            if is_mine && tick > self.marks.durable() {
-                self.sync_all()?;
+            if tick > self.marks.durable() {
+                self.commit_discreetly(tick)?;
             }
-            is_mine
+            None
+        } else {
+            Some(appender)
         };
         self.poisoned().map_or(Ok(()), Err)?;
-        // Beside a writer, the first entry is that of the view only as long as nobody looks again.
-        let _look = self.steady();
         let view = self.view();
         if let Some(lost) = view.lost.first() {
             return Err(lost.error());
@@ -143,11 +145,6 @@ impl Engine {
         let end = if is_mine { segment.durable() } else { segment.written() };
         let oldest = view.position(self.first_retained()).unwrap_or(0).min(newest);
         Ok(Moment { oldest, newest, end, view })
-    }
-
-    fn sync_all(&self) -> Result<(), LogError> {
-        let tick = self.appender.lock().tick;
-        self.commit_discreetly(tick)
     }
 }
 
