@@ -91,6 +91,8 @@ mod tests {
     struct Names {
         files: MemoryStorage,
         synced: AtomicBool,
+        /// Another process is faster than the next one to give a file its name.
+        beaten: AtomicBool,
     }
 
     impl Storage for Names {
@@ -114,6 +116,10 @@ mod tests {
         }
         fn rename(&self, from: &str, to: &str) -> io::Result<()> {
             self.synced.store(false, SeqCst);
+            if self.beaten.swap(false, SeqCst) {
+                self.files.rename(from, to)?;
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
             self.files.rename(from, to)
         }
         fn remove(&self, name: &str) -> io::Result<()> {
@@ -132,6 +138,17 @@ mod tests {
         storage.rename("part", "a").unwrap();
         ship(&storage, "a", &content).unwrap();
         assert!(storage.synced.load(SeqCst), "a power cut could take the name back");
+    }
+
+    #[test]
+    fn a_name_is_durable_whoever_gave_it() {
+        let (storage, content) = (Names::default(), Bytes::from(vec![7; 5000]));
+        for (beaten, name) in [(false, "ours"), (true, "theirs")] {
+            storage.beaten.store(beaten, SeqCst);
+            ship(&storage, name, &content).unwrap();
+            assert!(storage.synced.load(SeqCst), "a power cut could take {name} back");
+        }
+        assert_eq!(storage.list().unwrap(), ["ours", "theirs"], "no part is left");
     }
 
     fn taken(result: io::Result<()>) -> bool {
