@@ -1,11 +1,14 @@
 //! What a tail, headers, frames, a replay or a search by time give beside a writer that cuts the log is of one history.
+#![expect(clippy::disallowed_methods, reason = "two readers at once need threads")]
 
 use std::{
     ops::Bound,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
+    thread,
     time::Duration,
 };
 
@@ -318,8 +321,9 @@ fn a_look_that_was_overtaken_does_not_take_the_log_back() {
         let tail = Arc::new(Mutex::new(tail));
         let (count, writer, again) = (Arc::new(AtomicUsize::new(0)), log.clone(), reader.clone());
         let (counted, follower) = (Arc::clone(&count), Arc::clone(&tail));
-        hooked.set(move |_, _| {
-            if counted.fetch_add(1, Ordering::SeqCst) == nth {
+        hooked.set(move |operation, _| {
+            // One file is closed under a lock.
+            if operation != "close" && counted.fetch_add(1, Ordering::SeqCst) == nth {
                 write(&writer, b'o', 190);
                 again.refresh().unwrap();
                 gives(&mut follower.lock().unwrap(), 11..=200, b'o');
@@ -337,6 +341,40 @@ fn a_look_that_was_overtaken_does_not_take_the_log_back() {
         assert!(tail.lock().unwrap().try_next().unwrap().is_none(), "at call {nth} of the storage");
     }
     assert!(calls > 2, "a look reads files");
+}
+
+/// The old files are closed in the middle of taking a look in.
+#[test]
+fn a_tail_begins_at_the_end_as_one_look_has_seen_it() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let (log, hooked) = (open(&memory, &quiet()).unwrap(), Hooked::new(memory));
+    write(&log, b'o', 9);
+    let reader = Log::open_read_only(environment(Arc::new(hooked.clone())), quiet()).unwrap();
+    reader.get(lsn(1)).unwrap();
+    log.truncate_after(lsn(4)).unwrap();
+    write(&log, b'n', 4);
+    let (begun, tail) = mpsc::channel();
+    let (begun, before, follower) = (Mutex::new(Some(begun)), newest_base(&reader), reader.clone());
+    hooked.set(move |operation, _| {
+        if operation == "close" && newest_base(&follower) != before {
+            assert_eq!(follower.next_lsn(), lsn(10), "the end moves last");
+            if let Some(begun) = begun.lock().unwrap().take() {
+                let (follower, (done, is_done)) = (follower.clone(), mpsc::channel());
+                thread::spawn(move || {
+                    let _ = begun.send(written(&follower, TailFrom::End));
+                    let _ = done.send(());
+                });
+                // It waits until the look is over. If it does not, this is time enough.
+                let _ = is_done.recv_timeout(Duration::from_millis(200));
+            }
+        }
+        Ok(())
+    });
+    reader.refresh().unwrap();
+    let mut tail = tail.recv_timeout(Duration::from_secs(60)).expect("a file was closed");
+    hooked.set(|_, _| Ok(()));
+    write(&log, b'n', 3);
+    gives(&mut tail, 9..=11, b'n');
 }
 
 /// Calls `read` with a log whose entries have the times 1 to 120, in its writer and beside it, and cuts it at whichever

@@ -371,3 +371,22 @@ fn a_repair_leaves_what_the_newest_segment_names() {
     let log = Log::open(environment(damaged), small()).unwrap();
     assert_eq!(log.next_lsn(), next);
 }
+
+#[test]
+fn a_file_that_does_not_say_where_its_data_is_is_no_damage() {
+    let before = specimen(false);
+    let memory: Arc<dyn Storage> = storage(&before);
+    let hooked = Hooked::new(Arc::clone(&memory));
+    hooked.fail("next_data");
+    let environment = environment(Arc::new(hooked));
+    for recovery in [RecoveryMode::Refuse, RecoveryMode::CutTornTail] {
+        let error = Log::open(environment.clone(), mode(recovery)).unwrap_err();
+        assert!(matches!(error, LogError::Segment { .. }) && !error.is_damage(), "{error:?}");
+    }
+    for recovery in [RecoveryMode::CutTornTail, RecoveryMode::ReadToDamage] {
+        let error = Log::open_read_only(environment.clone(), mode(recovery)).unwrap_err();
+        assert!(matches!(error, LogError::Segment { .. }) && !error.is_damage(), "{error:?}");
+    }
+    assert_eq!(files(&*memory), before);
+    assert_eq!(open(&memory, &mode(RecoveryMode::CutTornTail)).unwrap().next_lsn().get(), ENTRIES + 1);
+}

@@ -12,7 +12,8 @@ use wal_segment::{Capabilities, Storage, StorageFile, WriterLock};
 
 type Hook = dyn Fn(&str, &str) -> io::Result<()> + Send + Sync;
 
-/// Calls a hook with the operation and the file name before each change, and before a file is opened or read.
+/// Calls a hook with the operation and the file name before each change, before a file is opened, read or asked where
+/// its data is, and when it is closed.
 #[derive(Clone)]
 pub(crate) struct Hooked {
     inner: Arc<dyn Storage>,
@@ -108,6 +109,12 @@ struct HookedFile {
     inner: Arc<dyn StorageFile>,
 }
 
+impl Drop for HookedFile {
+    fn drop(&mut self) {
+        let _ = self.storage.call("close", &self.name);
+    }
+}
+
 impl StorageFile for HookedFile {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
@@ -119,6 +126,7 @@ impl StorageFile for HookedFile {
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
+        self.storage.call("next_data", &self.name)?;
         self.inner.next_data(offset)
     }
 
