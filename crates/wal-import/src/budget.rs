@@ -1,6 +1,7 @@
-//! How much may be checked while looking for the next record, or for the end of one.
+//! How much of a file may be checked: each record, the next one behind damage, and where one ends.
 
-/// Bytes that checksums may still be computed over. A file made to be searched for ever runs out of it.
+/// Bytes that checksums may still be computed over. A file made to be searched for ever runs out of it, and so does one
+/// of records that claim all that follows and do not verify.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: usize,

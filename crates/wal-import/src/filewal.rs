@@ -14,13 +14,13 @@ use crate::{
     Entry, Flaw, Operation,
     budget::Budget,
     field::{array, len, wide},
-    record::{Bad, Record, Why, may_check},
+    record::{Bad, Record},
 };
 
 /// What the program itself reads.
 const LENS: std::ops::RangeInclusive<usize> = 21..=64 << 20;
 
-pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, why: Why, budget: &mut Budget) -> Result<Record<'a>, Bad> {
+pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, budget: &mut Budget) -> Result<Record<'a>, Bad> {
     let rest = bytes.get(at..).unwrap_or_default();
     let Some((head, behind)) = rest.split_first_chunk() else { return Err(Bad::new(Flaw::Short)) };
     let Some(len) = len(u32::from_le_bytes(*head)).filter(|len| LENS.contains(len)) else {
@@ -31,7 +31,7 @@ pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, why: Why, budget: &mut Budget
     let Some((crc, covered)) = body.split_first_chunk() else { return Err(Bad::new(Flaw::Layout)) };
     // What an entity or a key of more than 64 KiB leaves behind has a checksum that holds, and lengths that do not.
     let Some(entry) = fields(covered, wide(at)) else { return Err(Bad::new(Flaw::Layout)) };
-    if !may_check(why, budget, covered.len()) || crc32fast::hash(covered) != u32::from_le_bytes(*crc) {
+    if !budget.take(covered.len()) || crc32fast::hash(covered) != u32::from_le_bytes(*crc) {
         return Err(Bad::until(Flaw::Checksum, end));
     }
     Ok(Record { entry, end, blemish: None })

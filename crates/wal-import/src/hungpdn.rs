@@ -11,7 +11,7 @@ use crate::{
     Entry, Flaw,
     budget::Budget,
     field::{array, wide},
-    record::{Bad, Record, Why, may_check},
+    record::{Bad, Record, Why},
 };
 
 const HEADER_LEN: usize = 20;
@@ -21,16 +21,17 @@ pub(crate) const RECORD_LEN_MIN: usize = HEADER_LEN + FOOTER_LEN;
 
 pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, why: Why, budget: &mut Budget) -> Result<Record<'a>, Bad> {
     let layout = Layout::of(bytes, at).ok_or(Bad::new(Flaw::Short))?;
-    let Layout { id, payload, covered, end, footer_holds, .. } = layout;
+    let Layout { id, payload, end, footer_holds, .. } = layout;
     // The footer is no part of what is checked, but two equal lengths at the right distance are rarely an accident.
     if why.is_search() && !footer_holds {
         return Err(Bad::new(Flaw::Footer));
     }
-    if !may_check(why, budget, covered.len()) || !layout.verifies() {
+    if !layout.verifies(budget) {
         return Err(Bad { flaw: Flaw::Checksum, end: footer_holds.then_some(end) });
     }
     // Where the footer is torn, what was appended behind it begins within. That is for the search to find.
-    if !footer_holds && end < bytes.len() && !Layout::of(bytes, end).is_some_and(|next| next.verifies()) {
+    if !footer_holds && end < bytes.len() && !Layout::of(bytes, end).is_some_and(|next| next.verifies(budget))
+    {
         return Err(Bad::new(Flaw::Footer));
     }
     let entry = Entry {
@@ -57,8 +58,8 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn verifies(&self) -> bool {
-        crc_fast::crc32_iscsi(self.covered) == self.crc
+    fn verifies(&self, budget: &mut Budget) -> bool {
+        budget.take(self.covered.len()) && crc_fast::crc32_iscsi(self.covered) == self.crc
     }
 
     fn of(bytes: &'a [u8], at: usize) -> Option<Self> {

@@ -63,15 +63,10 @@ pub(crate) fn read<'a>(
     budget: &mut Budget,
 ) -> Result<Record<'a>, Bad> {
     match format {
-        Format::Xwal => xwal::read(bytes, at, why, budget),
+        Format::Xwal => xwal::read(bytes, at, budget),
         Format::Hungpdn => hungpdn::read(bytes, at, why, budget),
-        Format::Filewal => filewal::read(bytes, at, why, budget),
+        Format::Filewal => filewal::read(bytes, at, budget),
         Format::Fgrosse => fgrosse::read(bytes, at, why, budget),
-        Format::Walrus => walrus::read(bytes, at, why, budget),
+        Format::Walrus => walrus::read(bytes, at, budget),
     }
-}
-
-/// Whether a checksum may be computed: always where a record must be, and as the budget allows in a search.
-pub(crate) const fn may_check(why: Why, budget: &mut Budget, len: usize) -> bool {
-    !why.is_search() || budget.take(len)
 }

@@ -18,13 +18,13 @@ use crate::{
     Entry, Flaw,
     budget::Budget,
     field::{array, len, wide},
-    record::{Bad, Record, Why, may_check},
+    record::{Bad, Record},
 };
 
 /// Length of a record without data and transaction.
 pub(crate) const RECORD_LEN_MIN: usize = 44;
 
-pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, why: Why, budget: &mut Budget) -> Result<Record<'a>, Bad> {
+pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, budget: &mut Budget) -> Result<Record<'a>, Bad> {
     let rest = bytes.get(at..).unwrap_or_default();
     let Some((head, behind)) = rest.split_first_chunk() else { return Err(Bad::new(Flaw::Short)) };
     let len = len(u32::from_le_bytes(*head)).filter(|len| *len > 0).ok_or(Bad::new(Flaw::Layout))?;
@@ -34,7 +34,7 @@ pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, why: Why, budget: &mut Budget
     let is_json = body.first() == Some(&b'{') && body.last() == Some(&b'}');
     let bad = match binary(body, offset) {
         Some((entry, covered, crc)) => {
-            if may_check(why, budget, covered.len()) && crc32fast::hash(covered) == crc {
+            if budget.take(covered.len()) && crc32fast::hash(covered) == crc {
                 return Ok(Record { entry, end, blemish: None });
             }
             Bad::until(Flaw::Checksum, end)
@@ -43,7 +43,7 @@ pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, why: Why, budget: &mut Budget
         None => Bad::new(Flaw::Layout),
     };
     if is_json
-        && may_check(why, budget, len)
+        && budget.take(len)
         && let Some(entry) = json::read(body, offset)
     {
         return Ok(Record { entry, end, blemish: None });

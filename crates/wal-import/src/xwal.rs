@@ -14,7 +14,7 @@ use crate::{
     Entry, Flaw,
     budget::Budget,
     field::wide,
-    record::{Bad, Record, Why, may_check},
+    record::{Bad, Record},
 };
 
 const ID: u8 = 0x08;
@@ -23,7 +23,7 @@ const CRC: u8 = 0x18;
 /// Length of the shortest record with an id and a checksum.
 pub(crate) const RECORD_LEN_MIN: usize = 5;
 
-pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, why: Why, budget: &mut Budget) -> Result<Record<'a>, Bad> {
+pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, budget: &mut Budget) -> Result<Record<'a>, Bad> {
     let rest = bytes.get(at..).unwrap_or_default();
     let (len, behind) = varint(rest)?;
     // A message without fields has the checksum zero, and so a file of zeros would be full of entries.
@@ -39,7 +39,7 @@ pub(crate) fn read<'a>(bytes: &'a [u8], at: usize, why: Why, budget: &mut Budget
     if crc == 0 {
         return Err(Bad::until(Flaw::Unprotected, end));
     }
-    if !may_check(why, budget, covered.len()) || u64::from(crc32fast::hash(covered)) != crc {
+    if !budget.take(covered.len()) || u64::from(crc32fast::hash(covered)) != crc {
         return Err(Bad::until(Flaw::Checksum, end));
     }
     let entry = Entry {

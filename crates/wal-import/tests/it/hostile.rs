@@ -3,7 +3,10 @@
 use proptest::{collection::vec, prelude::*};
 use wal_import::Format;
 
-use crate::support::read;
+use crate::{
+    support::{Item, read},
+    writers::{self, plain},
+};
 
 /// A name of a file for each format.
 fn name(format: Format) -> String {
@@ -63,4 +66,47 @@ fn a_file_is_not_read_to_its_end_for_each_record_whose_successor_is_nowhere() {
     let read = read(Format::Fgrosse, &vec![("1.wal".to_owned(), bytes)]);
     let last = read.damage().last().copied();
     assert!(last.is_some_and(|(_, offset, rest)| offset + rest == len && offset < len / 2), "{last:?}");
+}
+
+/// A file of `len` bytes in which a record that claims nearly all that follows, and does not verify, stands before each
+/// one that does: `claim` makes the beginning of one that ends before `tail`, so many bytes from its own.
+fn claims(
+    len: usize,
+    claim: impl Fn(usize) -> Vec<u8>,
+    good: impl Fn(u64) -> Vec<u8>,
+    tail: &[u8],
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Behind it all lengths take as many bytes.
+    while bytes.len() < len - (20 << 10) {
+        bytes.extend(claim(len - bytes.len() - tail.len() - 1));
+        bytes.extend(good(bytes.len() as u64));
+    }
+    bytes.resize(len - tail.len() - 1, 0xee);
+    [&bytes[..], tail, &[0xee]].concat()
+}
+
+#[test]
+fn a_file_is_not_checked_to_its_end_for_each_record_that_claims_the_rest() {
+    const LEN: usize = 192 << 10;
+    let le = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
+    let varint = |value: usize| [value as u8 | 0x80, (value >> 7) as u8 | 0x80, (value >> 14) as u8];
+    let xwal = |rest: usize| [&varint(rest - 3 + 2)[..], &[8, 1, 0x12], &varint(rest - 9)].concat();
+    let hungpdn = |rest: usize| [&[0; 4][..], &(rest as u64 - 20).to_be_bytes(), &[0; 8]].concat();
+    let filewal = |rest: usize| [&le(rest - 4)[..], &[0; 4], &[1], &[0; 12], &le(rest - 25)].concat();
+    let walrus = |rest: usize| [&le(rest - 4 + 8)[..], &[0; 24], &le(rest - 32)].concat();
+    let operation = Item { kind: 1, timestamp: Some(0), ..Item::default() };
+    let files = [
+        (Format::Xwal, claims(LEN, xwal, |id| writers::xwal(&plain(id, b"")), &[0x18, 1])),
+        (Format::Hungpdn, claims(LEN, hungpdn, |id| writers::hungpdn(&plain(id, b"")), &[0; 8])),
+        (Format::Filewal, claims(LEN, filewal, |_| writers::filewal(&operation), &[])),
+        (Format::Walrus, claims(LEN, walrus, |id| writers::walrus(&plain(id, b"")), &[0; 8])),
+    ];
+    for (format, bytes) in files {
+        let read = read(format, &vec![(name(format), bytes)]);
+        let (found, last) = (read.items.len(), read.damage().last().copied());
+        assert!(found > 20, "{format}: {found} {last:?}");
+        let is_given_up = |(_, at, rest)| at + rest == LEN as u64 && at < LEN as u64 / 2;
+        assert!(last.is_some_and(is_given_up), "{format}: {found} {last:?}");
+    }
 }
