@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use wal_core::{AppendOptions, Log, LogError, Options, RepairOptions, repair};
-use wal_format::{ChecksumKind, EntriesBuilder, LogId, Lsn, NewEntry, SegmentHeader, SegmentId};
+use wal_core::{AppendOptions, Log, LogError, Options, RecoveryMode, RepairOptions, repair};
+use wal_format::{
+    ChecksumKind, EntriesBuilder, FrameHeader, FrameKind, LogId, Lsn, NewEntry, SegmentHeader, SegmentId,
+};
 use wal_segment::{MemoryStorage, Storage};
 
-use crate::support::{check, environment, open, payload, small};
+use crate::{
+    damage::{Files, files, storage},
+    support::{check, environment, open, payload, small},
+};
 
 fn header(log_id: LogId, segment: u64, epoch: u64) -> SegmentHeader {
     SegmentHeader {
@@ -108,5 +113,56 @@ fn an_index_file_that_a_repair_replaces_is_put_into_quarantine_too() {
         let mut kept = vec![0; bytes.len()];
         assert_eq!(quarantine.open(name).unwrap().read_at(0, &mut kept).unwrap(), bytes.len(), "{name}");
         assert!(kept == bytes, "{name}");
+    }
+}
+
+/// A closed log of several segments.
+fn rotated(entry: impl Fn(u64) -> Vec<u8>) -> Files {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&memory, &Options { background_threads: false, ..small() }).unwrap();
+    for n in 1..=1200 {
+        log.append(&entry(n)).unwrap();
+        if n == 10 {
+            log.set_meta("name", Some(b"value"), None).unwrap();
+        }
+    }
+    drop(log);
+    files(&*memory)
+}
+
+fn read(files: &Files, recovery: RecoveryMode) -> Result<Log, LogError> {
+    Log::open_read_only(environment(storage(files)), Options { recovery, ..small() })
+}
+
+/// Where the frames of a segment are, as they follow each other.
+fn frames(bytes: &[u8]) -> Vec<(usize, FrameHeader)> {
+    let key = SegmentHeader::decode(bytes).unwrap().key();
+    let mut frames = vec![];
+    let mut at = 512;
+    let frame_at = |at: usize| FrameHeader::decode(bytes.get(at..)?.first_chunk()?, key, at as u64).ok();
+    while let Some(frame) = frame_at(at) {
+        frames.push((at, frame));
+        at += usize::try_from(frame.frame_len()).unwrap();
+    }
+    frames
+}
+
+#[test]
+fn a_damaged_length_that_leads_to_the_very_end_is_damage_and_no_cut() {
+    // Each frame is 72 bytes long, and the seal 56: a bit of the last but one's length stands for both of what follows.
+    let good = rotated(|_| vec![7; 32]);
+    let (name, bytes) = good.iter().find(|(name, _)| name.ends_with(".wal")).unwrap();
+    let frames = frames(bytes);
+    let [.., (before, _), (_, last), (seal, end)] = frames[..] else { panic!("{} frames", frames.len()) };
+    assert!(end.kind == FrameKind::Seal && last.kind == FrameKind::Entries);
+    let lsn = Lsn::new(1 + u64::from(last.lsn_delta)).unwrap();
+    for bit in 0..30 {
+        let mut files = good.clone();
+        files.get_mut(name).unwrap()[before + 8 + bit / 8] ^= 1 << (bit % 8);
+        let log = read(&files, RecoveryMode::Refuse).unwrap();
+        let found = log.get(lsn);
+        assert!(found.as_ref().is_err_and(LogError::is_damage), "bit {bit} {seal}: {found:?}");
+        let found = log.headers(lsn, Lsn::MAX).next();
+        assert!(found.is_some_and(|found| found.is_err_and(|error| error.is_damage())), "bit {bit}");
     }
 }

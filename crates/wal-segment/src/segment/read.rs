@@ -221,7 +221,7 @@ impl Segment {
 
     /// Follows unverified lengths from a frame start to the frame that holds `delta`.
     fn hop(&self, from: u64, delta: u32) -> Result<Hop, SegmentError> {
-        let (mut offset, mut start) = (from, from);
+        let (mut offset, mut start, mut last) = (from, from, from);
         let mut window = self.window(from, 2 * INDEX_STRIDE)?;
         let written = self.written();
         while offset < written {
@@ -240,9 +240,14 @@ impl Segment {
             if delta - hint.lsn_delta < hint.count {
                 return Ok(Hop::Found(offset));
             }
+            last = offset;
             offset = offset.saturating_add(hint.frame_len);
         }
-        Ok(if offset == written { Hop::Beyond } else { Hop::Astray })
+        // A damaged length may lead past everything that follows, and to the very end.
+        let at = usize::try_from(last - start).unwrap_or(usize::MAX);
+        let header = window.get(at..).and_then(|rest| rest.first_chunk());
+        let is_last = header.is_some_and(|header| FrameHeader::decode(header, self.key(), last).is_ok());
+        Ok(if offset == written && is_last { Hop::Beyond } else { Hop::Astray })
     }
 
     /// The same, verifying every frame on the way.
