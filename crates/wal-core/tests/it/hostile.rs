@@ -130,6 +130,14 @@ fn rotated(entry: impl Fn(u64) -> Vec<u8>) -> Files {
     files(&*memory)
 }
 
+/// The same without index files.
+fn segments(entry: impl Fn(u64) -> Vec<u8>) -> Files {
+    let mut files = rotated(entry);
+    files.retain(|name, _| name.ends_with(".wal"));
+    assert!(files.len() > 1);
+    files
+}
+
 fn read(files: &Files, recovery: RecoveryMode) -> Result<Log, LogError> {
     Log::open_read_only(environment(storage(files)), Options { recovery, ..small() })
 }
@@ -145,6 +153,16 @@ fn frames(bytes: &[u8]) -> Vec<(usize, FrameHeader)> {
         at += usize::try_from(frame.frame_len()).unwrap();
     }
     frames
+}
+
+/// Changes a frame, and makes it verify again.
+fn forge(bytes: &mut [u8], at: usize, change: impl FnOnce(&mut FrameHeader, &mut [u8])) {
+    let key = SegmentHeader::decode(bytes).unwrap().key();
+    let mut frame = FrameHeader::decode(bytes[at..].first_chunk().unwrap(), key, at as u64).unwrap();
+    let body = &mut bytes[at + 40..][..frame.body_len as usize];
+    change(&mut frame, body);
+    frame.body_crc = key.checksum.of(body);
+    bytes[at..at + 40].copy_from_slice(&frame.encode(key, at as u64));
 }
 
 #[test]
@@ -165,4 +183,20 @@ fn a_damaged_length_that_leads_to_the_very_end_is_damage_and_no_cut() {
         let found = log.headers(lsn, Lsn::MAX).next();
         assert!(found.is_some_and(|found| found.is_err_and(|error| error.is_damage())), "bit {bit}");
     }
+}
+
+#[test]
+fn a_length_of_the_frame_before_that_leads_out_of_the_frames_is_an_error() {
+    let mut files = segments(payload);
+    let bytes = files.first_entry().unwrap().into_mut();
+    let (at, _) = frames(bytes)[5];
+    forge(bytes, at, |frame, _| frame.prev_units = u32::try_from((at - 256) / 8).unwrap());
+    let log = read(&files, RecoveryMode::Refuse).unwrap();
+    assert_eq!(
+        log.range(..).filter(Result::is_ok).count(),
+        1200,
+        "whoever goes forwards does not look at it"
+    );
+    let last = log.range(..).rev().last().unwrap();
+    assert!(last.is_err_and(|error| error.is_damage()));
 }

@@ -447,7 +447,8 @@ impl FrameReader {
         end: u64,
     ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
         if !self.covers(segment, offset) || end - self.start > self.window.len() as u64 {
-            let start = end.saturating_sub(self.read_ahead).clamp(FIRST_FRAME, offset);
+            // What a frame says of the one before it may lead to the front of all frames.
+            let start = end.saturating_sub(self.read_ahead).max(FIRST_FRAME).min(offset);
             self.fill(segment, start, end.saturating_sub(start))?;
         }
         self.load(segment, offset)
