@@ -22,7 +22,8 @@ pub(super) fn find(directory: &Directory, newest: &Inspected) -> Option<(Verdict
     if index.base != base || index.end <= index.last_frame {
         return None;
     }
-    let bytes = read(&*file, index.last_frame, index.end - index.last_frame + FRAME_HEADER_LEN as u64)?;
+    let len = (index.end - index.last_frame).checked_add(FRAME_HEADER_LEN as u64)?;
+    let bytes = read(&*file, index.last_frame, len)?;
     let Parsed::Frame(header, body) = parse_frame(&bytes, newest.header.key(), index.last_frame) else {
         return None;
     };

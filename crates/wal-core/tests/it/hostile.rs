@@ -5,12 +5,13 @@ use std::sync::Arc;
 use wal_core::{AppendOptions, Log, LogError, Options, RecoveryMode, RepairOptions, repair};
 use wal_format::{
     ChecksumKind, EntriesBuilder, FrameHeader, FrameKind, LogId, Lsn, NewEntry, SegmentHeader, SegmentId,
+    SegmentIndex,
 };
 use wal_segment::{MemoryStorage, Storage};
 
 use crate::{
     damage::{Files, files, storage},
-    support::{check, environment, open, payload, small},
+    support::{check, environment, fill, open, payload, small},
 };
 
 fn header(log_id: LogId, segment: u64, epoch: u64) -> SegmentHeader {
@@ -199,4 +200,26 @@ fn a_length_of_the_frame_before_that_leads_out_of_the_frames_is_an_error() {
     );
     let last = log.range(..).rev().last().unwrap();
     assert!(last.is_err_and(|error| error.is_damage()));
+}
+
+#[test]
+fn an_index_file_that_names_an_impossible_end_is_not_believed() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let options = Options { segment_len: 1 << 20, first_segment_len: 1 << 20, ..small() };
+    let log = open(&storage, &options).unwrap();
+    fill(&log, 1..=1000);
+    log.close().unwrap();
+    let name = storage.list().unwrap().into_iter().rfind(|name| name.ends_with(".idx")).unwrap();
+    let mut bytes = vec![0; 64 << 10];
+    let len = storage.open(&name).unwrap().read_at(0, &mut bytes).unwrap();
+    let index = SegmentIndex::decode(&bytes[..len]).unwrap();
+    assert!(index.end > 64 << 10, "a shorter one is not asked");
+    for (last_frame, end) in
+        [(0, u64::MAX), (u64::MAX - 1, u64::MAX), (u64::MAX - 48, u64::MAX), (8, 1 << 40)]
+    {
+        storage.remove(&name).unwrap();
+        let lie = SegmentIndex { last_frame, end, ..index.clone() };
+        storage.create(&name).unwrap().write_at(0, &lie.encode()).unwrap();
+        check(&Log::open_read_only(environment(Arc::clone(&storage)), options.clone()).unwrap(), 1, 1001);
+    }
 }
