@@ -5,7 +5,8 @@ use std::{io, ops::Range};
 use snafu::ResultExt;
 use wal_format::{
     DecodeError, FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, Item, METADATA_LEN_MAX,
-    Opening, Parsed, SEGMENT_HEADER_LEN, Scanner, SegmentHeader, SegmentId, Verdict, parse_frame,
+    Opening, Parsed, Predecessor, SEGMENT_HEADER_LEN, Scanner, SegmentHeader, SegmentId, Verdict,
+    parse_frame,
 };
 
 use crate::{
@@ -184,8 +185,8 @@ fn holes(file: &dyn StorageFile) -> io::Result<Vec<Range<u64>>> {
     Ok(holes)
 }
 
-/// Checks that the frame a successor names as the last of this segment is there: its header must verify and carry the
-/// checksum the successor remembers. One read of `file`, which is the segment's.
+/// Checks that the frame a successor names as the last of this segment is there: its header must verify, and carry the
+/// checksum and be of the length that the successor remembers. One read of `file`, which is the segment's.
 ///
 /// # Errors
 ///
@@ -194,14 +195,15 @@ pub fn check_last_frame(
     file: &dyn StorageFile,
     of: &Inspected,
     offset: u64,
-    header_crc: u32,
+    named: &Predecessor,
 ) -> Result<FrameHeader, SegmentError> {
     let bytes = read(file, offset, FRAME_HEADER_LEN)
         .with_context(|_| IoSnafu { operation: "read", path: of.path.clone() })?;
     let fault = |source| SegmentError::Frame { path: of.path.clone(), offset, source };
     let bytes = bytes.first_chunk::<FRAME_HEADER_LEN>().ok_or_else(|| fault(FrameFault::End))?;
     let header = FrameHeader::decode(bytes, of.header.key(), offset).map_err(fault)?;
-    if bytes.first_chunk::<4>() != Some(&header_crc.to_le_bytes()) {
+    let is_named = bytes.first_chunk::<4>() == Some(&named.last_header_crc.to_le_bytes());
+    if !is_named || header.units() != named.last_units {
         return Err(fault(FrameFault::OutOfOrder { what: "its successor remembers another frame here" }));
     }
     Ok(header)

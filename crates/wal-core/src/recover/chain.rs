@@ -85,9 +85,8 @@ pub(super) fn link(
     if is_whole(directory, name, predecessor.end) {
         return Ok(Link { inspected: segment.clone(), base: opening.base, end: predecessor.end });
     }
-    let checked = directory
-        .open(name)
-        .and_then(|file| check_last_frame(&*file, segment, last_frame, predecessor.last_header_crc));
+    let checked =
+        directory.open(name).and_then(|file| check_last_frame(&*file, segment, last_frame, predecessor));
     let last = checked.map_err(|source| {
         if source.is_damage() {
             LogError::Lost { first: opening.base, last: before.previous(), source }

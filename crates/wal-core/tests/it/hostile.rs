@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use wal_core::{AppendOptions, Log, LogError, Options, RecoveryMode, RepairOptions, repair};
 use wal_format::{
-    ChecksumKind, EntriesBuilder, FrameHeader, FrameKind, LogId, Lsn, NewEntry, SegmentHeader, SegmentId,
-    SegmentIndex,
+    ChecksumKind, EntriesBuilder, FrameHeader, FrameKind, LogId, Lsn, NewEntry, Opening, SegmentHeader,
+    SegmentId, SegmentIndex,
 };
 use wal_segment::{MemoryStorage, Storage};
 
@@ -222,4 +222,20 @@ fn an_index_file_that_names_an_impossible_end_is_not_believed() {
         storage.create(&name).unwrap().write_at(0, &lie.encode()).unwrap();
         check(&Log::open_read_only(environment(Arc::clone(&storage)), options.clone()).unwrap(), 1, 1001);
     }
+}
+
+#[test]
+fn a_last_frame_of_another_length_than_the_successor_says_is_damage() {
+    let mut files = segments(payload);
+    let bytes = files.values_mut().nth(1).unwrap();
+    forge(bytes, 512, |_, body| {
+        let named = Opening::decode(body).unwrap().predecessor.unwrap();
+        // The same frame, at the same place, and a zero more behind it.
+        body[32..40].copy_from_slice(&(named.end + 8).to_le_bytes());
+        body[44..48].copy_from_slice(&(named.last_units + 1).to_le_bytes());
+        let forged = Opening::decode(body).unwrap().predecessor.unwrap();
+        assert_eq!(forged.last_frame(), named.last_frame());
+    });
+    let refused = read(&files, RecoveryMode::Refuse);
+    assert!(refused.is_err_and(|error| error.is_damage()));
 }
