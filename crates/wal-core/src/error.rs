@@ -362,7 +362,7 @@ impl LogError {
             Self::Segment { source, .. } => source.is_damage(),
             Self::Unconfirmed { source, .. } | Self::MetadataUnconfirmed { source } => source.is_damage(),
             Self::Undecodable { source, .. } => source.is_damage(),
-            Self::Encoding { operation, .. } => *operation == DECODE,
+            Self::Encoding { operation, source } => *operation == DECODE && !source.is_unsupported(),
             Self::Compression { source } => {
                 matches!(source, CompressError::Damaged { .. } | CompressError::WrongLength { .. })
             }

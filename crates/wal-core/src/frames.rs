@@ -12,7 +12,7 @@ use wal_format::{
     BodyShape, ChecksumKind, CursorPosition, DecodeError, EntriesBuilder, EntriesRef, FrameHeader, FrameKind,
     Lsn, MetadataRecords, Namespace, NewEntry, TransportFrame,
 };
-use wal_segment::{FrameReader, LoadedFrame};
+use wal_segment::{FrameReader, LoadedFrame, SegmentError};
 
 use crate::{
     AppendOptions, Log, LogError,
@@ -356,7 +356,7 @@ impl Frames {
             }
             (self.generation, self.view, self.place) = (generation, self.engine.view(), None);
         }
-        match self.neighbour() {
+        match self.neighbour()? {
             Some(loaded) => Ok(loaded),
             None => {
                 let Self { engine, view, seen, reader, .. } = self;
@@ -365,19 +365,25 @@ impl Frames {
         }
     }
 
-    /// The frame behind the last one, passing over control frames. Where it cannot be read, the way through the index
-    /// says why.
-    fn neighbour(&mut self) -> Option<Loaded> {
-        let (position, mut offset) = self.place?;
-        let segment = self.view.segments.get(position)?;
+    /// The frame behind the last one, passing over control frames that may be passed over. Where it cannot be read, the
+    /// way through the index says why.
+    fn neighbour(&mut self) -> Result<Option<Loaded>, LogError> {
+        let Some((position, mut offset)) = self.place else { return Ok(None) };
+        let Some(segment) = self.view.segments.get(position) else { return Ok(None) };
         let is_elsewhere = self.view.bound(position).is_some_and(|bound| bound <= self.front);
         if is_elsewhere || self.engine.check_readable(self.front).is_err() {
-            return None;
+            return Ok(None);
         }
         loop {
-            let frame = self.reader.read(segment, offset).ok()??;
+            let frame = match self.reader.read(segment, offset) {
+                Ok(Some(frame)) => frame,
+                Err(error @ SegmentError::Unsupported { .. }) => {
+                    return Err(self.engine.unreadable(self.front, error));
+                }
+                _ => return Ok(None),
+            };
             if frame.header.count > 0 {
-                return (frame.lsn == self.front).then_some((position, frame));
+                return Ok((frame.lsn == self.front).then_some((position, frame)));
             }
             offset = frame.end();
         }

@@ -185,7 +185,7 @@ impl Headers {
             }
             (self.generation, self.view, self.place) = (generation, self.engine.view(), None);
         }
-        match self.neighbour() {
+        match self.neighbour()? {
             Some(peeked) => Ok(peeked),
             None => {
                 let Self { engine, view, front, seen, reader, .. } = self;
@@ -194,23 +194,29 @@ impl Headers {
         }
     }
 
-    /// The frame behind the last one, passing over control frames. Where it cannot be read, the way through the index
-    /// says why.
-    fn neighbour(&mut self) -> Option<Peeked> {
-        let (position, mut offset) = self.place?;
-        let segment = self.view.segments.get(position)?;
+    /// The frame behind the last one, passing over control frames that may be passed over. Where it cannot be read, the
+    /// way through the index says why.
+    fn neighbour(&mut self) -> Result<Option<Peeked>, LogError> {
+        let Some((position, mut offset)) = self.place else { return Ok(None) };
+        let Some(segment) = self.view.segments.get(position) else { return Ok(None) };
         if self.view.bound(position).is_some_and(|bound| bound <= self.front) {
-            return None;
+            return Ok(None);
         }
         loop {
-            let header = self.reader.peek(segment, offset).ok()??;
+            let header = match self.reader.peek(segment, offset) {
+                Ok(Some(header)) => header,
+                Err(error @ SegmentError::Unsupported { .. }) => {
+                    return Err(self.engine.unreadable(self.front, error));
+                }
+                _ => return Ok(None),
+            };
             let first = segment.base().plus(u64::from(header.lsn_delta));
             let peeked = Peeked { position, offset, first, header };
             if peeked.holds(self.front) {
-                return Some(peeked);
+                return Ok(Some(peeked));
             }
             if header.count > 0 {
-                return None;
+                return Ok(None);
             }
             offset += header.frame_len();
         }

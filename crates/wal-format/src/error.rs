@@ -83,6 +83,21 @@ pub enum DecodeError {
     },
 }
 
+impl DecodeError {
+    /// Whether the bytes ask for another build, a newer one or one with another feature. They are not damaged then.
+    #[must_use]
+    pub const fn is_unsupported(&self) -> bool {
+        matches!(
+            self,
+            Self::UnsupportedVersion { .. }
+                | Self::UnsupportedFlags { .. }
+                | Self::UnsupportedChecksum { .. }
+                | Self::UnsupportedKind { .. }
+                | Self::UnsupportedColumns { .. }
+        )
+    }
+}
+
 /// Why the bytes at an offset are not a frame of this segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Snafu)]
 #[snafu(context(suffix(Fault)))]

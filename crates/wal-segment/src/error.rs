@@ -72,7 +72,7 @@ pub enum SegmentError {
         /// What is wrong there.
         source: FrameFault,
     },
-    /// A frame verifies and its content cannot be read.
+    /// A frame verifies and its content cannot be read: it is none, or that of another build.
     #[snafu(display("{path} holds an unreadable frame at offset {offset}"))]
     Body {
         /// Which file.
@@ -94,14 +94,11 @@ impl SegmentError {
     /// Whether the bytes are damaged, as opposed to unreadable, unsupported or not ours.
     #[must_use]
     pub const fn is_damage(&self) -> bool {
-        matches!(
-            self,
-            Self::Header { .. }
-                | Self::Frame { .. }
-                | Self::Body { .. }
-                | Self::Misnamed { .. }
-                | Self::Missing { .. }
-        )
+        match self {
+            Self::Header { .. } | Self::Frame { .. } | Self::Misnamed { .. } | Self::Missing { .. } => true,
+            Self::Body { source, .. } => !source.is_unsupported(),
+            _ => false,
+        }
     }
 
     /// The error of the storage, when that is what it was.
@@ -179,14 +176,11 @@ impl SegmentError {
     /// A decode error of a header or body: damage, or a file for another build.
     #[must_use]
     pub fn header(path: &str, source: DecodeError) -> Self {
-        use DecodeError::{UnsupportedChecksum, UnsupportedFlags, UnsupportedKind, UnsupportedVersion};
         let path = path.to_owned();
-        match source {
-            UnsupportedVersion { .. }
-            | UnsupportedFlags { .. }
-            | UnsupportedChecksum { .. }
-            | UnsupportedKind { .. } => Self::Unsupported { path, source },
-            source => Self::Header { path, source },
+        if source.is_unsupported() {
+            Self::Unsupported { path, source }
+        } else {
+            Self::Header { path, source }
         }
     }
 }

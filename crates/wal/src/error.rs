@@ -273,10 +273,10 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
         LogError::TransactionEnded { .. } => ErrorKind::Invalid,
         LogError::Conflict { .. } => ErrorKind::Conflict,
         LogError::InvalidOption { .. } | LogError::InvalidArgument { .. } => ErrorKind::Invalid,
-        LogError::InvalidFrame { source, .. } if !is_unsupported(source) => ErrorKind::Corrupt,
+        LogError::InvalidFrame { source, .. } if !source.is_unsupported() => ErrorKind::Corrupt,
         LogError::NotEmpty { .. } | LogError::Differs { .. } => ErrorKind::Invalid,
         LogError::Encoding { source, .. } | LogError::InvalidFrame { source, .. }
-            if is_unsupported(source) =>
+            if source.is_unsupported() =>
         {
             ErrorKind::Unsupported
         }
@@ -292,7 +292,7 @@ fn kind_of_log(cause: &LogError) -> ErrorKind {
 fn kind_of_segment(cause: &SegmentError) -> ErrorKind {
     match cause {
         SegmentError::Unsupported { .. } => ErrorKind::Unsupported,
-        SegmentError::Body { source, .. } if is_unsupported(source) => ErrorKind::Unsupported,
+        SegmentError::Body { source, .. } if source.is_unsupported() => ErrorKind::Unsupported,
         SegmentError::Foreign { .. } => ErrorKind::Corrupt,
         SegmentError::SyncFailed { .. } => ErrorKind::Poisoned,
         damage if damage.is_damage() => ErrorKind::Corrupt,
@@ -319,17 +319,6 @@ const fn kind_of_compression(cause: &CompressError) -> ErrorKind {
         CompressError::TooLong { .. } => ErrorKind::TooLarge,
         _ => ErrorKind::Invalid,
     }
-}
-
-const fn is_unsupported(cause: &DecodeError) -> bool {
-    matches!(
-        cause,
-        DecodeError::UnsupportedVersion { .. }
-            | DecodeError::UnsupportedFlags { .. }
-            | DecodeError::UnsupportedChecksum { .. }
-            | DecodeError::UnsupportedKind { .. }
-            | DecodeError::UnsupportedColumns { .. }
-    )
 }
 
 const fn segment_error(cause: &LogError) -> Option<&SegmentError> {

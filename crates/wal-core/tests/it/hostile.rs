@@ -1,8 +1,11 @@
 //! Files that no log of ours would have written.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
-use wal_core::{AppendOptions, Log, LogError, Options, RecoveryMode, RepairOptions, repair};
+use wal_compress::Codecs;
+use wal_core::{
+    AppendOptions, Entry, Log, LogError, Options, RecoveryMode, RepairOptions, examine, repair, salvage,
+};
 use wal_format::{
     ChecksumKind, EntriesBuilder, FrameHeader, FrameKind, LogId, Lsn, NewEntry, Opening, SegmentHeader,
     SegmentId, SegmentIndex,
@@ -238,4 +241,45 @@ fn a_last_frame_of_another_length_than_the_successor_says_is_damage() {
     });
     let refused = read(&files, RecoveryMode::Refuse);
     assert!(refused.is_err_and(|error| error.is_damage()));
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_neither_passed_over_nor_cut() {
+    let refused = |what: &str, error: Option<LogError>| {
+        assert!(error.as_ref().is_some_and(|error| !error.is_damage()), "{what}: {error:?}");
+    };
+    let good = segments(payload);
+    let newer = |nth: usize, frame: usize, change: fn(&mut FrameHeader, &mut [u8])| {
+        let mut files = good.clone();
+        let bytes = files.values_mut().nth(nth).unwrap();
+        let (at, _) = frames(bytes)[frame];
+        forge(bytes, at, change);
+        let all = |_: &[Entry]| ControlFlow::Continue(());
+        refused("salvage", salvage(storage(&files), Codecs::default(), &small(), all).err());
+        refused("examine", examine(storage(&files), Codecs::default(), &small()).err());
+        files
+    };
+    // A flag of the newest opening.
+    let newest = good.len() - 1;
+    let files = newer(newest, 0, |_, body| body[8] |= 2);
+    for mode in [RecoveryMode::Refuse, RecoveryMode::CutTornTail, RecoveryMode::ReadToDamage] {
+        refused("open", read(&files, mode).err());
+    }
+    let how = RepairOptions { cut_at_damage: true, quarantine: None };
+    refused("repair", repair(environment(storage(&files)), &small(), &how).err());
+    // A column of an entry.
+    for nth in [0, newest] {
+        let log = read(&newer(nth, 3, |frame, _| frame.columns |= 0x80), RecoveryMode::ReadToDamage).unwrap();
+        refused("range", log.range(..).find_map(Result::err));
+        refused("back", log.range(..).rev().find_map(Result::err));
+    }
+    // A frame, where there was one with a value.
+    let log =
+        read(&newer(0, 11, |frame, _| frame.kind = FrameKind::Unknown(127)), RecoveryMode::Refuse).unwrap();
+    refused("range", log.range(..).find_map(Result::err));
+    refused("back", log.range(..).rev().find_map(Result::err));
+    refused("headers", log.headers(Lsn::FIRST, Lsn::MAX).find_map(Result::err));
+    refused("frames", log.frames(..).find_map(Result::err));
+    let log = read(&good, RecoveryMode::Refuse).unwrap();
+    assert!(log.headers(Lsn::FIRST, Lsn::MAX).all(|info| info.is_ok()));
 }

@@ -353,7 +353,8 @@ impl FrameReader {
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Frame`] when there is no valid frame, [`SegmentError::Io`] when it cannot be read.
+    /// [`SegmentError::Frame`] when there is no valid frame, [`SegmentError::Unsupported`] when it is one that must be
+    /// understood and is not, [`SegmentError::Io`] when it cannot be read.
     pub fn read(&mut self, segment: &Segment, offset: u64) -> Result<Option<LoadedFrame>, SegmentError> {
         let Some((header, body)) = self.load(segment, offset)? else { return Ok(None) };
         let lsn = segment.base.plus(u64::from(header.lsn_delta));
@@ -377,6 +378,7 @@ impl FrameReader {
         if self.covers(segment, offset) {
             let at = (offset - self.start) as usize;
             if let Parsed::Frame(header, body) = parse_frame(&self.window[at..], segment.key(), offset) {
+                segment.check_kind(&header)?;
                 let start = at + FRAME_HEADER_LEN;
                 return Ok(Some((header, start..start + body.len())));
             }
@@ -417,6 +419,7 @@ impl FrameReader {
             let rest = self.window.get(at..).unwrap_or(&[]);
             let fault = match parse_frame(rest, segment.key(), offset) {
                 Parsed::Frame(header, body) => {
+                    segment.check_kind(&header)?;
                     let start = at + FRAME_HEADER_LEN;
                     return Ok(Some((header, start..start + body.len())));
                 }

@@ -1,6 +1,6 @@
 //! Headers of frames, without a look at their bodies.
 
-use wal_format::{FRAME_HEADER_LEN, FrameFault, FrameHeader, Lsn};
+use wal_format::{DecodeError, FRAME_HEADER_LEN, FrameFault, FrameHeader, FrameKind, Lsn};
 
 use super::FrameReader;
 use crate::{Segment, error::SegmentError};
@@ -11,7 +11,8 @@ impl FrameReader {
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Frame`] when there is no valid header, [`SegmentError::Io`] when it cannot be read.
+    /// [`SegmentError::Frame`] when there is no valid header, [`SegmentError::Unsupported`] when it is that of a frame
+    /// which must be understood and is not, [`SegmentError::Io`] when it cannot be read.
     pub fn peek(&mut self, segment: &Segment, offset: u64) -> Result<Option<FrameHeader>, SegmentError> {
         let written = segment.written();
         if offset >= written {
@@ -25,7 +26,10 @@ impl FrameReader {
         let bytes = self.window.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEADER_LEN>());
         let whole = |header: &FrameHeader| offset.saturating_add(header.frame_len()) <= written;
         let source = match bytes.map(|bytes| FrameHeader::decode(bytes, segment.key(), offset)) {
-            Some(Ok(header)) if whole(&header) => return Ok(Some(header)),
+            Some(Ok(header)) if whole(&header) => {
+                segment.check_kind(&header)?;
+                return Ok(Some(header));
+            }
             Some(Err(fault)) => fault,
             Some(Ok(_)) | None => FrameFault::End,
         };
@@ -45,5 +49,19 @@ impl FrameReader {
     ) -> Result<Option<(u64, FrameHeader)>, SegmentError> {
         let Some(offset) = segment.locate(lsn)? else { return Ok(None) };
         Ok(self.peek(segment, offset)?.map(|header| (offset, header)))
+    }
+}
+
+impl Segment {
+    /// Whether a frame may be passed over: not one of a kind that a reader must know.
+    #[inline]
+    pub(super) fn check_kind(&self, header: &FrameHeader) -> Result<(), SegmentError> {
+        match header.kind {
+            FrameKind::Unknown(kind) if !header.kind.is_ignorable() => {
+                let source = DecodeError::UnsupportedKind { kind };
+                Err(SegmentError::Unsupported { path: self.path.clone(), source })
+            }
+            _ => Ok(()),
+        }
     }
 }
