@@ -67,7 +67,7 @@ impl TieredStorage {
         }
         let (making, stub) = (format!("{name}{MAKING}"), format!("{name}{STUB}"));
         // What is left of an attempt.
-        match self.note_of(name) {
+        match self.note_of(name)? {
             Some(note) if note == making => self.local.rename(&making, &stub)?,
             _ => absent_is_fine(self.local.remove(&making))?,
         }
@@ -90,13 +90,16 @@ impl TieredStorage {
     }
 
     /// The file with the note of a segment: also one that was to replace a damaged one, when a process was killed
-    /// between the two.
-    fn note_of(&self, name: &str) -> Option<String> {
+    /// between the two. One that is there and cannot be opened is an error: the segment is not absent.
+    fn note_of(&self, name: &str) -> io::Result<Option<String>> {
         let [stub, making] = [STUB, MAKING].map(|end| format!("{name}{end}"));
-        if self.local.open(&stub).is_ok() {
-            return Some(stub);
+        match self.local.open(&stub) {
+            Ok(_) => Ok(Some(stub)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(self.read_stub(&making).map(|_| making))
+            }
+            Err(error) => Err(error),
         }
-        self.read_stub(&making).map(|_| making)
     }
 
     /// What was noted; `None` when nothing was that can be read.
@@ -140,8 +143,8 @@ impl TieredStorage {
         absent_is_fine(self.local.remove(&format!("{name}{RETIRED}")))
     }
 
-    fn has_stub(&self, name: &str) -> bool {
-        self.note_of(name).is_some()
+    fn has_stub(&self, name: &str) -> io::Result<bool> {
+        Ok(self.note_of(name)?.is_some())
     }
 
     fn read_stub(&self, file: &str) -> Option<Stub> {
@@ -173,7 +176,7 @@ impl Storage for TieredStorage {
             if let Some(shipped) = name.strip_suffix(STUB) {
                 names.push(shipped.to_owned());
             } else if let Some(shipped) = name.strip_suffix(MAKING) {
-                names.extend(self.has_stub(shipped).then(|| shipped.to_owned()));
+                names.extend(self.has_stub(shipped)?.then(|| shipped.to_owned()));
             } else if !name.ends_with(RETIRED) {
                 names.push(name);
             }
@@ -188,7 +191,7 @@ impl Storage for TieredStorage {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
-        if self.has_stub(name) {
+        if self.has_stub(name)? {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.local.create(name)
@@ -197,7 +200,8 @@ impl Storage for TieredStorage {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
         let opened = self.local.open(name);
         let is_absent = opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        let Some(note) = is_absent.then(|| self.note_of(name)).flatten() else { return opened };
+        let note = if is_absent { self.note_of(name)? } else { None };
+        let Some(note) = note else { return opened };
         let file = TierFile {
             name: name.to_owned(),
             local: Arc::clone(&self.local),
@@ -213,7 +217,7 @@ impl Storage for TieredStorage {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        if self.has_stub(to) {
+        if self.has_stub(to)? {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.local.rename(from, to)
@@ -228,8 +232,10 @@ impl Storage for TieredStorage {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        // Before anything goes: a note that is left behind would be of a segment that is not there.
+        self.note_of(name)?;
         let removed = self.local.remove(name);
-        let Some(note) = self.note_of(name) else { return removed };
+        let Some(note) = self.note_of(name)? else { return removed };
         absent_is_fine(removed)?;
         self.forget(name)?;
         if note.ends_with(STUB) {
@@ -269,8 +275,10 @@ impl TierFile {
 
     /// Who removes a segment from the tier says so here first. Without that it should be there.
     fn missing(&self, error: io::Error) -> io::Error {
-        let is_noted =
-            [STUB, MAKING].iter().any(|end| self.local.open(&format!("{}{end}", self.name)).is_ok());
+        let is_absent = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+        let is_noted = [STUB, MAKING]
+            .iter()
+            .any(|end| !self.local.open(&format!("{}{end}", self.name)).is_err_and(is_absent));
         if !is_noted || error.kind() != io::ErrorKind::NotFound {
             return error;
         }

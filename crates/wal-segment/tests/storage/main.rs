@@ -101,6 +101,62 @@ fn a_damaged_note_is_no_proof_and_no_loss() {
     assert_eq!(tiered.recorded("a.wal"), Some(wal_segment::Stub::of(&content)));
 }
 
+/// Has one file that nobody can open for the moment.
+#[derive(Debug)]
+struct Withholds(MemoryStorage, &'static str);
+
+impl Storage for Withholds {
+    fn location(&self) -> String {
+        self.0.location()
+    }
+    fn capabilities(&self) -> wal_segment::Capabilities {
+        self.0.capabilities()
+    }
+    fn lock(&self) -> io::Result<wal_segment::WriterLock> {
+        self.0.lock()
+    }
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        self.0.create(name)
+    }
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        if name == self.1 { Err(ErrorKind::PermissionDenied.into()) } else { self.0.open(name) }
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+    fn sync_names(&self) -> io::Result<()> {
+        self.0.sync_names()
+    }
+}
+
+#[test]
+fn a_segment_whose_note_cannot_be_read_is_not_absent() {
+    let (near, far) = (MemoryStorage::new(), MemoryStorage::new());
+    let content = Bytes::from(vec![7; 10_000]);
+    let tiered = TieredStorage::new(Arc::new(near.clone()), Arc::new(far.clone()));
+    tiered.create("a.wal").unwrap().write_at(0, &content).unwrap();
+    far.ship("a.wal", content.clone()).unwrap();
+    tiered.record("a.wal", &content).unwrap();
+    let local = || Arc::new(Withholds(near.clone(), "a.wal.tier"));
+    let blind = TieredStorage::new(local(), Arc::new(far.clone()));
+    assert_eq!(kind(blind.remove("a.wal")), Some(ErrorKind::PermissionDenied));
+    assert!(tiered.is_local("a.wal"), "removed, and its note is left");
+    tiered.evict("a.wal").unwrap();
+    tiered.create("b").unwrap();
+    assert_eq!(kind(blind.open("a.wal")), Some(ErrorKind::PermissionDenied));
+    assert_eq!(kind(blind.create("a.wal")), Some(ErrorKind::PermissionDenied));
+    assert_eq!(kind(blind.rename("b", "a.wal")), Some(ErrorKind::PermissionDenied));
+    assert_eq!(kind(blind.remove("a.wal")), Some(ErrorKind::PermissionDenied));
+    let file = tiered.open("a.wal").unwrap();
+    assert_eq!(file.view(0..10_000).unwrap(), content);
+}
+
 #[test]
 fn a_local_directory_ships_as_memory_does() {
     let dir = tempfile::tempdir().unwrap();
