@@ -3,7 +3,7 @@
 use std::{error, fmt, io, ops::RangeInclusive};
 
 use wal_compress::CompressError;
-use wal_core::LogError;
+use wal_core::{LogError, TransactionState};
 use wal_format::{DecodeError, FileName, FrameFault, Lsn, SegmentId};
 use wal_segment::SegmentError;
 
@@ -74,7 +74,8 @@ pub enum Outcome {
     /// They are not in the log and never will be. Appending them again cannot make duplicates.
     NotAppended,
     /// They got their LSNs ([`Error::lsns`]) and could not be confirmed: a later sync may do that, or they may be there
-    /// after the next open, batches whole or not at all. Look before appending them again.
+    /// after the next open, batches whole or not at all. Look before appending them again. Of a commit it also means
+    /// that another call has committed the transaction, or is about to.
     Unknown,
 }
 
@@ -105,18 +106,28 @@ pub struct Error {
 
 struct Inner {
     cause: LogError,
-    /// Whether this is the error of an append.
-    appending: bool,
+    /// What became of the entries, unless the cause says so; `None` when this is not the error of an append.
+    outcome: Option<Outcome>,
 }
 
 impl Error {
     pub(crate) fn new(cause: LogError) -> Self {
-        Self { inner: Box::new(Inner { cause, appending: false }) }
+        Self { inner: Box::new(Inner { cause, outcome: None }) }
     }
 
     /// The error of an append.
     pub(crate) fn append(cause: LogError) -> Self {
-        Self { inner: Box::new(Inner { cause, appending: true }) }
+        Self { inner: Box::new(Inner { cause, outcome: Some(Outcome::NotAppended) }) }
+    }
+
+    /// The error of a commit. One that comes after another, or beside it, knows nothing against the entries of that.
+    pub(crate) fn commit(cause: LogError) -> Self {
+        match cause {
+            LogError::TransactionEnded { state, .. } if state != TransactionState::RolledBack => {
+                Self { inner: Box::new(Inner { cause, outcome: Some(Outcome::Unknown) }) }
+            }
+            cause => Self::append(cause),
+        }
     }
 
     /// What to do about it.
@@ -130,7 +141,7 @@ impl Error {
     pub fn outcome(&self) -> Option<Outcome> {
         match self.inner.cause {
             LogError::Unconfirmed { .. } | LogError::MetadataUnconfirmed { .. } => Some(Outcome::Unknown),
-            _ => self.inner.appending.then_some(Outcome::NotAppended),
+            _ => self.inner.outcome,
         }
     }
 
@@ -148,6 +159,11 @@ impl Error {
             | LogError::OutOfRange { lsn, .. }
             | LogError::InvalidFrame { first: lsn, .. }
             | LogError::Conflict { expected: lsn, .. } => Some(lsn..=lsn),
+            LogError::TransactionEnded {
+                state:
+                    TransactionState::Committed { first, last } | TransactionState::Uncertain { first, last },
+                ..
+            } if self.inner.outcome == Some(Outcome::Unknown) => Some(first..=last),
             _ => None,
         }
     }

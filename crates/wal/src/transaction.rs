@@ -151,7 +151,8 @@ impl Transaction {
     /// [`ErrorKind::Full`](crate::ErrorKind::Full).
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it has no entries; those of [`append`](Self::append) when
-    /// it has ended already; those of [`Wal::append`].
+    /// it has ended already, with the outcome [`Unknown`](crate::Outcome::Unknown) when another call has committed it
+    /// or is about to; those of [`Wal::append`].
     pub fn commit(&self) -> Result<RangeInclusive<Lsn>, Error> {
         self.commit_with(&AppendOptions::default())
     }
@@ -163,7 +164,7 @@ impl Transaction {
     /// Those of [`commit`](Self::commit); [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) when another LSN was
     /// expected: the transaction is still active then.
     pub fn commit_with(&self, options: &AppendOptions) -> Result<RangeInclusive<Lsn>, Error> {
-        let (first, last) = self.inner.commit(options).map_err(Error::append)?;
+        let (first, last) = self.inner.commit(options).map_err(Error::commit)?;
         Ok(first..=last)
     }
 

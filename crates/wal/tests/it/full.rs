@@ -48,3 +48,35 @@ fn a_ticket_hears_of_a_log_that_could_not_be_closed() {
     let error = ticket.wait_timeout(Duration::from_secs(60)).unwrap_err();
     assert_eq!(error.outcome(), Some(Outcome::Unknown));
 }
+
+/// Whoever believed that would append the entries again.
+#[test]
+fn a_commit_that_is_repeated_does_not_say_that_nothing_was_appended() {
+    let (disk, wal) = stuffed(false);
+    let begin = |payload: &str| {
+        let transaction = wal.begin(Duration::from_secs(60)).unwrap();
+        transaction.append(payload).unwrap();
+        transaction
+    };
+    let in_doubt = begin("two");
+    for kind in [ErrorKind::Full, ErrorKind::Invalid] {
+        let error = in_doubt.commit().unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (kind, Some(Outcome::Unknown)), "{error}");
+        assert_eq!(error.lsns(), Some(lsn(2)..=lsn(2)));
+    }
+    disk.set_capacity_bytes(None);
+    wal.sync().unwrap();
+    assert_eq!(wal.get(lsn(2)).unwrap().payload, "two");
+
+    let committed = begin("three");
+    committed.commit().unwrap();
+    let error = committed.commit().unwrap_err();
+    assert_eq!((error.outcome(), error.lsns()), (Some(Outcome::Unknown), Some(lsn(3)..=lsn(3))), "{error}");
+    // Another entry is another thing.
+    let error = committed.append("four").unwrap_err();
+    assert_eq!((error.outcome(), error.lsns()), (Some(Outcome::NotAppended), None), "{error}");
+    let regretted = begin("never mind");
+    regretted.rollback().unwrap();
+    let error = regretted.commit().unwrap_err();
+    assert_eq!((error.outcome(), error.lsns()), (Some(Outcome::NotAppended), None), "{error}");
+}
