@@ -9,11 +9,11 @@ use wal_format::{
 use wal_segment::Storage;
 
 use crate::{
-    AppendOptions, Durability, Entropy, Environment, Log, LogError, Options, Retention, SyncPolicy,
+    AppendOptions, Durability, Entropy, Environment, Log, LogError, Options, Retention, SyncPolicy, WhenFull,
     appender::Appender,
     backup::check_empty,
     dictionary::adopt,
-    error::{CutOffSnafu, EncodingSnafu, MissingLogSnafu, OutOfRangeSnafu},
+    error::{CutOffSnafu, EncodingSnafu, MissingLogSnafu, OutOfRangeSnafu, TruncatedSnafu},
     frames::check_records,
     patience::Patience,
 };
@@ -101,8 +101,14 @@ impl Log {
         clone.change(Some(Durability::Buffered), &mut |appender| {
             adopt(&clone.engine().payloads, &appender.metadata, &metadata)
         })?;
+        let entries = self.frames(first..next);
+        // In this order: what is trimmed from here on is missed by the frames. Without any nothing would be missed.
+        let retained = engine.first_retained();
+        if first < retained.min(next) {
+            return TruncatedSnafu { lsn: first, first: retained }.fail();
+        }
         let mut frames = 0;
-        for frame in self.frames(first..next) {
+        for frame in entries {
             clone.append_frame(&frame?, &buffered)?;
             frames += 1;
         }
@@ -129,6 +135,8 @@ fn options(of: &Options, first_lsn: Lsn) -> Options {
         background_threads: false,
         entry_len_max: BODY_LEN_MAX - 1024,
         metadata_len_max: METADATA_LEN_MAX,
+        // There is nobody but the one who copies to make room in the buffer.
+        when_full: WhenFull::Block,
         // What is to go goes when the clone is used.
         retention: Retention::default(),
         ..of.clone()

@@ -12,8 +12,8 @@ use std::{
 use bytes::Bytes;
 use wal_compress::{CodecId, Codecs, Compression};
 use wal_core::{
-    AppendOptions, CheckpointOptions, EncodedFrame, Entry, Environment, Log, LogError, Options, SyncPolicy,
-    SystemEntropy,
+    AppendOptions, CheckpointOptions, EncodedFrame, Entropy, Entry, Environment, Log, LogError, Options,
+    SyncPolicy, SystemEntropy, WhenFull,
 };
 use wal_format::{ChecksumKind, EntriesBuilder, Lsn, NewEntry};
 use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
@@ -278,6 +278,41 @@ fn a_clone_is_no_clone_of_two_histories() {
         let cloned = Log::clone_into(source, Arc::new(target), Arc::new(SystemEntropy));
         assert!(matches!(cloned, Err(LogError::CutOff { next, .. }) if next == lsn(51)), "{cloned:?}");
     }
+}
+
+/// Trims a log when somebody draws a number.
+#[derive(Debug)]
+struct Trims(Log, Lsn);
+
+impl Entropy for Trims {
+    fn next(&self) -> u64 {
+        self.0.truncate_before(self.1).unwrap();
+        SystemEntropy.next()
+    }
+}
+
+/// Not even where so much was trimmed that the copy finds nothing that it could miss.
+#[test]
+fn a_clone_is_no_clone_of_what_was_trimmed_meanwhile() {
+    for kept in [0, 40] {
+        let log = open(&memory(), &small()).unwrap();
+        fill(&log, 1..=100);
+        // The clone has its id before it has anything else.
+        let trims = Trims(log.clone(), lsn(101 - kept));
+        let cloned = log.clone_into(memory(), Arc::new(trims));
+        assert!(matches!(cloned, Err(LogError::Truncated { lsn: from, .. }) if from == lsn(1)), "{cloned:?}");
+    }
+}
+
+/// What the log does when its buffer is full is for those who append to it.
+#[test]
+fn a_clone_finds_room_in_a_small_buffer() {
+    let options = Options { when_full: WhenFull::Fail, buffer_entries: 7, ..small() };
+    let log = open(&memory(), &options).unwrap();
+    fill(&log, 1..=100);
+    let target = memory();
+    log.clone_into(Arc::clone(&target), Arc::new(SystemEntropy)).unwrap();
+    check(&open(&target, &small()).unwrap(), 1, 101);
 }
 
 #[test]
