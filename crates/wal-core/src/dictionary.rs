@@ -73,10 +73,10 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// [`LogError::Compression`] when the log's codec has no dictionaries, or nothing can be learned from its entries;
-    /// [`LogError::InvalidArgument`]; [`LogError::MetadataFull`] when there is no room for it: give the log more
-    /// [`metadata_len_max`](crate::Options::metadata_len_max). Those of [`get`](Self::get) and
-    /// [`set_meta`](Self::set_meta).
+    /// [`LogError::Compression`] when the log's codec has no dictionaries, nothing can be learned from its entries, or
+    /// another thread has trained one meanwhile; [`LogError::InvalidArgument`]; [`LogError::MetadataFull`] when there
+    /// is no room for it: give the log more [`metadata_len_max`](crate::Options::metadata_len_max). Those of
+    /// [`get`](Self::get) and [`set_meta`](Self::set_meta).
     pub fn train_dictionary(&self, options: &DictionaryOptions) -> Result<Dictionary, LogError> {
         if !(LEN_MIN..=LEN_MAX).contains(&options.len) {
             return InvalidArgumentSnafu { why: "a dictionary is 256 to 32,768 bytes long" }.fail();
@@ -93,7 +93,11 @@ impl Log {
         let mut value = vec![codec.id().0];
         value.extend_from_slice(&trained);
         // It is known and used from the stamp of its record on: the frames that need it come after it in the log.
-        self.change(Some(Durability::Durable), &mut |appender| record(&appender.metadata, &value))?;
+        self.change(Some(Durability::Durable), &mut |appender| {
+            // Another thread may have trained one meanwhile, which has the id now.
+            codec.check_dictionary(&trained).context(CompressionSnafu)?;
+            record(&appender.metadata, &value)
+        })?;
         Ok(Dictionary { id, len: trained.len(), samples: samples.lens.len() })
     }
 

@@ -3,8 +3,8 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
-use wal_compress::Codecs;
-use wal_format::{Frame, FrameKind, Lsn};
+use wal_compress::{Codecs, CompressError};
+use wal_format::{DecodeError, Frame, FrameKind, Lsn};
 use wal_segment::{Directory, SegmentError, Storage};
 
 use crate::{
@@ -120,15 +120,24 @@ pub(crate) fn retained(
     Ok(Some((open, lsns.filter(move |lsn| *lsn >= first_retained))))
 }
 
-/// A frame that verifies and cannot be decoded costs its entries; that a codec is not there is an error.
+/// A frame that verifies and cannot be decoded costs its entries; that a codec is not there is an error. A dictionary
+/// is part of the log: one that is not there is gone.
 pub(crate) fn unreadable(part: &Part, frame: &Frame<'_>, error: LogError) -> Result<Finding, LogError> {
-    if !error.is_damage() {
+    let dictionary = match &error {
+        LogError::Compression { source: CompressError::MissingDictionary { id } } => Some(*id),
+        _ => None,
+    };
+    if !error.is_damage() && dictionary.is_none() {
         return Err(error);
     }
     let last = frame.lsn.plus(u64::from(frame.header.count).saturating_sub(1));
     let (path, offset) = (part.inspected.path.clone(), frame.offset);
-    let source = match error {
-        LogError::Encoding { source, .. } => SegmentError::Body { path, offset, source },
+    let source = match (error, dictionary) {
+        (LogError::Encoding { source, .. }, _) => SegmentError::Body { path, offset, source },
+        (_, Some(id)) => {
+            let what = "the id of the dictionary that it needs, and that is gone,";
+            SegmentError::Body { path, offset, source: DecodeError::Invalid { what, value: id.into() } }
+        }
         _ => SegmentError::Frame { path, offset, source: wal_format::FrameFault::BodyChecksum },
     };
     Ok(Finding::of(&source, Some(frame.lsn..=last)))

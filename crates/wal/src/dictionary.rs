@@ -14,7 +14,8 @@ impl Wal {
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) when the log's codec has no dictionaries: of ours,
-    /// zstd has; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when nothing can be learned from the entries;
+    /// zstd has; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when nothing can be learned from the entries, or
+    /// another thread has trained one meanwhile;
     /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) when
     /// [`Options::metadata_len_max`](crate::Options::metadata_len_max) has no room for it; those of
     /// [`append`](Self::append).

@@ -4,7 +4,8 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use wal_format::{
-    FIRST_FRAME, FileName, FrameFault, Judgement, Lsn, Metadata, Predecessor, SegmentId, Verdict,
+    FIRST_FRAME, FileName, FrameFault, FrameKind, Item, Judgement, Lsn, Metadata, MetadataRecords, Namespace,
+    Predecessor, SegmentId, Verdict,
 };
 use wal_segment::{Directory, Inspected, Listing, Segment, SegmentError, SegmentSet, inspect, scan_notable};
 
@@ -101,7 +102,7 @@ pub(crate) fn remains(directory: &Arc<Directory>) -> Result<Option<Remains>, Log
     let Some(head) = sound.iter().rposition(|segment| segment.opening.is_some()) else { return Ok(None) };
     let Some(newest) = sound.get(head) else { return Ok(None) };
     let unopened = sound.get(head + 1..).unwrap_or(&[]);
-    let (verdict, state) = scan_head(directory, newest)?;
+    let (verdict, state) = scan_head(directory, newest, is_objects)?;
     // What was published whole has no torn end.
     let damaged = verdict.judgement() == Judgement::Damaged || is_objects && verdict.dirty;
     let above = above_head(directory, &listing, newest, unopened, &bad, (&verdict, &state))?;
@@ -173,16 +174,39 @@ fn sort_out_objects(sound: &mut Vec<Inspected>, bad: &mut Bad) -> Vec<SegmentId>
     late.iter().map(|segment| segment.header.segment).collect()
 }
 
-fn scan_head(directory: &Directory, newest: &Inspected) -> Result<(Verdict, State), LogError> {
+fn scan_head(
+    directory: &Directory,
+    newest: &Inspected,
+    is_objects: bool,
+) -> Result<(Verdict, State), LogError> {
     let (first_retained, metadata) = newest.opening.as_ref().map_or_else(
         || (Lsn::FIRST, Metadata::default()),
         |opening| (opening.first_retained, opening.metadata.clone()),
     );
     let mut state = State { first_retained, metadata, seal: None };
+    let mut beyond = Metadata::default();
     let file = directory.open(FileName::Segment(newest.header.segment)).map_err(failed)?;
-    let verdict =
-        scan_notable(&*file, &newest.path, |item| state.take(item, &newest.path)).map_err(failed)?;
+    let verdict = scan_notable(&*file, &newest.path, |item| {
+        take_dictionaries(item, &mut beyond);
+        state.take(item, &newest.path)
+    });
+    let verdict = verdict.map_err(failed)?;
+    // What stands behind damage is part of the log. What stands behind a torn end is not.
+    if verdict.judgement() == Judgement::Damaged || is_objects {
+        beyond.records().for_each(|record| state.metadata.apply(&record));
+    }
     Ok((verdict, state))
+}
+
+/// Takes the dictionaries that a frame beyond the first bad place brings: those behind it need them.
+fn take_dictionaries(item: &Item<'_>, metadata: &mut Metadata) {
+    let Item::Beyond(frame) = item else { return };
+    if frame.header.kind == FrameKind::Metadata {
+        let records = MetadataRecords::new(frame.body).map_while(Result::ok);
+        records
+            .filter(|record| record.namespace == Namespace::DICTIONARY)
+            .for_each(|record| metadata.apply(&record));
+    }
 }
 
 /// What says that acknowledged entries followed the end of the newest readable segment.

@@ -7,6 +7,7 @@ mod beside;
 mod bits;
 mod copying;
 mod damage;
+mod dictionaries;
 mod extras;
 mod following;
 mod health;
