@@ -34,12 +34,15 @@ pub struct ReplayReport {
     /// The last entry accepted.
     pub last: Option<Lsn>,
     /// Where to go on. Going forward: the first entry not accepted. Going backward: the LSN after it; all entries
-    /// before this one are left. [`ReplayOptions::resume`] takes it from here.
+    /// before this one are left. [`ReplayOptions::resume`] takes it from here. Means nothing when the replay could not
+    /// begin: then all of it is left.
     pub next: Lsn,
     /// Entries of the range that are left.
     pub left: u64,
     /// Entries that were removed: durably, and never before the callback had accepted them.
     pub drained: u64,
+    /// Its range was found.
+    began: bool,
 }
 
 /// Why a replay ended early. Everything that the callback accepted before counts, and is in the report.
@@ -91,6 +94,7 @@ impl<E, L> fmt::Display for ReplayError<E, L> {
             Self::Rejected { first, last, .. } => {
                 write!(f, "the entries {first} to {last} were not accepted")
             }
+            Self::Log { report, .. } if !report.began => f.write_str("the replay could not begin"),
             Self::Log { report, .. } => write!(f, "the replay could not go on at entry {}", report.next),
         }
     }
@@ -146,7 +150,7 @@ impl Log {
         mut each: impl FnMut(&[Entry]) -> Result<(), E>,
     ) -> Result<ReplayReport, ReplayError<E>> {
         let mut replay = Replay::new(self, options)
-            .map_err(|error| ReplayError::Log { error, report: Box::new(ReplayReport::at(Lsn::FIRST)) })?;
+            .map_err(|error| ReplayError::Log { error, report: Box::new(ReplayReport::NOT_BEGUN) })?;
         let mut batch = Vec::new();
         loop {
             // What was read before an error is worth handing over first.
@@ -175,8 +179,20 @@ impl Log {
 }
 
 impl ReplayReport {
+    const NOT_BEGUN: Self = Self {
+        entries: 0,
+        batches: 0,
+        bytes: 0,
+        first: None,
+        last: None,
+        next: Lsn::FIRST,
+        left: 0,
+        drained: 0,
+        began: false,
+    };
+
     const fn at(next: Lsn) -> Self {
-        Self { entries: 0, batches: 0, bytes: 0, first: None, last: None, next, left: 0, drained: 0 }
+        Self { next, began: true, ..Self::NOT_BEGUN }
     }
 }
 

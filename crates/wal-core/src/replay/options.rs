@@ -117,9 +117,12 @@ impl ReplayOptions<'_> {
     }
 
     /// The same for what a replay left: from the first entry that was not accepted on, to the end that these options
-    /// name.
+    /// name. All of it, when the replay could not begin.
     #[must_use]
     pub fn resume(mut self, report: &ReplayReport) -> Self {
+        if !report.began {
+            return self;
+        }
         match self.direction {
             Direction::Forward => self.from = Bound::Included(report.next.into()),
             Direction::Backward => self.to = Bound::Excluded(report.next.into()),

@@ -2,13 +2,14 @@
 
 use std::{
     cell::{Cell, RefCell},
+    ops::Bound,
     sync::Arc,
     thread,
 };
 
 use wal_core::{
     AppendTime, BatchLimit, CheckpointOptions, Direction, Log, LogError, ReplayError, ReplayOptions,
-    ReplayReport,
+    ReplayPoint, ReplayReport,
 };
 use wal_format::Lsn;
 use wal_segment::{MemoryStorage, Storage};
@@ -108,6 +109,27 @@ fn a_range_may_begin_and_end_at_checkpoints() {
         matches!(unknown, Err(ReplayError::Log { error: LogError::NoSuchName { .. }, .. })),
         "{unknown:?}"
     );
+}
+
+#[test]
+fn of_a_replay_that_could_not_begin_everything_is_left() {
+    let log = filled(&memory(), 30);
+    let middle = || ReplayPoint::Checkpoint("middle".to_owned());
+    let at = CheckpointOptions { lsn: Some(lsn(11)), ..CheckpointOptions::default() };
+    for (direction, range, want) in [
+        (Direction::Forward, (Bound::Included(middle()), Bound::Unbounded), (11, 30)),
+        (Direction::Backward, (Bound::Unbounded, Bound::Included(middle())), (1, 10)),
+    ] {
+        let options = ReplayOptions { direction, ..by(8) }.between(range);
+        let failed = log.replay(&options, |_| Ok::<(), ()>(())).unwrap_err();
+        // The checkpoint comes late, and so does the next attempt.
+        log.checkpoint("middle", at).unwrap();
+        let (mut lsns, _) = seen(&log, &options.resume(failed.report()));
+        lsns.sort_unstable();
+        assert_eq!((lsns[0], lsns[lsns.len() - 1]), want);
+        assert_eq!(failed.to_string(), "the replay could not begin");
+        log.delete_checkpoint("middle").unwrap();
+    }
 }
 
 #[test]
