@@ -98,9 +98,9 @@ impl Engine {
         let mut facts = self.read_metadata(Facts::of)??;
         let next = self.marks.next();
         let monotonic = self.clock.monotonic();
-        keeper.belief.look(self.clock.now(), monotonic, policy.clock_trial);
+        let wall = keeper.belief.look(self.clock.now(), monotonic, policy.clock_trial);
         self.take_notes(&mut keeper, &view, next, monotonic);
-        let ages = self.ages(&mut keeper, &view, policy, monotonic);
+        let ages = self.ages(&mut keeper, &view, policy, (wall, monotonic));
         for (at, segment) in view.segments.iter().enumerate() {
             let Some(note) = keeper.notes.get(segment.id()) else { continue };
             let (id, base) = (segment.id(), segment.base());
@@ -108,7 +108,7 @@ impl Engine {
             facts.segments.push(SegmentFacts { id, base, next: note.next, bytes: note.bytes, age });
         }
         if policy.max_age.is_some() {
-            facts.active_age = self.active_age(&mut keeper, &view, monotonic);
+            facts.active_age = self.active_age(&mut keeper, &view, (wall, monotonic));
         }
         keeper.looked = monotonic;
         Ok(facts)
@@ -143,7 +143,7 @@ impl Engine {
         keeper: &mut Keeper,
         view: &Arc<View>,
         policy: &Retention,
-        now: Duration,
+        (wall, now): (u64, Duration),
     ) -> Vec<Duration> {
         let Some(least) = policy.least_age() else { return Vec::new() };
         let mut dated: Vec<Dated> = Vec::with_capacity(view.segments.len());
@@ -153,7 +153,6 @@ impl Engine {
             let stamp = note.last;
             dated.push(keeper.dated(segment, last, stamp, (note.shorter, note.complete), now));
         }
-        let wall = keeper.belief.now(now);
         let mut ages = Vec::new();
         for (at, segment) in view.segments.iter().enumerate() {
             let Some(note) = keeper.notes.get_mut(segment.id()) else { break };
@@ -178,7 +177,12 @@ impl Engine {
     }
 
     /// How old the first entry of the active segment is.
-    fn active_age(&self, keeper: &mut Keeper, view: &Arc<View>, now: Duration) -> Option<Duration> {
+    fn active_age(
+        &self,
+        keeper: &mut Keeper,
+        view: &Arc<View>,
+        (wall, now): (u64, Duration),
+    ) -> Option<Duration> {
         let segment = view.segments.last()?;
         let base = segment.base();
         let note = keeper.notes.get_mut(segment.id()).filter(|note| note.next > base)?;
@@ -186,7 +190,7 @@ impl Engine {
         let stamp = note.first;
         let looks = (note.absent, note.present);
         let dated = keeper.dated(segment, base, stamp, looks, now);
-        Some(age::age(&[dated], 0, keeper.belief.now(now)))
+        Some(age::age(&[dated], 0, wall))
     }
 
     /// The stamp of an entry's frame. One that cannot be read now is not an error of retention: the entry is dated by

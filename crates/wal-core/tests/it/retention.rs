@@ -1,5 +1,7 @@
 //! Retention: what goes, what is held, and what wrong clocks do to it.
 
+mod doubts;
+
 use std::{
     sync::{
         Arc,
