@@ -105,7 +105,9 @@ impl Engine {
             let Some(note) = keeper.notes.get(segment.id()) else { continue };
             let (id, base) = (segment.id(), segment.base());
             let age = ages.get(at).copied();
-            facts.segments.push(SegmentFacts { id, base, next: note.next, bytes: note.bytes, age });
+            // An object is as long as what was written to it, and that grows until it is published.
+            let bytes = if self.objects { segment.written() } else { note.bytes };
+            facts.segments.push(SegmentFacts { id, base, next: note.next, bytes, age });
         }
         if policy.max_age.is_some() {
             facts.active_age = self.active_age(&mut keeper, &view, (wall, monotonic));
@@ -124,7 +126,7 @@ impl Engine {
                 Some(note) => Note { next, last: None, shorter: keeper.looked, complete: now, ..note },
                 None => Note {
                     next,
-                    bytes: self.directory.len_of(segment.id()).unwrap_or(0),
+                    bytes: self.len_of(segment),
                     first: None,
                     last: None,
                     absent: keeper.looked,
@@ -135,6 +137,12 @@ impl Engine {
             };
             keeper.notes.insert(segment.id(), note);
         }
+    }
+
+    /// How long the file of a segment is; at least as long as its data, where it cannot be looked at.
+    fn len_of(&self, segment: &Segment) -> u64 {
+        let len = if self.objects { None } else { self.directory.len_of(segment.id()) };
+        len.unwrap_or_else(|| segment.written())
     }
 
     /// The ages of the oldest segments, up to the first one that is younger than every limit.

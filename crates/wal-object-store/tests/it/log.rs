@@ -402,6 +402,23 @@ fn threads_of_the_log_publish_and_retain() {
     assert!(log.first_lsn() > Some(lsn(1)));
 }
 
+/// An object is short when it is first looked at, and as long as it is when it is published.
+#[test]
+fn retention_counts_what_was_written_to_an_object_since_it_looked() {
+    let sea = Arc::new(Sea::default());
+    let sync = SyncPolicy::Background { interval: Duration::from_secs(3600) };
+    let (log, _) = open(&sea, Options { segment_len: 64 << 10, sync, ..options() });
+    let policy = Retention { max_bytes: Some(200_000), ..Retention::default() };
+    for n in 0..100_u8 {
+        log.append(&[n; 5000]).unwrap();
+        log.retention_plan(&policy).unwrap();
+    }
+    log.sync().unwrap();
+    let done = log.retain_with(&policy).unwrap();
+    let left: u64 = log.segments().unwrap().iter().map(|segment| segment.end).sum();
+    assert!((100_000..=200_000).contains(&left), "{left} bytes are left, {done:?}");
+}
+
 #[test]
 fn marks_and_cursors_live_in_the_openings() {
     let sea = Arc::new(Sea::default());
