@@ -95,7 +95,7 @@ impl Engine {
         keeper.notice_cuts(&self.cuts);
         // The view before the end: what is appended meanwhile counts to the segment that was the last.
         let view = self.view();
-        let mut facts = self.read_metadata(Facts::of)??;
+        let mut facts = self.read_metadata(|appender| Facts::of(appender, self.first_retained()))??;
         let next = self.marks.next();
         let monotonic = self.clock.monotonic();
         let wall = keeper.belief.look(self.clock.now(), monotonic, policy.clock_trial);
@@ -211,11 +211,12 @@ impl Engine {
 
 impl Facts {
     /// What the metadata says.
-    pub(super) fn of(appender: &Appender) -> Result<Self, LogError> {
+    pub(super) fn of(appender: &Appender, shown: Lsn) -> Result<Self, LogError> {
         let mut facts = Self {
             segments: Vec::new(),
             active_age: None,
             first_retained: appender.first_retained,
+            shown,
             pins: Vec::new(),
             unprotected: Vec::new(),
         };
@@ -235,7 +236,7 @@ impl Facts {
 
     /// The same segments, with what the metadata says now.
     pub(super) fn renewed(&self, appender: &Appender) -> Result<Self, LogError> {
-        let Self { segments, active_age, .. } = self.clone();
-        Ok(Self { segments, active_age, ..Self::of(appender)? })
+        let Self { segments, active_age, shown, .. } = self.clone();
+        Ok(Self { segments, active_age, ..Self::of(appender, shown)? })
     }
 }

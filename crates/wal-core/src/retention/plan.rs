@@ -85,6 +85,8 @@ pub(super) struct Facts {
     /// How old the first entry of the active segment is; `None` when it has none, or no limit of age is set.
     pub(super) active_age: Option<Duration>,
     pub(super) first_retained: Lsn,
+    /// The first entry that readers see: before that one as long as a trim waits for space.
+    pub(super) shown: Lsn,
     pub(super) pins: Vec<Pin>,
     /// The checkpoints that are not protected.
     pub(super) unprotected: Vec<(String, Lsn)>,
@@ -142,7 +144,7 @@ pub(super) fn plan(facts: &Facts, policy: &Retention) -> RetentionPlan {
     }
     let first = plan.first_retained;
     let cursors = facts.pins.iter().filter(|pin| pin.kind == PinKind::Cursor);
-    let passed = cursors.filter(|pin| pin.lsn < first && facts.first_retained < first);
+    let passed = cursors.filter(|pin| pin.lsn < first && facts.shown < first);
     plan.passes = passed.map(|pin| pin.name.clone()).collect();
     let dropped = facts.unprotected.iter().filter(|(_, lsn)| *lsn < first);
     plan.drops = dropped.map(|(name, _)| name.clone()).collect();

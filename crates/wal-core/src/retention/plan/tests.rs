@@ -19,6 +19,7 @@ fn facts() -> Facts {
         segments: (1..=5).map(segment).collect(),
         active_age: Some(DAY * 2),
         first_retained: lsn(1),
+        shown: lsn(1),
         pins: Vec::new(),
         unprotected: Vec::new(),
     }
@@ -111,7 +112,7 @@ fn a_cursor_holds_back_up_to_its_caps() {
     // A cursor that was left behind by a truncation holds the rest all the same.
     facts.pins = vec![pin(PinKind::Cursor, "behind", 1)];
     facts.segments.remove(0);
-    facts.first_retained = lsn(11);
+    (facts.first_retained, facts.shown) = (lsn(11), lsn(11));
     let held = plan(&facts, &Retention { max_segments: Some(1), ..Retention::default() });
     assert!(held.remove.is_empty() && held.passes.is_empty() && !held.held_back_by.is_empty(), "{held}");
 }

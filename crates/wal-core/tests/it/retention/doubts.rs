@@ -2,6 +2,25 @@
 
 use super::*;
 
+/// Where space is taken as it is written to, a trim may have to wait for some.
+#[test]
+fn a_cursor_that_is_passed_by_a_trim_that_had_to_wait_is_named() {
+    let disk = SimDisk::with_options(5, DiskOptions { copy_on_write: true, ..DiskOptions::default() });
+    let log = open(&disk.storage(), &quiet()).unwrap();
+    fill(&log, 12);
+    log.create_cursor("slow", Some(lsn(1))).unwrap();
+    let policy = Retention { cursor_max_bytes: Some(0), ..segments(1) };
+    disk.set_capacity_bytes(Some(0));
+    let full = log.retain_with(&policy).unwrap_err();
+    assert!(matches!(full, LogError::Full { .. }), "{full:?}");
+    assert_eq!(log.first_lsn(), Some(lsn(1)));
+    disk.set_capacity_bytes(None);
+    let done = log.retain_with(&policy).unwrap();
+    assert!(done.entries > 0 && log.first_lsn() > Some(lsn(1)), "{done:?}");
+    assert_eq!(done.passed, ["slow"]);
+    assert_eq!(log.retain_with(&policy).unwrap().passed.len(), 0, "once");
+}
+
 /// A plan changes nothing, whatever it takes for granted.
 #[test]
 fn a_plan_that_takes_the_clock_at_its_word_convinces_nobody() {
