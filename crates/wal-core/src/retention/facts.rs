@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use wal_format::Lsn;
+use wal_format::{FIRST_FRAME, FRAME_HEADER_LEN, Lsn};
 use wal_segment::{BySegment, FrameReader, Segment};
 
 use super::{
@@ -166,7 +166,7 @@ impl Engine {
             let Some(note) = keeper.notes.get_mut(segment.id()) else { break };
             let age = match note.next.previous().filter(|last| *last >= segment.base()) {
                 Some(last) => {
-                    note.last = note.last.or_else(|| self.stamp_of(view, last));
+                    note.last = note.last.or_else(|| self.last_stamp(view, at, last));
                     let stamp = note.last;
                     if let Some(dated) = dated.get_mut(at) {
                         dated.stamp = stamp;
@@ -199,6 +199,18 @@ impl Engine {
         let looks = (note.absent, note.present);
         let dated = keeper.dated(segment, base, stamp, looks, now);
         Some(age::age(&[dated], 0, wall))
+    }
+
+    /// The stamp of the last entry of a segment. One that has left is dated by the opening of the next, whose beginning
+    /// is here: a request to the tier may hang, and this is asked under locks that closing the log takes, too.
+    fn last_stamp(&self, view: &View, at: usize, last: Lsn) -> Option<u64> {
+        let has_left =
+            |segment: &Arc<Segment>| self.tier.as_ref().is_some_and(|tier| tier.has_left(segment.id()));
+        if !view.segments.get(at).is_some_and(has_left) {
+            return self.stamp_of(view, last);
+        }
+        let mut reader = FrameReader::new(FRAME_HEADER_LEN as u64);
+        Some(reader.peek(view.segments.get(at + 1)?, FIRST_FRAME).ok()??.time)
     }
 
     /// The stamp of an entry's frame. One that cannot be read now is not an error of retention: the entry is dated by

@@ -28,7 +28,7 @@ use crate::{LogError, error::InvalidOptionSnafu};
 pub struct Retention {
     /// A segment goes when its last entry was appended longer ago than this; not zero. The active segment takes no more
     /// entries once its first one is as old: an entry is gone after twice this time and two intervals at the latest.
-    /// Default: none.
+    /// What has left for a tier is as old as the beginning of the segment behind it. Default: none.
     pub max_age: Option<Duration>,
     /// Segments go while all their files together are longer than this, in bytes: the active one counts, with the space
     /// ahead of its use. Index files and the segment that is made ready do not. Default: none.

@@ -6,6 +6,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use wal_format::SegmentId;
 use wal_segment::{Storage, TieredStorage};
 
 use super::{Tier, TierStats};
@@ -18,6 +19,9 @@ pub(crate) trait Behind: fmt::Debug + Send + Sync {
 
     /// Whether it lets an append begin another segment.
     fn check(&self, engine: &Engine, appender: &Appender) -> Result<(), LogError>;
+
+    /// Whether the segment is there and no longer here: to read it takes the tier.
+    fn has_left(&self, segment: SegmentId) -> bool;
 
     /// There may be something to ship, or to remove from the tier.
     fn wake(&self);
@@ -42,6 +46,10 @@ impl Behind for Tier {
 
     fn check(&self, engine: &Engine, appender: &Appender) -> Result<(), LogError> {
         engine.check_unshipped(self, appender)
+    }
+
+    fn has_left(&self, segment: SegmentId) -> bool {
+        self.known.lock().evicted.contains(segment)
     }
 
     fn wake(&self) {

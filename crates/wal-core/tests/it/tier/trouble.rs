@@ -1,6 +1,10 @@
 //! What may go wrong between a log and its tier.
 
+use wal_core::Environment;
+use wal_sim::VirtualTime;
+
 use super::*;
+use crate::reading::TestClock;
 
 const FIRST: &str = "00000000000000000001.wal";
 
@@ -209,4 +213,25 @@ fn a_quiet_log_that_is_shipped_again_and_again_does_not_grow() {
         log.ship().unwrap();
     }
     assert_eq!(far.names().len(), there);
+}
+
+/// A request to the tier may hang, and a pass holds what closing the log waits for.
+#[test]
+fn retention_by_age_asks_nothing_of_the_tier() {
+    let (far, time) = (Arc::new(Far::default()), Arc::new(VirtualTime::new(3 << 59)));
+    let clock = Arc::new(TestClock(Arc::clone(&time)));
+    let environment = Environment { clock, ..environment(Arc::new(MemoryStorage::new())) };
+    let log = Log::open(environment.with_tier(Arc::<Far>::clone(&far)), options()).unwrap();
+    // Their ends are longer than what is kept here of a segment.
+    for _ in 0..12 {
+        log.append(&[7; 20_000]).unwrap();
+    }
+    log.maintain().unwrap();
+    let gone = log.stats().tier.unwrap().evicted_segments as usize;
+    far.opened.store(0, SeqCst);
+    time.advance(Duration::from_secs(10));
+    let (max_age, clock_trial) = (Some(Duration::from_secs(9)), Duration::ZERO);
+    let plan = log.retention_plan(&Retention { max_age, clock_trial, ..Retention::default() }).unwrap();
+    assert!(gone > 1 && plan.remove.len() >= gone, "{plan}");
+    assert_eq!(far.opened.load(SeqCst), 0);
 }
