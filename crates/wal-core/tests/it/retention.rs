@@ -14,7 +14,7 @@ use std::{
 
 use wal_core::{
     AppendOptions, CheckpointOptions, Clock, Environment, Log, LogError, Options, PinKind, Retained,
-    Retention, RetentionReason,
+    Retention, RetentionReason, SyncPolicy, WhenFull,
 };
 use wal_format::{EntriesBuilder, Lsn, MetadataRecord, Namespace, NewEntry};
 use wal_segment::{MemoryStorage, Storage};

@@ -21,6 +21,23 @@ fn a_cursor_that_is_passed_by_a_trim_that_had_to_wait_is_named() {
     assert_eq!(log.retain_with(&policy).unwrap().passed.len(), 0, "once");
 }
 
+/// What `when_full` says is for those who append.
+#[test]
+fn a_pass_does_not_fail_for_a_checkpoint_that_finds_the_buffer_full() {
+    let interval = Duration::from_secs(3600);
+    let sync = SyncPolicy::Background { interval };
+    let options = Options { sync, when_full: WhenFull::Fail, buffer_entries: 2, ..quiet() };
+    let log = open(&(Arc::new(MemoryStorage::new()) as Arc<dyn Storage>), &options).unwrap();
+    fill(&log, 2);
+    log.checkpoint("old", CheckpointOptions { lsn: Some(lsn(1)), protect: false }).unwrap();
+    log.truncate_before(lsn(3)).unwrap();
+    fill(&log, 3);
+    assert!(matches!(log.append(b"no room"), Err(LogError::Busy { .. })));
+    assert_eq!(log.retain_with(&segments(9)).unwrap().dropped.len(), 0);
+    log.sync().unwrap();
+    assert_eq!(log.retain_with(&segments(9)).unwrap().dropped, ["old"]);
+}
+
 /// A plan changes nothing, whatever it takes for granted.
 #[test]
 fn a_plan_that_takes_the_clock_at_its_word_convinces_nobody() {
