@@ -84,12 +84,17 @@ impl Engine {
         };
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
         self.commit_discreetly(stamped.tick)?;
+        let why = {
+            let view = self.view();
+            let last = first.previous().and_then(|last| view.segments.get(view.position(last)?));
+            last.map_or(DeletionReason::Trimmed, |last| reason(last.id()))
+        };
         let active = {
             let appender = self.appender.lock();
             self.show_trim(&appender);
             appender.active()
         };
-        self.truncated(DeletionReason::Trimmed, first);
+        self.truncated(why, first);
         let entries = self.first_retained().since(began).unwrap_or(0);
         Ok(Truncation { entries, ..Truncation::from(self.sweep(active, reason)) })
     }

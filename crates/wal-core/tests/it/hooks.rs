@@ -131,7 +131,10 @@ fn retention_that_passes_a_cursor_is_told() {
     assert_eq!(done.passed, ["slow"]);
     log.maintain().unwrap();
     let passed = LogEvent::Passed { cursor: "slow".to_owned(), first: done.first_retained };
-    assert_eq!(heard.try_iter().filter(|event| *event == passed).count(), 1);
+    let told: Vec<_> = heard.try_iter().collect();
+    assert_eq!(told.iter().filter(|event| **event == passed).count(), 1);
+    let truncated = LogEvent::Truncated { lsn: done.first_retained, reason: DeletionReason::Count };
+    assert!(told.contains(&truncated), "nobody trimmed it: {told:#?}");
 }
 
 struct Closes(Arc<Log>, Mutex<Sender<()>>);
