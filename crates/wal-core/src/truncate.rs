@@ -233,6 +233,9 @@ impl Engine {
         self.ask_for_chores();
         appender.next = next;
         appender.tick += 1;
+        // In this order: what the marks promise is looked for from the first entry on, and a log that is to go on at a
+        // later LSN has no entries before that.
+        self.set_first_retained(appender.first_retained.max(self.first_retained()));
         self.marks.set_next(next);
         self.marks.set_written(appender.tick, next);
         self.marks.set_durable(appender.tick, next);

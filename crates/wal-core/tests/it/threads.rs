@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
@@ -39,7 +40,7 @@ impl Clock for Counting {
 
 #[expect(clippy::disallowed_methods, reason = "that nothing happens can only be seen by waiting")]
 fn wait(milliseconds: u64) {
-    std::thread::sleep(Duration::from_millis(milliseconds));
+    thread::sleep(Duration::from_millis(milliseconds));
 }
 
 /// A log and its clock.
@@ -233,4 +234,26 @@ fn an_append_to_a_closed_log_starts_no_threads() {
         assert!(patience > 0, "somebody still has the log");
         wait(25);
     }
+}
+
+/// Nobody is told of entries that never were, not even for a moment.
+#[test]
+fn a_log_that_is_to_go_on_at_a_later_lsn_has_no_entries_before_that() {
+    let log = Log::open(
+        environment(Arc::new(MemoryStorage::new())),
+        Options { background_threads: false, ..small() },
+    );
+    let (log, over) = (log.unwrap(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                assert_eq!((log.durable_lsn(), log.last_lsn()), (None, None));
+            }
+        });
+        for n in 1..=10_000 {
+            log.reset(Lsn::new(n * 1000).unwrap()).unwrap();
+        }
+        over.store(true, Ordering::Relaxed);
+        looks.join().unwrap();
+    });
 }
