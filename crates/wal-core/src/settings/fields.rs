@@ -176,6 +176,19 @@ fn when_full_setting(choice: WhenFull) -> Setting {
     }
 }
 
+/// The names and values of a text such as `max_age=7d,max_bytes=1GiB`, each name once.
+fn pairs<'a>(text: &'a str, bound: &'static str) -> Result<Vec<(&'a str, &'a str)>, &'static str> {
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').ok_or(bound)?;
+        if pairs.iter().any(|(other, _)| *other == name.trim()) {
+            return Err("each of its parts must be given once");
+        }
+        pairs.push((name.trim(), value.trim()));
+    }
+    Ok(pairs)
+}
+
 const COMPRESSION_FIELDS: &str =
     "a table holds codec, level, min_len, min_gain_percent, pack_len, raw_len_max, threads and when_behind";
 

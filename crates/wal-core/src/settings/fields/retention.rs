@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wal_format::Lsn;
 
-use super::Setting;
+use super::{Setting, pairs};
 use crate::Retention;
 
 const NAMES: &str = "a table holds max_age, max_bytes, max_segments, keep_from, cursor_max_bytes, cursor_max_age, \
@@ -19,9 +19,8 @@ pub(super) fn read(value: &Setting) -> Result<Retention, &'static str> {
             }
         }
         Setting::Text(text) => {
-            for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-                let (name, value) = pair.split_once('=').ok_or(NAMES)?;
-                set(&mut retention, name.trim(), &Setting::text(value.trim()))?;
+            for (name, value) in pairs(text, NAMES)? {
+                set(&mut retention, name, &Setting::text(value))?;
             }
         }
         Setting::Number(_) | Setting::Flag(_) => return Err(NAMES),

@@ -86,9 +86,12 @@ fn retention_is_a_table_or_a_list() {
     let day = Some(Duration::from_secs(86_400));
     let retention = set("retention", Setting::text("max_age=1d, max_bytes=1MiB")).unwrap().retention;
     assert_eq!(retention, Retention { max_age: day, max_bytes: Some(1 << 20), ..Retention::default() });
-    for bad in ["max_age", "max_age=0s", "min_age=1d", "keep_from=0", "max_bytes=many"] {
+    for bad in
+        ["max_age", "max_age=0s", "min_age=1d", "keep_from=0", "max_bytes=many", "max_age=1d, max_age=2d"]
+    {
         assert!(matches!(set("retention", Setting::text(bad)), Err(SettingError::Invalid { .. })), "{bad}");
     }
+    assert!(matches!(set("tier", Setting::text("rate=1,rate=2")), Err(SettingError::Invalid { .. })));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The use of a tier as one setting: a table, or a text such as `local_len=10GiB,rate=20MiB`.
 
-use super::Setting;
+use super::{Setting, pairs};
 use crate::{TierOptions, WhenUnshipped};
 
 const NAMES: &str = "a table holds local_len, rate, unshipped_max, when_unshipped, retry and keep_removed";
@@ -15,9 +15,8 @@ pub(super) fn read(value: &Setting) -> Result<TierOptions, &'static str> {
             }
         }
         Setting::Text(text) => {
-            for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-                let (name, value) = pair.split_once('=').ok_or(NAMES)?;
-                set(&mut tier, name.trim(), &Setting::text(value.trim()))?;
+            for (name, value) in pairs(text, NAMES)? {
+                set(&mut tier, name, &Setting::text(value))?;
             }
         }
         Setting::Number(_) | Setting::Flag(_) => return Err(NAMES),
