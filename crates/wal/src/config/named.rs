@@ -44,7 +44,8 @@ impl Settings for Config {
             let mut changed = self.objects.clone();
             // Whoever put a key into a URL does not want to read it here.
             let shown = value.to_string();
-            let shown = if shown.contains('@') { "a text that may hold a key".to_owned() } else { shown };
+            let is_secret = shown.contains(['@', '?', '#']);
+            let shown = if is_secret { "a text that may hold a key".to_owned() } else { shown };
             let invalid = |why| SettingError::Invalid { name: field.name, value: shown, why };
             (field.set)(&mut changed, value).map_err(invalid)?;
             self.objects = changed;

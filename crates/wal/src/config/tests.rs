@@ -138,6 +138,20 @@ fn a_wrong_variable_is_named() {
     }
 }
 
+#[test]
+fn no_part_of_an_endpoint_is_shown_that_may_be_a_secret() {
+    for endpoint in ["https://key:secret@host", "https://host/?token=secret", "https://host/#secret"] {
+        for error in [
+            Config::default().with_setting("s3_endpoint", endpoint),
+            Config::default().with_toml(&format!("s3_endpoint = '{endpoint}'")),
+            Config::default().with_vars("WAL_", [("WAL_S3_ENDPOINT".into(), endpoint.into())]),
+        ] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("`s3_endpoint` cannot be") && !error.contains("secret"), "{error}");
+        }
+    }
+}
+
 /// The table of docs/CONFIGURATION.md: every setting in order, with its default and its variable.
 #[test]
 fn the_documentation_knows_every_setting() {
