@@ -124,7 +124,7 @@ mod tests {
         Inspected { header, opening: Some(opening), opening_len: 0, path: String::new() }
     }
 
-    /// The rule of section 6 as it is written: down from the newest, by its names, to where it says that nothing is missing.
+    /// The rule of section 6 as it is written: down from the newest, by its names, as far as it says that all is there.
     fn walks_down(segments: &[Inspected], head: usize) -> bool {
         let Some(newest) = segments[head].opening.as_ref() else { return false };
         let below = |named: &Predecessor, than: SegmentId| named.segment < than;
