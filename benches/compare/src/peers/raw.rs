@@ -49,7 +49,39 @@ struct Raw {
 enum End {
     Durable(RawFile),
     Written(RawFile),
-    Buffered { file: File, offsets: Vec<u64>, piece: Vec<u8> },
+    Buffered(Growing),
+}
+
+/// A file that is appended to. All payloads are equally long.
+struct Growing {
+    file: File,
+    count: u64,
+    len: u64,
+    piece: Vec<u8>,
+}
+
+impl Growing {
+    fn append(&mut self, payload: &[u8]) -> Fallible<()> {
+        if self.count > 0 && self.len != payload.len() as u64 {
+            return Err("the floor keeps no lengths: payloads must be equally long".into());
+        }
+        (self.len, self.count) = (payload.len() as u64, self.count + 1);
+        if self.piece.is_empty() && payload.len() >= PIECE {
+            self.file.write_all(payload)?;
+        } else {
+            self.piece.extend_from_slice(payload);
+        }
+        if self.piece.len() >= PIECE {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Fallible<()> {
+        self.file.write_all(&self.piece)?;
+        self.piece.clear();
+        Ok(())
+    }
 }
 
 fn open(dir: &Path, settings: Settings) -> Fallible<Option<Box<dyn Subject>>> {
@@ -66,7 +98,9 @@ fn open(dir: &Path, settings: Settings) -> Fallible<Option<Box<dyn Subject>>> {
                 offsets = bytes.as_chunks().0.iter().map(|offset| u64::from_le_bytes(*offset)).collect();
             }
             let file = File::options().append(true).create(true).open(path)?;
-            End::Buffered { file, offsets: offsets.clone(), piece: Vec::with_capacity(2 * PIECE) }
+            let len = offsets.get(1).copied().unwrap_or(0);
+            let count = offsets.len() as u64 - 1;
+            End::Buffered(Growing { file, count, len, piece: Vec::with_capacity(2 * PIECE) })
         }
     };
     Ok(Some(Box::new(Raw { dir: dir.to_owned(), end: Mutex::new(end), content, offsets })))
@@ -78,21 +112,10 @@ impl Raw {
         match &mut *self.end.lock().map_err(|_| "poisoned")? {
             End::Durable(file) => file.write_durably(&framed(payloads)),
             End::Written(file) => file.write(&framed(payloads)),
-            End::Buffered { file, offsets, piece } => {
-                let at = offsets.len() as u64 - 1;
-                for payload in payloads {
-                    offsets.extend(offsets.last().map(|end| end + payload.len() as u64));
-                    if piece.is_empty() && payload.len() >= PIECE {
-                        file.write_all(payload)?;
-                    } else {
-                        piece.extend_from_slice(payload);
-                    }
-                    if piece.len() >= PIECE {
-                        file.write_all(piece)?;
-                        piece.clear();
-                    }
-                }
-                return Ok(at);
+            End::Buffered(growing) => {
+                let first = growing.count;
+                payloads.iter().try_for_each(|payload| growing.append(payload))?;
+                return Ok(first);
             }
         }
         Ok(0)
@@ -119,17 +142,16 @@ impl Subject for Raw {
     }
 
     fn flush(&self) -> Fallible<()> {
-        if let End::Buffered { file, piece, .. } = &mut *self.end.lock().map_err(|_| "poisoned")? {
-            file.write_all(piece)?;
-            piece.clear();
+        match &mut *self.end.lock().map_err(|_| "poisoned")? {
+            End::Buffered(growing) => growing.flush(),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn close(self: Box<Self>) -> Fallible<()> {
         self.flush()?;
-        if let End::Buffered { offsets, .. } = self.end.into_inner().map_err(|_| "poisoned")? {
-            let bytes: Vec<u8> = offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+        if let End::Buffered(Growing { count, len, .. }) = self.end.into_inner().map_err(|_| "poisoned")? {
+            let bytes: Vec<u8> = (0..=count).flat_map(|n| (n * len).to_le_bytes()).collect();
             fs::write(self.dir.join(OFFSETS), bytes)?;
         }
         Ok(())
