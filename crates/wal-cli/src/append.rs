@@ -161,7 +161,8 @@ fn acknowledge(
     loop {
         let appended = match receiver.try_recv() {
             Ok(appended) => appended,
-            Err(TryRecvError::Disconnected) => return Ok(()),
+            // Here, because it is known here that this acknowledges.
+            Err(TryRecvError::Disconnected) => return out.map_or(Ok(()), Output::flush),
             Err(TryRecvError::Empty) => {
                 if let Some(out) = out.as_deref_mut() {
                     out.flush()?;

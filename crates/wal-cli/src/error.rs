@@ -72,7 +72,7 @@ impl Failure {
     /// The same, of output that acknowledges.
     pub(crate) fn of_acknowledging(self) -> Self {
         match self {
-            Self::Output { source } => Self::Unheard { source },
+            Self::Output { source } if source.kind() == io::ErrorKind::BrokenPipe => Self::Unheard { source },
             other => other,
         }
     }

@@ -100,3 +100,15 @@ fn acknowledgements_that_nobody_reads_are_an_error() {
     assert!(words.contains("nobody reads the acknowledgements"), "{words}");
     assert_eq!(text(&wal(&["dump", &log])), "1\tone\n");
 }
+
+#[test]
+fn last_acknowledgements_that_nobody_reads_are_an_error_too() {
+    let (_dir, log) = place();
+    let (file, records) = (format!("{log}.records"), numbers(10));
+    std::fs::write(&file, &records).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = command(["append", &log, &file, "--ack"]).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text(&wal(&["dump", &log, "--format", "raw"])), records);
+}
