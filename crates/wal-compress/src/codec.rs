@@ -48,7 +48,8 @@ impl fmt::Display for CodecId {
 ///
 /// - `decompress` undoes `compress`, also for bytes that an older version of the codec made;
 /// - neither panics, whatever the bytes, and neither looks at or changes what `out` held before;
-/// - on an error `out` is as it was.
+/// - on an error `out` is as it was;
+/// - what it says of dictionaries it says without calling the log, which holds a lock meanwhile.
 pub trait Codec: fmt::Debug + Send + Sync {
     /// The id that is stored beside the bytes.
     fn id(&self) -> CodecId;

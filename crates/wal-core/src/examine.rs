@@ -87,7 +87,7 @@ fn examine_once(directory: &Arc<Directory>, payloads: &Payloads) -> Result<Exami
                 found.entries += entries;
                 found.payload_bytes += bytes;
             }
-            Err(error) => more.push(unreadable(part, frame, error)?),
+            Err(error) => more.push(unreadable(part, frame, error, payloads)?),
         }
         Ok(())
     })?;

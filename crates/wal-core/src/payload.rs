@@ -1,5 +1,7 @@
 //! Compressing and decompressing the bodies of entries frames.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use parking_lot::Mutex;
 use snafu::ResultExt;
@@ -46,6 +48,8 @@ pub(crate) struct Payloads {
     settings: Compression,
     gain: Gain,
     spares: Mutex<Vec<Vec<u8>>>,
+    /// A dictionary of the log's is one that its codec, as it is here, cannot use.
+    passed_over: AtomicBool,
 }
 
 impl Payloads {
@@ -53,7 +57,14 @@ impl Payloads {
         // Another log's dictionaries are none of this one's.
         let codecs = codecs.unshared();
         codecs.get(settings.codec).context(CompressionSnafu)?;
-        Ok(Self { codecs, extras, settings, gain: Gain::default(), spares: Mutex::default() })
+        Ok(Self {
+            codecs,
+            extras,
+            settings,
+            gain: Gain::default(),
+            spares: Mutex::default(),
+            passed_over: AtomicBool::new(false),
+        })
     }
 
     /// Whether single entries are packed with others at present: they are not where that gained nothing lately.
@@ -213,6 +224,11 @@ impl Payloads {
         Ok(())
     }
 
+    /// Whether every dictionary that was met is known: one that frames need and that is not is gone.
+    pub(crate) fn knows_dictionaries(&self) -> bool {
+        !self.passed_over.load(Ordering::Relaxed)
+    }
+
     /// Makes the dictionaries known that some metadata holds; the newest of the log's codec compresses from now on.
     ///
     /// One that cannot be used is passed over: it is missed by the frames that need it, and they say so.
@@ -221,10 +237,10 @@ impl Payloads {
         for (_, value) in metadata.iter(Namespace::DICTIONARY) {
             let Some((codec, dictionary)) = value.split_first() else { continue };
             let Ok(known) = self.codecs.get(CodecId(*codec)) else { continue };
-            if let Ok(id) = known.add_dictionary(dictionary)
-                && self.settings.codec == CodecId(*codec)
-            {
-                newest = Some(id);
+            match known.add_dictionary(dictionary) {
+                Ok(id) if self.settings.codec == CodecId(*codec) => newest = Some(id),
+                Ok(_) => {}
+                Err(_) => self.passed_over.store(true, Ordering::Relaxed),
             }
         }
         if let Some(id) = newest

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
 use wal_compress::{Codecs, CompressError};
-use wal_format::{DecodeError, Frame, FrameKind, Lsn};
+use wal_format::{Frame, FrameKind, Lsn};
 use wal_segment::{Directory, SegmentError, Storage};
 
 use crate::{
@@ -71,7 +71,7 @@ pub fn salvage(
                 report.last = entries.last().map(|entry| entry.lsn);
                 ended = each(&entries).is_break();
             }
-            Err(error) => undecodable.push(unreadable(part, frame, error)?),
+            Err(error) => undecodable.push(unreadable(part, frame, error, &payloads)?),
         }
         Ok(())
     })?;
@@ -121,23 +121,29 @@ pub(crate) fn retained(
 }
 
 /// A frame that verifies and cannot be decoded costs its entries; that a codec is not there is an error. A dictionary
-/// is part of the log: one that is not there is gone.
-pub(crate) fn unreadable(part: &Part, frame: &Frame<'_>, error: LogError) -> Result<Finding, LogError> {
+/// is part of the log: one that is not there is gone, unless the codec refuses one that is.
+pub(crate) fn unreadable(
+    part: &Part,
+    frame: &Frame<'_>,
+    error: LogError,
+    payloads: &Payloads,
+) -> Result<Finding, LogError> {
     let dictionary = match &error {
         LogError::Compression { source: CompressError::MissingDictionary { id } } => Some(*id),
         _ => None,
     };
+    let dictionary = dictionary.filter(|_| payloads.knows_dictionaries());
     if !error.is_damage() && dictionary.is_none() {
         return Err(error);
     }
     let last = frame.lsn.plus(u64::from(frame.header.count).saturating_sub(1));
     let (path, offset) = (part.inspected.path.clone(), frame.offset);
-    let source = match (error, dictionary) {
-        (LogError::Encoding { source, .. }, _) => SegmentError::Body { path, offset, source },
-        (_, Some(id)) => {
-            let what = "the id of the dictionary that it needs, and that is gone,";
-            SegmentError::Body { path, offset, source: DecodeError::Invalid { what, value: id.into() } }
-        }
+    if let Some(id) = dictionary {
+        let what = format!("dictionary {id}, which its entries were compressed with, is gone");
+        return Ok(Finding { path, offset: Some(offset), lsns: Some(frame.lsn..=last), what });
+    }
+    let source = match error {
+        LogError::Encoding { source, .. } => SegmentError::Body { path, offset, source },
         _ => SegmentError::Frame { path, offset, source: wal_format::FrameFault::BodyChecksum },
     };
     Ok(Finding::of(&source, Some(frame.lsn..=last)))

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use wal_compress::{Codec, CodecId, CompressError, Compression, Zstd};
+use wal_compress::{Codec, CodecId, Codecs, CompressError, Compression, Zstd};
 use wal_core::{DictionaryOptions, Log, LogError, Options, examine, salvage};
 use wal_format::{FRAME_HEADER_LEN, Lsn, Namespace};
 use wal_segment::MemoryStorage;
@@ -23,6 +23,8 @@ const ID: CodecId = CodecId(200);
 struct Slow {
     inner: Zstd,
     other: Mutex<Option<Log>>,
+    /// An older one, which knows of no dictionaries.
+    is_old: bool,
 }
 
 impl fmt::Debug for Slow {
@@ -49,6 +51,9 @@ impl Codec for Slow {
     }
 
     fn add_dictionary(&self, dictionary: &[u8]) -> Result<u32, CompressError> {
+        if self.is_old {
+            return Err(CompressError::UnknownCodec { id: ID });
+        }
         self.inner.add_dictionary(dictionary)
     }
 
@@ -89,10 +94,7 @@ fn of(len: usize) -> DictionaryOptions {
 #[test]
 fn of_two_that_are_trained_at_once_one_is_kept() {
     let codec = Arc::new(Slow::default());
-    let mut environment = environment(Arc::new(MemoryStorage::new()));
-    environment.codecs.register(Arc::clone(&codec) as Arc<dyn Codec>).unwrap();
-    let compression = Compression { codec: ID, min_len: 32, pack_len: 0, ..Compression::default() };
-    let log = Log::open(environment, Options { compression, ..small() }).unwrap();
+    let log = slow(Arc::new(MemoryStorage::new()), &codec);
     append(&log, 1..=600);
     let kept = || log.metadata().unwrap().iter(Namespace::DICTIONARY).count();
     *codec.other.lock().unwrap() = Some(log.clone());
@@ -101,6 +103,44 @@ fn of_two_that_are_trained_at_once_one_is_kept() {
     assert_eq!(kept(), 1);
     log.train_dictionary(&of(1024)).unwrap();
     assert_eq!(kept(), 2);
+}
+
+fn slow(memory: Arc<MemoryStorage>, codec: &Arc<Slow>) -> Log {
+    let mut environment = environment(memory);
+    environment.codecs.register(Arc::clone(codec) as Arc<dyn Codec>).unwrap();
+    let compression = Compression { codec: ID, min_len: 32, pack_len: 0, ..Compression::default() };
+    Log::open(environment, Options { compression, ..small() }).unwrap()
+}
+
+#[test]
+fn one_that_two_train_of_the_same_entries_is_kept_once() {
+    let codec = Arc::new(Slow::default());
+    let log = slow(Arc::new(MemoryStorage::new()), &codec);
+    append(&log, 1..=600);
+    *codec.other.lock().unwrap() = Some(log.clone());
+    let late = log.train_dictionary(&of(2048)).unwrap();
+    assert_eq!(log.metadata().unwrap().iter(Namespace::DICTIONARY).count(), 1);
+    append(&log, 601..=700);
+    assert_eq!(log.get(Lsn::new(700).unwrap()).unwrap().payload, record(700), "{late:?}");
+}
+
+/// What cannot be read for now is not lost.
+#[test]
+fn one_that_the_codec_refuses_is_an_error_of_salvage() {
+    let memory = Arc::new(MemoryStorage::new());
+    let log = slow(Arc::clone(&memory), &Arc::default());
+    append(&log, 1..=600);
+    log.train_dictionary(&of(1024)).unwrap();
+    append(&log, 601..=700);
+    log.close().unwrap();
+    let salvaged = |is_old| {
+        let mut codecs = Codecs::default();
+        codecs.register(Arc::new(Slow { is_old, ..Slow::default() })).unwrap();
+        salvage(Arc::<MemoryStorage>::clone(&memory), codecs, &long(), |_| ControlFlow::Continue(()))
+    };
+    assert!(matches!(salvaged(true), Err(LogError::Compression { .. })), "{:?}", salvaged(true));
+    let report = salvaged(false).unwrap();
+    assert_eq!((report.entries, report.damage.len()), (700, 0));
 }
 
 fn long() -> Options {
