@@ -87,7 +87,11 @@ impl Engine {
         let why = {
             let view = self.view();
             let last = first.previous().and_then(|last| view.segments.get(view.position(last)?));
-            last.map_or(DeletionReason::Trimmed, |last| reason(last.id()))
+            match last.map(|last| reason(last.id())) {
+                // A trim that had to wait, of which the plan of retention knows nothing.
+                None | Some(DeletionReason::Superseded) => DeletionReason::Trimmed,
+                Some(planned) => planned,
+            }
         };
         let active = {
             let appender = self.appender.lock();

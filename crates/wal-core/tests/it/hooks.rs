@@ -12,11 +12,12 @@ use std::{
 };
 
 use wal_core::{
-    CommitEvent, DeletionReason, Environment, Hooks, Log, LogEvent, Options, Retention, SyncPolicy, Tail,
-    TailOptions,
+    CommitEvent, DeletionReason, Environment, Hooks, Log, LogError, LogEvent, Options, Retention, SyncPolicy,
+    Tail, TailOptions,
 };
 use wal_format::{Lsn, SegmentId};
 use wal_segment::{MemoryStorage, Storage};
+use wal_sim::{DiskOptions, SimDisk};
 
 use crate::{
     hooked::Hooked,
@@ -135,6 +136,26 @@ fn retention_that_passes_a_cursor_is_told() {
     assert_eq!(told.iter().filter(|event| **event == passed).count(), 1);
     let truncated = LogEvent::Truncated { lsn: done.first_retained, reason: DeletionReason::Count };
     assert!(told.contains(&truncated), "nobody trimmed it: {told:#?}");
+}
+
+/// Where space is taken as it is written to, a trim may have to wait for some. Retention completes it.
+#[test]
+fn a_trim_that_had_to_wait_is_told_as_one() {
+    let disk = SimDisk::with_options(5, DiskOptions { copy_on_write: true, ..DiskOptions::default() });
+    let (hooks, heard) = events();
+    let log = hooked(&disk.storage(), Options { background_threads: false, ..small() }, hooks);
+    for _ in 0..30 {
+        log.append(&[b'S'; 9000]).unwrap();
+    }
+    disk.set_capacity_bytes(Some(0));
+    assert!(matches!(log.truncate_before(lsn(20)), Err(LogError::Full { .. })));
+    disk.set_capacity_bytes(None);
+    log.retain_with(&Retention { max_segments: Some(9), ..Retention::default() }).unwrap();
+    assert_eq!(log.first_lsn(), Some(lsn(20)));
+    log.maintain().unwrap();
+    let told: Vec<_> = heard.try_iter().collect();
+    let trimmed = LogEvent::Truncated { lsn: lsn(20), reason: DeletionReason::Trimmed };
+    assert!(told.contains(&trimmed), "{told:#?}");
 }
 
 struct Closes(Arc<Log>, Mutex<Sender<()>>);
