@@ -102,7 +102,7 @@ impl Log {
             adopt(&clone.engine().payloads, &appender.metadata, &metadata)
         })?;
         let entries = self.frames(first..next);
-        // In this order: what is trimmed from here on is missed by the frames. Without any nothing would be missed.
+        // In this order: what is trimmed from here on is missed by the frames. An empty range misses nothing.
         let retained = engine.first_retained();
         if first < retained.min(next) {
             return TruncatedSnafu { lsn: first, first: retained }.fail();

@@ -219,7 +219,9 @@ impl Log {
             Bound::Excluded(lsn) => *lsn,
             Bound::Unbounded => Lsn::MAX,
         };
-        self.entries(from.max(self.engine().first_retained()), to)
+        // In this order: see `first_lsn`.
+        let end = self.end_before(to);
+        Iter::new(Arc::clone(self.engine()), from.max(self.engine().first_retained()), end)
     }
 
     /// The entries from `from` on and before `to`, as they are now, for somebody who must not miss one: a range that
@@ -230,25 +232,27 @@ impl Log {
     ///
     /// [`LogError::Truncated`] when `from` is before the first entry of the log.
     pub fn range_from(&self, from: Lsn, to: Lsn) -> Result<Iter, LogError> {
-        let entries = self.entries(from, to);
+        let entries = Iter::new(Arc::clone(self.engine()), from, self.end_before(to));
         // In this order: what is removed from here on is missed by the iterator, which has its view already.
         let first = self.engine().first_retained();
         if from < first.min(to) { TruncatedSnafu { lsn: from, first }.fail() } else { Ok(entries) }
     }
 
-    fn entries(&self, from: Lsn, to: Lsn) -> Iter {
+    /// Where a range ends that is to end before `to`.
+    fn end_before(&self, to: Lsn) -> Lsn {
         let engine = self.engine();
         let next = engine.readable_next();
         // Where the end of the log is lost the range goes one further, to the error that says so.
-        let end = if engine.view().lost_end() { next.next() } else { next };
-        Iter::new(Arc::clone(engine), from, to.min(end))
+        to.min(if engine.view().lost_end() { next.next() } else { next })
     }
 
     /// The first entry of the log; `None` when it is empty.
     #[must_use]
     pub fn first_lsn(&self) -> Option<Lsn> {
+        // In this order: a log that is reset to a later LSN meanwhile has no entries before that.
+        let next = self.next_lsn();
         let first = self.engine().first_retained();
-        (first < self.next_lsn()).then_some(first)
+        (first < next).then_some(first)
     }
 
     /// The last entry appended; `None` when the log is empty.

@@ -105,12 +105,11 @@ impl Engine {
                 self.trim_by(policy, done)?;
             }
         }
-        done.dropped = match self.drop_checkpoints() {
+        match self.drop_checkpoints(&mut done.dropped) {
             // So can this, and a buffer that is full is for those who append.
-            Err(LogError::Full { .. } | LogError::Busy { .. } | LogError::TimedOut { .. }) => Vec::new(),
-            dropped => dropped?,
-        };
-        Ok(())
+            Err(LogError::Full { .. } | LogError::Busy { .. } | LogError::TimedOut { .. }) => Ok(()),
+            dropped => dropped,
+        }
     }
 
     /// Removes what is due of the segments before the active one. Returns where that one begins if it is to be closed.
@@ -172,9 +171,8 @@ impl Engine {
         }
     }
 
-    /// Deletes the checkpoints before the first entry that are not protected. Returns their names.
-    fn drop_checkpoints(&self) -> Result<Vec<String>, LogError> {
-        let mut dropped = Vec::new();
+    /// Deletes the checkpoints before the first entry that are not protected, and names those that are gone.
+    fn drop_checkpoints(&self, dropped: &mut Vec<String>) -> Result<(), LogError> {
         loop {
             let mut names = Vec::new();
             self.change_metadata(Durability::Durable, &mut |appender| {
@@ -182,7 +180,7 @@ impl Engine {
                 fallen(appender, &mut names)
             })?;
             if names.is_empty() {
-                return Ok(dropped);
+                return Ok(());
             }
             dropped.append(&mut names);
         }

@@ -182,7 +182,7 @@ fn pairs<'a>(text: &'a str, bound: &'static str) -> Result<Vec<(&'a str, &'a str
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or(bound)?;
         if pairs.iter().any(|(other, _)| *other == name.trim()) {
-            return Err("each of its parts must be given once");
+            return Err("each of its parts may be given only once");
         }
         pairs.push((name.trim(), value.trim()));
     }

@@ -149,7 +149,11 @@ impl Stats {
     }
 
     fn appends(&self, list: &mut List) {
-        list.counter("wal_appends", "Appends: of one entry, a batch or a transaction", self.frames);
+        list.counter(
+            "wal_appends",
+            "Appends: of one entry, a batch or a transaction; those that were packed together are one",
+            self.frames,
+        );
         list.counter("wal_append_entries", "Entries appended", self.entries);
         list.counter("wal_append_bytes", "Bytes of payload appended", self.payload_bytes);
         list.counter("wal_append_stalls", "Appends that found the buffer full", self.append_stalls);

@@ -247,13 +247,13 @@ fn a_log_that_is_to_go_on_at_a_later_lsn_has_no_entries_before_that() {
     thread::scope(|scope| {
         let looks = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                assert_eq!((log.durable_lsn(), log.last_lsn()), (None, None));
+                assert_eq!((log.first_lsn(), log.durable_lsn(), log.last_lsn()), (None, None, None));
             }
         });
-        for n in 1..=10_000 {
-            log.reset(Lsn::new(n * 1000).unwrap()).unwrap();
-        }
+        let reset = |n: u64| log.reset(Lsn::new(n * 1000).unwrap()).map(drop);
+        let ended = (1..=10_000).try_for_each(reset);
         over.store(true, Ordering::Relaxed);
+        ended.unwrap();
         looks.join().unwrap();
     });
 }
