@@ -94,7 +94,7 @@ impl Log {
         value.extend_from_slice(&trained);
         // It is known and used from the stamp of its record on: the frames that need it come after it in the log.
         self.change(Some(Durability::Durable), &mut |appender| {
-            // Another thread may have trained one meanwhile, which has the id now; or this very one, of the same entries.
+            // Another thread may have trained one meanwhile, which has the id now; or the same, of the same entries.
             codec.check_dictionary(&trained).context(CompressionSnafu)?;
             if is_known(&appender.metadata, &value) {
                 Ok(Vec::new())

@@ -146,9 +146,9 @@ impl Transaction {
     /// # Errors
     ///
     /// With the outcome [`Unknown`](crate::Outcome::Unknown) it has ended, and [`Error::lsns`] says where its entries
-    /// are if they are there; or another call is committing it, which says what became of it. With the outcome [`NotAppended`](crate::Outcome::NotAppended) it is what it was before:
-    /// as long as it is active, it has all its entries and can be committed again, for instance after
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full).
+    /// are if they are there; or another call is committing it, which says what became of it. With the outcome
+    /// [`NotAppended`](crate::Outcome::NotAppended) it is what it was before: as long as it is active, it has all its
+    /// entries and can be committed again, for instance after [`ErrorKind::Full`](crate::ErrorKind::Full).
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when it has no entries; those of [`append`](Self::append) when
     /// it has ended already, with the outcome [`Unknown`](crate::Outcome::Unknown) when another call has committed it
