@@ -2,14 +2,23 @@
 //!
 //! Without waiting, threads settle into two cohorts that take turns, and every sync carries half of them. A leader that
 //! knows how many threads append, and waits for them a fraction of the time a sync takes, carries nearly all. A thread
-//! that appends alone never waits, unless the log's options ask for it.
+//! that appends alone never waits, unless the log's options ask for it. Beside programs that want the processor, too,
+//! nobody does (`docs/adr/0024`).
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use crate::sync::{AtomicU64, AtomicUsize, thread};
 
 /// Averages are kept in sixteenths and move by a quarter of the difference.
 const UNIT: usize = 16;
+/// A leader that gave way, and is back after more than so many rounds, has given way to something else than the threads
+/// it waits for: what it loses is more than company is worth.
+const AWAY: u64 = 4;
+/// So many rounds leaders do not wait then.
+const REST: u32 = 256;
 
 #[derive(Debug, Default)]
 pub(crate) struct Gather {
@@ -17,6 +26,8 @@ pub(crate) struct Gather {
     population: AtomicUsize,
     /// Nanoseconds a round takes, on average.
     round: AtomicU64,
+    /// Rounds in which leaders do not wait, because the processor had other work for long. Leaders alone write it.
+    rest: AtomicU32,
     /// What every leader waits, whoever is there.
     window: Duration,
 }
@@ -33,15 +44,33 @@ impl Gather {
         if !self.window.is_zero() {
             return self.sit_out(start, now);
         }
+        if self.rests() {
+            return start;
+        }
         let expected = (self.population.load(Ordering::Relaxed) + UNIT / 4) / UNIT;
-        let patience = Duration::from_nanos(self.round.load(Ordering::Relaxed) / 4);
+        let round = self.round.load(Ordering::Relaxed);
+        let (patience, away) =
+            (Duration::from_nanos(round / 4), Duration::from_nanos(round.saturating_mul(AWAY)));
+        let mut before = start;
         loop {
             let time = now();
+            if time.saturating_sub(before) > away {
+                self.rest.store(REST, Ordering::Relaxed);
+                return time;
+            }
             if waiting.load(Ordering::Acquire) + 1 >= expected || time.saturating_sub(start) >= patience {
                 return time;
             }
             thread::yield_now();
+            before = time;
         }
+    }
+
+    /// Whether this round is one of those in which leaders do not wait.
+    fn rests(&self) -> bool {
+        let rest = self.rest.load(Ordering::Relaxed);
+        self.rest.store(rest.saturating_sub(1), Ordering::Relaxed);
+        rest > 0
     }
 
     fn sit_out(&self, start: Duration, now: impl Fn() -> Duration) -> Duration {
@@ -101,6 +130,31 @@ mod tests {
         let before = time.get();
         gather.wait(&AtomicUsize::new(7), now);
         assert_eq!(time.get(), before + 2, "all are here: no wait");
+    }
+
+    #[test]
+    fn a_leader_to_whom_giving_way_costs_rounds_does_without_for_a_while() {
+        let gather = Gather::default();
+        for _ in 0..40 {
+            gather.learn(8, Duration::from_micros(100));
+        }
+        let (time, looks) = (Cell::new(0), Cell::new(0));
+        let now = || {
+            time.set(time.get() + 3000);
+            looks.set(looks.get() + 1);
+            Duration::from_micros(time.get())
+        };
+        let waits = || {
+            looks.set(0);
+            gather.wait(&AtomicUsize::new(3), now);
+            looks.get() > 1
+        };
+        assert!(waits(), "it gives way once, and is away for long");
+        assert_eq!(
+            (0..=REST).position(|_| waits()),
+            Some(REST as usize),
+            "then it does not, until it tries again"
+        );
     }
 
     #[test]
