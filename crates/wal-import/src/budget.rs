@@ -16,6 +16,11 @@ impl Budget {
         Self { left: len.saturating_mul(TIMES).saturating_add(BASE) }
     }
 
+    /// Enough for the records of a file that is not damaged: each is checked once, and some twice.
+    pub(crate) const fn of_intact(len: usize) -> Self {
+        Self { left: len.saturating_mul(2) }
+    }
+
     /// Takes so many bytes, if they are left. After the first refusal nothing is left.
     pub(crate) const fn take(&mut self, len: usize) -> bool {
         match self.left.checked_sub(len) {

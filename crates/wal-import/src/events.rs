@@ -36,6 +36,7 @@ impl Reader {
     pub fn events<'r, 'a>(&'r mut self, file: &SourceFile, bytes: &'a [u8]) -> Events<'r, 'a> {
         Events {
             budget: Budget::of_file(bytes.len()),
+            reserve: Budget::of_intact(bytes.len()),
             reader: self,
             bytes,
             is_newest: file.is_newest,
@@ -62,6 +63,8 @@ pub struct Events<'r, 'a> {
     /// That of the last entry.
     transaction: Option<Cow<'a, [u8]>>,
     budget: Budget,
+    /// For records that follow each other, when a search has used all of the other.
+    reserve: Budget,
     /// Not told yet.
     found: VecDeque<Event<'a>>,
 }
@@ -80,7 +83,7 @@ impl<'a> Iterator for Events<'_, 'a> {
             let begins = self.at == 0;
             let expected =
                 if begins { self.reader.last.and_then(|last| last.checked_add(1)) } else { self.expected };
-            match self.read(self.at, Why::Follows { expected, begins }) {
+            match self.follow(Why::Follows { expected, begins }) {
                 Ok(record) => self.take(record),
                 Err(bad) => self.pass_over(bad),
             }
@@ -93,6 +96,17 @@ impl FusedIterator for Events<'_, '_> {}
 impl<'a> Events<'_, 'a> {
     fn read(&mut self, at: usize, why: Why) -> Result<Record<'a>, Bad> {
         record::read(self.reader.format, self.bytes, at, why, &mut self.budget)
+    }
+
+    /// The record where the one before ends.
+    fn follow(&mut self, why: Why) -> Result<Record<'a>, Bad> {
+        if !self.budget.is_spent() {
+            let read = self.read(self.at, why);
+            if !self.budget.is_spent() {
+                return read;
+            }
+        }
+        record::read(self.reader.format, self.bytes, self.at, why, &mut self.reserve)
     }
 
     fn take(&mut self, record: Record<'a>) {
@@ -123,7 +137,9 @@ impl<'a> Events<'_, 'a> {
         let doubt = |transaction| Event::DoubtfulTransaction { transaction, offset };
         let before = self.transaction.take();
         self.found.extend(before.clone().map(doubt));
-        let is_torn = next.is_none() && self.is_newest && self.just_stops(bad);
+        // Behind a search that was given up there may be good records.
+        let is_end = next.is_none() && !self.budget.is_spent();
+        let is_torn = is_end && self.is_newest && self.just_stops(bad);
         self.found.push_back(if is_torn {
             Event::TornTail { offset, len }
         } else {

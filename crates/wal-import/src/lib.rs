@@ -36,9 +36,10 @@
 //!   and the id that follows agree. A damaged last entry cannot be told from a torn one.
 //! - The payload of a destroyed filewal record may itself be a log. Behind the destroyed header its records look like
 //!   any other; the damage in front of them is reported. In the other formats the ids tell, unless they happen to fit.
-//! - Reading a file ends when 64 times its bytes have been checked, and a mebibyte: its records, and what was tried in
-//!   search of the next one behind damage, or of the end of an fgrosse entry. The rest of the file is damage then.
-//!   Ordinary damage comes nowhere near.
+//! - Nothing is searched for any more when 64 times the bytes of a file have been checked, and a mebibyte: its
+//!   records, and what was tried in search of the next one behind damage, or of the end of an fgrosse entry. From the
+//!   next record that does not verify, the rest of the file is damage then, and no torn end. Ordinary damage comes
+//!   nowhere near.
 //! - A batch or transaction that was torn exactly between two records looks whole: none of the formats says where one
 //!   ends.
 

@@ -110,3 +110,61 @@ fn a_file_is_not_checked_to_its_end_for_each_record_that_claims_the_rest() {
         assert!(last.is_some_and(is_given_up), "{format}: {found} {last:?}");
     }
 }
+
+#[test]
+fn a_search_that_gives_up_in_the_newest_file_leaves_no_torn_end() {
+    const LEN: usize = 192 << 10;
+    let le = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
+    let varint = |value: usize| [value as u8 | 0x80, (value >> 7) as u8 | 0x80, (value >> 14) as u8];
+    let xwal = |rest: usize| [&varint(rest - 3 + 2)[..], &[8, 1, 0x12], &varint(rest - 9)].concat();
+    let filewal = |rest: usize| [&le(rest - 4)[..], &[0; 4], &[1], &[0; 12], &le(rest - 25)].concat();
+    let walrus = |rest: usize| [&le(rest - 4 + 8)[..], &[0; 24], &le(rest - 32)].concat();
+    let nothing = |_| vec![];
+    let operation = Item { kind: 1, timestamp: Some(0), ..Item::default() };
+    // One that is longer than the file, then such as use up what may be checked, then one that verifies.
+    let too_long = 1 << 20;
+    let files = [
+        (Format::Xwal, varint(too_long).to_vec(), claims(LEN, xwal, nothing, &[0x18, 1])),
+        (Format::Filewal, le(too_long).to_vec(), claims(LEN, filewal, nothing, &[])),
+        (Format::Walrus, le(too_long).to_vec(), claims(LEN, walrus, nothing, &[0; 8])),
+        // What would follow is nowhere.
+        (Format::Fgrosse, vec![0, 0, 0, 1, 0, 1, 1, 1, 1], [0, 0, 0, 10, 0, 1, 1, 1, 1].repeat(LEN / 9)),
+    ];
+    for (format, first, rest) in files {
+        let good = match format {
+            Format::Xwal => writers::xwal(&plain(20, b"good")),
+            Format::Filewal => writers::filewal(&operation),
+            Format::Walrus => writers::walrus(&plain(20, b"good")),
+            _ => writers::fgrosse(&plain(20, b"good")),
+        };
+        let bytes = [first.clone(), rest, good.clone()].concat();
+        let len = bytes.len() as u64;
+        let name = name(format);
+        let found = read(format, &vec![(name.clone(), bytes)]);
+        assert_eq!((found.damage(), found.torn()), (vec![(name.as_str(), 0, len)], None), "{format}");
+        // Without those between them it is found.
+        let found = read(format, &vec![(name, [first, good].concat())]);
+        assert_eq!(found.items.len(), 1, "{format}");
+    }
+}
+
+#[test]
+fn what_is_intact_behind_a_long_search_is_all_read() {
+    const LEN: usize = 192 << 10;
+    let le = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
+    let claim = |rest: usize| [&le(rest - 4)[..], &[0; 4], &[1], &[0; 12], &le(rest - 25)].concat();
+    let operation = Item { kind: 1, timestamp: Some(0), payload: vec![0xee; 1000], ..Item::default() };
+    let good = writers::filewal(&operation);
+    let found = (66..72).map(|claims| {
+        let mut bytes = vec![];
+        (0..claims).for_each(|_| bytes.extend(claim(LEN - bytes.len() - 1)));
+        let intact = (LEN - 1 - bytes.len()) / good.len();
+        bytes.extend(good.repeat(intact));
+        bytes.resize(LEN, 0xee);
+        let found = read(Format::Filewal, &vec![("wal.log".to_owned(), bytes)]).items.len();
+        assert!(found == intact || found == 0, "{found} of {intact} behind {claims}");
+        found > 0
+    });
+    let found: Vec<bool> = found.collect();
+    assert!(found.contains(&true) && found.contains(&false), "{found:?}");
+}
