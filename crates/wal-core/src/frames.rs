@@ -359,7 +359,8 @@ impl Frames {
         match self.neighbour()? {
             Some(loaded) => Ok(loaded),
             None => {
-                let Self { engine, view, seen, reader, .. } = self;
+                let Self { engine, view, seen, place, reader, .. } = self;
+                view.check_way_to(lsn, *place, reader).map_err(|error| engine.unreadable(lsn, error))?;
                 engine.find_in(view, lsn, *seen, |view| engine.load(view, lsn, reader, Part::Whole))
             }
         }

@@ -9,8 +9,8 @@ mod short;
 
 use std::{mem, ops::Range, sync::Arc};
 
-use wal_format::{FrameHeader, Lsn};
-use wal_segment::{FrameReader, SegmentError};
+use wal_format::{FIRST_FRAME, FrameHeader, Lsn};
+use wal_segment::{FrameReader, LoadedFrame, SegmentError};
 
 use self::{
     history::Given,
@@ -180,9 +180,9 @@ impl Iter {
         }
         let until = self.certain.min(self.given.limit);
         let Self { engine, view, forward, backward, .. } = self;
-        let (cursor, part) = match direction {
-            Direction::Forward => (forward, Part::From),
-            Direction::Backward => (backward, Part::Whole),
+        let cursor = match direction {
+            Direction::Forward => forward,
+            Direction::Backward => backward,
         };
         if cursor.open.as_ref().is_some_and(|open| open.holds(lsn)) {
             return Ok(Found::Open);
@@ -192,7 +192,7 @@ impl Iter {
             cursor.neighbour(view, lsn, direction, until).map_err(|error| engine.unreadable(lsn, error))?;
         match neighbour {
             Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
-            neighbour => cursor.open(engine, view, lsn, neighbour, part),
+            neighbour => cursor.open(engine, view, lsn, neighbour, direction),
         }
     }
 }
@@ -259,7 +259,7 @@ impl Cursor {
         view: &View,
         lsn: Lsn,
         neighbour: Option<(FrameHeader, Range<usize>)>,
-        part: Part,
+        direction: Direction,
     ) -> Result<Found, LogError> {
         self.short = Short::NONE;
         self.close();
@@ -271,7 +271,10 @@ impl Cursor {
             return Ok(Found::Open);
         }
         engine.check_readable(lsn)?;
-        let (position, frame) = engine.load(view, lsn, &mut self.reader, part)?;
+        let (position, frame) = match direction {
+            Direction::Forward => self.look_up(engine, view, lsn)?,
+            Direction::Backward => self.look_up_back(engine, view, lsn)?,
+        };
         let bound = view.bound(position).map_or(u64::MAX, Lsn::get);
         let place = Place { position, bound, offset: frame.offset, end: 0, prev_units: 0 };
         // What follows a frame without a place must be looked up.
@@ -280,6 +283,33 @@ impl Cursor {
         let open = OpenFrame::in_memory(memory, frame.header, frame.lsn, frame.body, &engine.payloads);
         self.open = Some(open.map_err(|error| self.undecodable(view, lsn, error))?);
         Ok(Found::Open)
+    }
+
+    /// The frame that holds `lsn`, in this segment or at the beginning of a later one.
+    fn look_up(&mut self, engine: &Engine, view: &View, lsn: Lsn) -> Result<(usize, LoadedFrame), LogError> {
+        let place = self.place.map(|place| (place.position, place.end));
+        view.check_way_to(lsn, place, &mut self.reader).map_err(|error| engine.unreadable(lsn, error))?;
+        engine.load(view, lsn, &mut self.reader, Part::From)
+    }
+
+    /// The same on the way back: in this segment or at the end of an earlier one.
+    fn look_up_back(
+        &mut self,
+        engine: &Engine,
+        view: &View,
+        lsn: Lsn,
+    ) -> Result<(usize, LoadedFrame), LogError> {
+        let unreadable = |error| engine.unreadable(lsn, error);
+        let left = self.place.map(|place| place.position).filter(|left| view.position(lsn) < Some(*left));
+        let Some((left, to)) = left.zip(view.position(lsn)) else {
+            return engine.load(view, lsn, &mut self.reader, Part::Whole);
+        };
+        view.check_between((to + 1, FIRST_FRAME), left, &mut self.reader).map_err(unreadable)?;
+        let (position, frame) = engine.load(view, lsn, &mut self.reader, Part::Whole)?;
+        if frame.offset != NO_PLACE {
+            view.check_between((position, frame.end()), position, &mut self.reader).map_err(unreadable)?;
+        }
+        Ok((position, frame))
     }
 
     /// The error of an entry that cannot be decoded, which counts as damage.

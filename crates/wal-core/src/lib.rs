@@ -15,6 +15,7 @@ mod clock;
 mod closing;
 mod commit;
 mod copy;
+mod crossing;
 mod cursor;
 mod cuts;
 mod dictionary;

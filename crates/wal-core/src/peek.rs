@@ -188,7 +188,9 @@ impl Headers {
         match self.neighbour()? {
             Some(peeked) => Ok(peeked),
             None => {
-                let Self { engine, view, front, seen, reader, .. } = self;
+                let Self { engine, view, front, seen, place, reader, .. } = self;
+                view.check_way_to(*front, *place, reader)
+                    .map_err(|error| engine.unreadable(*front, error))?;
                 engine.find_in(view, *front, *seen, |view| engine.peek_once(view, *front, reader))
             }
         }

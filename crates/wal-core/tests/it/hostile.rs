@@ -283,3 +283,124 @@ fn what_a_newer_version_wrote_is_neither_passed_over_nor_cut() {
     let log = read(&good, RecoveryMode::Refuse).unwrap();
     assert!(log.headers(Lsn::FIRST, Lsn::MAX).all(|info| info.is_ok()));
 }
+
+/// Reading in every way ends with an error that is no damage.
+fn all_refuse(what: &str, files: &Files) {
+    let log = read(files, RecoveryMode::Refuse).unwrap();
+    let refused = |how: &str, error: Option<LogError>| {
+        assert!(error.as_ref().is_some_and(|error| !error.is_damage()), "{what}, {how}: {error:?}");
+    };
+    refused("range", log.range(..).find_map(Result::err));
+    refused("back", log.range(..).rev().find_map(Result::err));
+    refused("headers", log.headers(Lsn::FIRST, Lsn::MAX).find_map(Result::err));
+    refused("frames", log.frames(..).find_map(Result::err));
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_not_passed_over_between_two_segments() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let options = Options { background_threads: false, ..small() };
+    let log = open(&memory, &options).unwrap();
+    for n in 1..=1500 {
+        log.append(&payload(n)).unwrap();
+        log.set_meta("name", Some(&payload(n)), None).unwrap();
+    }
+    drop(log);
+    // Some without entries, too many for the next to take them over, and two more with some.
+    let log = open(&memory, &options).unwrap();
+    (0..200).for_each(|_| log.set_meta("name", Some(&[7; 1000]), None).unwrap());
+    drop(log);
+    let log = open(&memory, &options).unwrap();
+    log.set_meta("name", Some(b"value"), None).unwrap();
+    fill(&log, 1501..=2000);
+    drop(log);
+    let good = files(&*memory);
+    check(&read(&good, RecoveryMode::Refuse).unwrap(), 1, 2001);
+    let (mut behind_opening, mut before_seal, mut alone) = (0, 0, 0);
+    let names: Vec<&String> = good.keys().filter(|name| name.ends_with(".wal")).collect();
+    for (nth, name) in names.iter().enumerate().take(names.len() - 1) {
+        let frames = frames(&good[*name]);
+        let entries = frames.iter().filter(|(_, frame)| frame.count > 0).count();
+        let newer = |(at, frame): (usize, FrameHeader)| {
+            if frame.kind != FrameKind::Metadata {
+                return 0;
+            }
+            let mut files = good.clone();
+            let unknown = |frame: &mut FrameHeader, _: &mut [u8]| frame.kind = FrameKind::Unknown(8);
+            forge(files.get_mut(*name).unwrap(), at, unknown);
+            all_refuse(&format!("{name}:{at}"), &files);
+            files.retain(|name, _| name.ends_with(".wal"));
+            all_refuse(&format!("{name}:{at} without an index"), &files);
+            // A kind that says that it may be passed over is.
+            let mut files = good.clone();
+            let ignorable = |frame: &mut FrameHeader, _: &mut [u8]| frame.kind = FrameKind::Unknown(128);
+            forge(files.get_mut(*name).unwrap(), at, ignorable);
+            check(&read(&files, RecoveryMode::Refuse).unwrap(), 1, 2001);
+            1
+        };
+        if entries == 0 {
+            alone += newer(frames[frames.len() / 2]);
+        } else {
+            // Who comes from behind does not pass over what stands before the first entry of all.
+            behind_opening += if nth > 0 { newer(frames[1]) } else { 0 };
+            before_seal += newer(frames[frames.len() - 2]);
+        }
+    }
+    let found = (behind_opening, before_seal, alone);
+    assert!(behind_opening > 0 && before_seal > 0 && alone > 0, "{found:?} of {}", names.len());
+}
+
+#[test]
+fn what_a_newer_version_wrote_before_the_first_entry_is_not_passed_over() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&memory, &Options { background_threads: false, ..small() }).unwrap();
+    log.set_meta("name", Some(b"value"), None).unwrap();
+    fill(&log, 1..=1000);
+    drop(log);
+    let good = files(&*memory);
+    for with_index in [true, false] {
+        let mut files = good.clone();
+        let bytes = files.iter_mut().find(|(name, _)| name.ends_with(".wal")).unwrap().1;
+        let (at, frame) = frames(bytes)[1];
+        assert_eq!(frame.kind, FrameKind::Metadata);
+        forge(bytes, at, |frame, _| frame.kind = FrameKind::Unknown(127));
+        if !with_index {
+            files.retain(|name, _| name.ends_with(".wal"));
+        }
+        let log = read(&files, RecoveryMode::Refuse).unwrap();
+        // Whether or not somebody has loaded the index.
+        for _ in 0..2 {
+            let refused = |error: Option<LogError>| error.is_some_and(|error| !error.is_damage());
+            assert!(refused(log.range(..).next().and_then(Result::err)));
+            assert!(refused(log.headers(Lsn::FIRST, Lsn::MAX).next().and_then(Result::err)));
+            assert!(refused(log.frames(..).next().and_then(Result::err)));
+            log.get(Lsn::new(2).unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_close_without_the_state_leads_to_what_a_newer_version_wrote_before_it() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let options = Options { segment_len: 1 << 20, first_segment_len: 1 << 20, ..small() };
+    let log = open(&memory, &options).unwrap();
+    log.set_meta("name", Some(b"value"), None).unwrap();
+    fill(&log, 1..=1000);
+    log.close().unwrap();
+    let mut files = files(&*memory);
+    let name = files.keys().rfind(|name| name.ends_with(".wal")).unwrap().clone();
+    let bytes = files.get_mut(&name).unwrap();
+    let (frames, key) = (frames(bytes), SegmentHeader::decode(bytes).unwrap().key());
+    let (at, close) = *frames.last().unwrap();
+    assert!(close.kind == FrameKind::Close && at > 64 << 10, "{at}");
+    let body = at + 40..at + 48;
+    let short = FrameHeader { body_len: 8, body_crc: key.checksum.of(&bytes[body.clone()]), ..close };
+    bytes[at..body.start].copy_from_slice(&short.encode(key, at as u64));
+    bytes[body.end..].fill(0);
+    forge(bytes, frames[1].0, |frame, _| frame.kind = FrameKind::Unknown(8));
+    let index = files.get_mut(&name.replace(".wal", ".idx")).unwrap();
+    let shorter = SegmentIndex { end: body.end as u64, ..SegmentIndex::decode(index).unwrap() };
+    *index = shorter.encode();
+    let storage: Arc<dyn Storage> = storage(&files);
+    assert!(open(&storage, &options).is_err_and(|error| !error.is_damage()));
+}

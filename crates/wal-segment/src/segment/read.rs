@@ -18,6 +18,9 @@ use crate::{
     sparse::{INDEX_STRIDE, SparseIndex, point},
 };
 
+/// So many frames of a segment are passed on the way to its first entry. Mostly it is the second.
+const FIRST_FRAMES: usize = 16;
+
 /// A verified frame.
 #[derive(Clone, Debug)]
 pub struct LoadedFrame {
@@ -322,8 +325,7 @@ impl FrameReader {
             return Ok(None);
         };
         if delta == 0
-            && segment.index.get().is_none()
-            && let Some(first) = self.first(segment)
+            && let Some(first) = self.first(segment)?
         {
             return Ok(Some(first));
         }
@@ -342,11 +344,15 @@ impl FrameReader {
         }
     }
 
-    /// The frame behind the opening, if it holds the first entry: whoever walks through the log needs no index.
-    fn first(&mut self, segment: &Segment) -> Option<LoadedFrame> {
-        let opening = self.read(segment, FIRST_FRAME).ok()??;
-        let frame = self.read(segment, opening.end()).ok()??;
-        (frame.header.lsn_delta == 0 && frame.header.count > 0).then_some(frame)
+    /// The frame that holds the first entry, if no more than a few others precede it: whoever walks through the log
+    /// needs no index. What else is wrong on the way, the way through the index says.
+    fn first(&mut self, segment: &Segment) -> Result<Option<LoadedFrame>, SegmentError> {
+        let offset = match self.pass_control(segment, FIRST_FRAME, FIRST_FRAMES) {
+            Err(error @ SegmentError::Unsupported { .. }) => return Err(error),
+            passed => passed.ok().flatten(),
+        };
+        let frame = offset.and_then(|offset| self.read(segment, offset).ok().flatten());
+        Ok(frame.filter(|frame| frame.header.lsn_delta == 0))
     }
 
     /// Loads and verifies the frame at `offset`; `None` at or beyond the end of what is written.

@@ -36,8 +36,29 @@ impl FrameReader {
         Err(SegmentError::Frame { path: segment.path().to_owned(), offset, source })
     }
 
-    /// The same for the frame that holds `lsn`, with the place where it starts; `None` when it is not among the written
-    /// frames.
+    /// Where the first frame with entries from `offset` on starts, if it is one of the next `frames`. Those on the way
+    /// may be passed over. Only headers are read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`peek`](Self::peek).
+    pub fn pass_control(
+        &mut self,
+        segment: &Segment,
+        mut offset: u64,
+        frames: usize,
+    ) -> Result<Option<u64>, SegmentError> {
+        for _ in 0..frames {
+            match self.peek(segment, offset)? {
+                Some(header) if header.count == 0 => offset += header.frame_len(),
+                found => return Ok(found.map(|_| offset)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The header of the frame that holds `lsn`, with the place where it starts; `None` when it is not among the
+    /// written frames.
     ///
     /// # Errors
     ///
