@@ -1,16 +1,17 @@
 //! Files that no log of ours would have written.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{fs, io::Write as _, ops::ControlFlow, sync::Arc};
 
 use wal_compress::Codecs;
 use wal_core::{
-    AppendOptions, Entry, Log, LogError, Options, RecoveryMode, RepairOptions, examine, repair, salvage,
+    AppendOptions, Entry, Log, LogError, Options, RecoveryMode, RepairOptions, TailFrom, TailOptions,
+    Visibility, examine, repair, salvage,
 };
 use wal_format::{
     ChecksumKind, EntriesBuilder, FrameHeader, FrameKind, LogId, Lsn, NewEntry, Opening, SegmentHeader,
     SegmentId, SegmentIndex,
 };
-use wal_segment::{MemoryStorage, Storage};
+use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
 
 use crate::{
     damage::{Files, files, storage},
@@ -403,4 +404,33 @@ fn a_close_without_the_state_leads_to_what_a_newer_version_wrote_before_it() {
     *index = shorter.encode();
     let storage: Arc<dyn Storage> = storage(&files);
     assert!(open(&storage, &options).is_err_and(|error| !error.is_damage()));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "bytes change behind the back of the storage")]
+fn a_tail_that_looks_again_does_not_pass_over_what_a_newer_version_wrote_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let local: Arc<dyn Storage> = Arc::new(LocalStorage::open(dir.path(), LocalOptions::default()).unwrap());
+    let options = Options { background_threads: false, ..small() };
+    let log = open(&local, &options).unwrap();
+    fill(&log, 1..=10);
+    log.sync().unwrap();
+    let reader = Log::open_read_only(environment(Arc::clone(&local)), options).unwrap();
+    let mut tail = reader.tail(TailOptions { from: TailFrom::Start, visibility: Visibility::Written });
+    (1..=10).for_each(|_| drop(tail.try_next().unwrap().unwrap()));
+    // Behind what it has given, in a segment that is not the newest any more when it looks.
+    log.set_meta("name", Some(b"value"), None).unwrap();
+    fill(&log, 11..=1000);
+    log.sync().unwrap();
+    let name = local.list().unwrap().into_iter().filter(|name| name.ends_with(".wal")).min().unwrap();
+    let path = dir.path().join(name);
+    let mut bytes = fs::read(&path).unwrap();
+    let (at, frame) = frames(&bytes)[11];
+    assert_eq!(frame.kind, FrameKind::Metadata);
+    forge(&mut bytes, at, |frame, _| frame.kind = FrameKind::Unknown(8));
+    fs::File::options().write(true).open(&path).unwrap().write_all(&bytes).unwrap();
+    for _ in 0..3 {
+        let next = tail.try_next().map(|entry| entry.map(|entry| entry.lsn));
+        assert!(next.as_ref().is_err_and(|error| !error.is_damage()), "{next:?}");
+    }
 }
