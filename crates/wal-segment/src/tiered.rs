@@ -96,7 +96,7 @@ impl TieredStorage {
         match self.local.open(&stub) {
             Ok(_) => Ok(Some(stub)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(self.read_stub(&making).map(|_| making))
+                Ok(self.read_stub(&making)?.map(|_| making))
             }
             Err(error) => Err(error),
         }
@@ -105,7 +105,7 @@ impl TieredStorage {
     /// What was noted; `None` when nothing was that can be read.
     #[must_use]
     pub fn recorded(&self, name: &str) -> Option<Stub> {
-        self.read_stub(&format!("{name}{STUB}"))
+        self.read_stub(&format!("{name}{STUB}")).ok().flatten()
     }
 
     /// Removes the local file of a segment that the tier is known to have. Readers that have it open keep it.
@@ -131,7 +131,8 @@ impl TieredStorage {
     pub fn retired(&self) -> io::Result<Vec<(String, Option<Stub>)>> {
         let names = self.local.list()?;
         let retired = names.iter().filter_map(|name| name.strip_suffix(RETIRED));
-        Ok(retired.map(|name| (name.to_owned(), self.read_stub(&format!("{name}{RETIRED}")))).collect())
+        let noted = |name: &str| self.read_stub(&format!("{name}{RETIRED}")).ok().flatten();
+        Ok(retired.map(|name| (name.to_owned(), noted(name))).collect())
     }
 
     /// A retired file is no longer in the tier.
@@ -147,13 +148,20 @@ impl TieredStorage {
         Ok(self.note_of(name)?.is_some())
     }
 
-    fn read_stub(&self, file: &str) -> Option<Stub> {
-        let file = self.local.open(file).ok()?;
-        let len = file.len().ok().filter(|len| *len <= stub::STUB_LEN_MAX)?;
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
-        let read = file.read_at(0, &mut bytes).ok()?;
+    /// `None` when there is no such file, or nothing in it that is a note.
+    fn read_stub(&self, file: &str) -> io::Result<Option<Stub>> {
+        let file = match self.local.open(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let len = file.len()?;
+        if len > stub::STUB_LEN_MAX {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; len as usize];
+        let read = file.read_at(0, &mut bytes)?;
         bytes.truncate(read);
-        Stub::decode(&bytes.into())
+        Ok(Stub::decode(&bytes.into()))
     }
 }
 
@@ -206,7 +214,7 @@ impl Storage for TieredStorage {
             name: name.to_owned(),
             local: Arc::clone(&self.local),
             storage: Arc::clone(&self.remote),
-            stub: self.read_stub(&note),
+            stub: self.read_stub(&note).ok().flatten(),
             file: OnceLock::new(),
         };
         if file.stub.is_none() {

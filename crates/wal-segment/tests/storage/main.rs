@@ -137,24 +137,35 @@ impl Storage for Withholds {
 
 #[test]
 fn a_segment_whose_note_cannot_be_read_is_not_absent() {
-    let (near, far) = (MemoryStorage::new(), MemoryStorage::new());
-    let content = Bytes::from(vec![7; 10_000]);
-    let tiered = TieredStorage::new(Arc::new(near.clone()), Arc::new(far.clone()));
-    tiered.create("a.wal").unwrap().write_at(0, &content).unwrap();
-    far.ship("a.wal", content.clone()).unwrap();
-    tiered.record("a.wal", &content).unwrap();
-    let local = || Arc::new(Withholds(near.clone(), "a.wal.tier"));
-    let blind = TieredStorage::new(local(), Arc::new(far.clone()));
-    assert_eq!(kind(blind.remove("a.wal")), Some(ErrorKind::PermissionDenied));
-    assert!(tiered.is_local("a.wal"), "removed, and its note is left");
-    tiered.evict("a.wal").unwrap();
-    tiered.create("b").unwrap();
-    assert_eq!(kind(blind.open("a.wal")), Some(ErrorKind::PermissionDenied));
-    assert_eq!(kind(blind.create("a.wal")), Some(ErrorKind::PermissionDenied));
-    assert_eq!(kind(blind.rename("b", "a.wal")), Some(ErrorKind::PermissionDenied));
-    assert_eq!(kind(blind.remove("a.wal")), Some(ErrorKind::PermissionDenied));
-    let file = tiered.open("a.wal").unwrap();
-    assert_eq!(file.view(0..10_000).unwrap(), content);
+    // The other is what a process left that was killed while it replaced the note.
+    for note in ["a.wal.tier", "a.wal.tier.tmp"] {
+        let (near, far) = (MemoryStorage::new(), MemoryStorage::new());
+        let content = Bytes::from(vec![7; 10_000]);
+        let tiered = TieredStorage::new(Arc::new(near.clone()), Arc::new(far.clone()));
+        tiered.create("a.wal").unwrap().write_at(0, &content).unwrap();
+        far.ship("a.wal", content.clone()).unwrap();
+        tiered.record("a.wal", &content).unwrap();
+        if note != "a.wal.tier" {
+            near.rename("a.wal.tier", note).unwrap();
+        }
+        let blind = TieredStorage::new(Arc::new(Withholds(near.clone(), note)), Arc::new(far.clone()));
+        let refused = Some(ErrorKind::PermissionDenied);
+        assert_eq!(kind(blind.remove("a.wal")), refused, "{note}");
+        assert!(tiered.is_local("a.wal"), "removed, and its note is left");
+        // It leaves.
+        near.remove("a.wal").unwrap();
+        tiered.create("b").unwrap();
+        assert_eq!(kind(blind.open("a.wal")), refused, "{note}");
+        assert_eq!(kind(blind.create("a.wal")), refused, "{note}");
+        assert_eq!(kind(blind.rename("b", "a.wal")), refused, "{note}");
+        assert_eq!(kind(blind.remove("a.wal")), refused, "{note}");
+        assert_eq!(kind(blind.record("a.wal", &content)), refused, "{note}");
+        let listed = blind.list();
+        assert!(listed.as_ref().map_or(true, |names| *names == ["a.wal", "b"]), "{note}: {listed:?}");
+        assert_eq!(tiered.list().unwrap(), ["a.wal", "b"], "{note}");
+        let file = tiered.open("a.wal").unwrap();
+        assert_eq!(file.view(0..10_000).unwrap(), content, "{note}");
+    }
 }
 
 #[test]
