@@ -2,7 +2,12 @@
 
 pub(crate) mod pace;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use wal_format::{FENCE_GAP, FileName, LogId, Lsn, SegmentHeader, SegmentId};
@@ -284,8 +289,17 @@ impl Preparer {
         let (file, capacity) = made.map_err(PrepareError::File)?;
         work.greatest = header.segment;
         work.next_len = work.next_len.saturating_mul(GROWTH).min(work.len_max);
-        self.directory.sync_names().map_err(PrepareError::Names)?;
+        self.sync_names().map_err(PrepareError::Names)?;
         Ok(Prepared { header, capacity, file, directory })
+    }
+
+    /// A storage that panics here has failed, too: a sync that failed is not tried again.
+    fn sync_names(&self) -> Result<(), SegmentError> {
+        let path = self.directory.storage().location();
+        let sync = || self.directory.sync_names();
+        catch_unwind(AssertUnwindSafe(sync)).unwrap_or_else(|_| {
+            Err(SegmentError::Io { operation: "sync names", path, source: io::Error::other("it panicked") })
+        })
     }
 }
 

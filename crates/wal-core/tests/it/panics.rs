@@ -69,16 +69,19 @@ fn nothing_is_acknowledged_over_a_write_that_panicked() {
 
 #[test]
 fn nothing_is_acknowledged_after_a_sync_that_panicked() {
-    let (_, hooked, log) = hooked(quiet());
-    panics_once(&hooked, "sync");
-    catch_unwind(AssertUnwindSafe(|| log.append(b"panics"))).unwrap_err();
-    let (done, ended) = mpsc::channel();
-    let other = log.clone();
-    thread::spawn(move || {
-        let _ = done.send(other.append(b"after"));
-    });
-    let after = ended.recv_timeout(LONG).expect("nobody leads any more");
-    assert!(matches!(after, Err(LogError::Poisoned { .. })), "{after:?}");
+    for operation in ["sync", "sync_names"] {
+        let (_, hooked, log) = hooked(quiet());
+        panics_once(&hooked, operation);
+        let fill = || while log.append(&[7; 1000]).is_ok() && log.segments().unwrap().len() < 3 {};
+        let _ = catch_unwind(AssertUnwindSafe(fill));
+        let (done, ended) = mpsc::channel();
+        let other = log.clone();
+        thread::spawn(move || {
+            let _ = done.send(other.append(b"after"));
+        });
+        let after = ended.recv_timeout(LONG).expect("nobody leads any more");
+        assert!(matches!(after, Err(LogError::Poisoned { .. })), "{operation}: {after:?}");
+    }
 }
 
 #[test]
