@@ -4,7 +4,7 @@ pub(crate) mod pace;
 
 use std::{
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     time::Duration,
 };
@@ -227,13 +227,15 @@ impl Preparer {
     pub(crate) fn close(&self) {
         let mut work = self.work.lock();
         work.closed = true;
-        if let Some(making) = work.making.take() {
-            making.filling.abandon();
-        }
+        // However that goes, what is ready is given back.
+        let making = work.making.take();
+        let abandon = || making.iter().for_each(|making| making.filling.abandon());
+        let abandoned = catch_unwind(AssertUnwindSafe(abandon));
         drop(work);
         if let Some(prepared) = self.take(0) {
             prepared.release();
         }
+        abandoned.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
     /// The header of the next segment.

@@ -25,6 +25,7 @@ use crate::{
     flush::Writer,
     open::frame_before,
     patience::Patience,
+    prepare::Preparer,
     sweep::Swept,
 };
 
@@ -300,7 +301,8 @@ impl Engine {
             return Ok(());
         }
         appender.closed = true;
-        // Whoever waits for the log is told that it is closed, however that goes.
+        // Each step is done whatever became of those before it: a storage that has panicked may do so in every call,
+        // and whoever waits for the log is told all the same that it is closed.
         let close_tail = || self.close_tail(&mut writer, &mut appender);
         let closed = catch_unwind(AssertUnwindSafe(close_tail));
         drop(appender);
@@ -309,14 +311,13 @@ impl Engine {
         self.ended.store(true, Ordering::Release);
         self.commit.wake_threads(self);
         self.watch.wake_threads();
-        self.index_sealed();
-        if let Some(preparer) = &self.preparer {
-            preparer.close();
-        }
+        let indexed = catch_unwind(AssertUnwindSafe(|| self.index_sealed()));
+        let given_back = catch_unwind(AssertUnwindSafe(|| self.preparer.iter().for_each(Preparer::close)));
         self.told_closed(matches!(closed, Ok(Ok(()))));
         drop(admin);
         // A callback may close the log, too: it finds that done.
         self.tell();
+        let closed = closed.and_then(|closed| indexed.and(given_back).map(|()| closed));
         closed.unwrap_or_else(|panic| resume_unwind(panic))
     }
 

@@ -4,7 +4,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -97,6 +97,60 @@ fn a_close_that_panicked_keeps_neither_the_lock_nor_a_thread() {
     let closed = log.close_timeout(LONG);
     assert!(matches!(closed, Err(LogError::Thread { .. })), "{closed:?}");
     assert_eq!(open(&memory, &quiet()).unwrap().next_lsn().get(), 2);
+    drop(log);
+    // The thread of the hooks ends with the last event.
+    let mut last = None;
+    while let Ok(event) = heard.recv_timeout(LONG) {
+        last = Some(event);
+    }
+    assert_eq!(last, Some(LogEvent::Closed { clean: false }));
+}
+
+#[test]
+fn a_close_is_told_of_although_every_call_panics_from_its_sync_on() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let hooked = Hooked::new(Arc::clone(&memory));
+    let (told, heard) = mpsc::channel();
+    let hooks = Hooks::default().on_event(move |event| drop(told.send(event.clone())));
+    let environment = Environment { hooks, ..environment(Arc::new(hooked.clone())) };
+    let log = Log::open(environment, small()).unwrap();
+    let (meet, met) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
+    let (closing, broken) = (Arc::new(AtomicBool::new(false)), AtomicBool::new(false));
+    let is_closing = Arc::clone(&closing);
+    hooked.set(move |called, name| {
+        let indexes = called == "remove" && name.ends_with(".idx");
+        if indexes && thread::current().name() == Some("wal-prepare") {
+            // It is busy with one segment: the next that is sealed is left to whoever closes the log.
+            let _ = meet.send(());
+            let _ = released.lock().unwrap().recv_timeout(LONG);
+        }
+        if called == "sync" && is_closing.load(Ordering::SeqCst) {
+            broken.store(true, Ordering::SeqCst);
+        }
+        if called != "close" && broken.load(Ordering::SeqCst) {
+            if indexes {
+                let _ = release.send(());
+            }
+            panic!("the storage panics");
+        }
+        Ok(())
+    });
+    let fill = |segments| {
+        while log.segments().unwrap().len() < segments {
+            log.append(&[7; 1000]).unwrap();
+        }
+        log.append(b"and all before is sealed").unwrap();
+    };
+    fill(2);
+    met.recv_timeout(LONG).unwrap();
+    fill(3);
+    let next = log.next_lsn();
+    closing.store(true, Ordering::SeqCst);
+    let closed = log.close_timeout(LONG);
+    assert!(matches!(closed, Err(LogError::Thread { .. })), "{closed:?}");
+    assert_eq!(open(&memory, &quiet()).unwrap().next_lsn(), next);
     drop(log);
     // The thread of the hooks ends with the last event.
     let mut last = None;
