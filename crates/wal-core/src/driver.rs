@@ -23,6 +23,7 @@ use crate::{
     appender::{Draft, Reserve},
     engine::Engine,
     error::ThreadSnafu,
+    events,
     marks::Tick,
     outcome::Outcome,
     patience::Terms,
@@ -33,6 +34,8 @@ use crate::{
 
 /// After a write that met a full disk, the next attempt on behalf of others waits so long.
 const RETRY: Duration = Duration::from_millis(10);
+/// A sync thread in which something panicked waits so long, unless somebody asks for it.
+const PAUSE: Duration = Duration::from_millis(100);
 /// So far ahead of the last frame the active segment is made ready for what will be stored.
 const WARM: u64 = 1 << 20;
 
@@ -254,21 +257,36 @@ impl Engine {
     fn run_sync(&self, driver: &Driver) {
         let mut seen = Seen::default();
         while !driver.is_stopped() {
-            // From here on appends signal, and what came before is seen below. A thread that will look by itself needs
-            // no signals, and they would cost every append a system call.
-            driver.asleep.store(true, Ordering::SeqCst);
-            let deadline = self.deadline(driver, &mut seen);
-            driver.asleep.store(deadline.is_none(), Ordering::SeqCst);
-            match deadline.map(|deadline| deadline.saturating_sub(self.clock.monotonic())) {
-                Some(wait) if wait.is_zero() => {}
-                wait => {
-                    driver.sync.wait(wait);
+            if !self.outlive("wal-sync", || self.look_in_time(driver, &mut seen)) {
+                // What it was asked for may have been left undone.
+                if self.commit.has_others() {
+                    driver.sync_asked.store(true, Ordering::SeqCst);
+                }
+                driver.sync.wait(Some(PAUSE));
+                // The signal may have been one that the next wait needs.
+                if !driver.is_stopped() {
+                    self.outlive("wal-sync", || self.look(driver, &mut seen));
                 }
             }
-            driver.asleep.store(false, Ordering::SeqCst);
-            if !driver.is_stopped() {
-                self.look(driver, &mut seen);
+        }
+    }
+
+    /// Waits until there is something to look at, and looks.
+    fn look_in_time(&self, driver: &Driver, seen: &mut Seen) {
+        // From here on appends signal, and what came before is seen below. A thread that will look by itself needs no
+        // signals, and they would cost every append a system call.
+        driver.asleep.store(true, Ordering::SeqCst);
+        let deadline = self.deadline(driver, seen);
+        driver.asleep.store(deadline.is_none(), Ordering::SeqCst);
+        match deadline.map(|deadline| deadline.saturating_sub(self.clock.monotonic())) {
+            Some(wait) if wait.is_zero() => {}
+            wait => {
+                driver.sync.wait(wait);
             }
+        }
+        driver.asleep.store(false, Ordering::SeqCst);
+        if !driver.is_stopped() {
+            self.look(driver, seen);
         }
     }
 
@@ -373,29 +391,46 @@ impl Engine {
     fn run_prepare(&self, driver: &Driver) {
         let interval = self.retention_interval();
         let next_pass = || interval.and_then(|interval| self.clock.monotonic().checked_add(interval));
-        let mut pass = next_pass();
+        let (mut pass, mut wait) = (None, interval);
+        self.outlive("wal-prepare", || pass = next_pass());
         loop {
-            driver.prepare.wait(pass.map(|due| due.saturating_sub(self.clock.monotonic())));
+            driver.prepare.wait(wait);
             if driver.is_stopped() {
                 break;
             }
-            let chores = || {
+            // After a panic nothing is done again before somebody asks for it, or the interval is over.
+            wait = interval;
+            self.outlive("wal-prepare", || {
                 // Somebody may wait for an errand, and nobody for the rest.
                 self.run_errands();
+                let is_due = pass.is_some_and(|due| self.clock.monotonic() >= due);
+                if is_due {
+                    pass = next_pass();
+                }
                 let rotated = self.index_sealed();
                 self.run_errands();
                 self.prepare_ahead();
-                // A pass after every rotation, and in intervals.
-                if rotated || pass.is_some_and(|due| self.clock.monotonic() >= due) {
+                // A pass after every rotation, and in intervals, from the end of one to the next.
+                if rotated || is_due {
                     self.run_errands();
-                    pass = next_pass();
                     self.retain_by_itself();
+                    pass = next_pass();
                 }
-            };
-            // A storage that panics costs what was being done. Those who come later need the thread.
-            drop(catch_unwind(AssertUnwindSafe(chores)));
+                wait = pass.map(|due| due.saturating_sub(self.clock.monotonic()));
+            });
         }
         self.close_errands();
+    }
+
+    /// Does something in a thread of the log. A storage or a clock that panics costs what was being done: those who
+    /// come later need the thread. Says whether it was done.
+    fn outlive(&self, thread: &'static str, run: impl FnOnce()) -> bool {
+        let done = catch_unwind(AssertUnwindSafe(run)).is_ok();
+        if !done {
+            // The storage is asked for its place.
+            drop(catch_unwind(AssertUnwindSafe(|| events::panicked(&self.directory, thread))));
+        }
+        done
     }
 
     /// Brings the next segment on its way as far as the active one is full. After a failure it is tried again a little

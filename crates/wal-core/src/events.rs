@@ -226,6 +226,11 @@ pub(crate) fn poisoned(directory: &Directory, cause: &str) {
     event!("wal::poison", ERROR, path, cause, "nothing more is acknowledged before the log is reopened");
 }
 
+pub(crate) fn panicked(directory: &Directory, thread: &str) {
+    let path = path(directory);
+    event!("wal::panic", ERROR, path, thread, "something panicked in a thread, which goes on");
+}
+
 pub(crate) fn closed(directory: &Directory, clean: bool) {
     let path = path(directory);
     event!("wal::close", INFO, path, clean, "closed");

@@ -12,7 +12,9 @@ mod support;
 
 use std::{
     fmt::{self, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+    time::Duration,
 };
 
 use tracing::{
@@ -169,6 +171,34 @@ fn what_went_wrong_is_told_once() {
     assert_eq!(heard.iter().filter(|(target, ..)| *target == "wal::poison").count(), 1);
     let documented = include_str!("../../../../docs/OBSERVABILITY.md");
     assert!(heard.iter().all(|(target, ..)| documented.contains(&format!("| `{target}` |"))));
+}
+
+#[test]
+fn a_panic_in_a_thread_of_the_log_is_told() {
+    let _alone = alone();
+    // The log's threads have no other than that of the process.
+    let heard = Heard::default();
+    tracing::subscriber::set_global_default(Listener(Arc::clone(&heard))).unwrap();
+    let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
+    let log = open(&(Arc::new(hooked.clone()) as Arc<dyn Storage>), &small()).unwrap();
+    let (meet, met) = mpsc::channel();
+    hooked.set(move |called, _| {
+        if called == "create" && thread::current().name() == Some("wal-prepare") {
+            let _ = meet.send(());
+            panic!("the storage panics");
+        }
+        Ok(())
+    });
+    for _ in 0..40 {
+        log.append(&[b'S'; 1000]).unwrap();
+    }
+    met.recv_timeout(Duration::from_secs(60)).unwrap();
+    // Waits for the thread.
+    log.close().unwrap();
+    let heard = heard.lock().unwrap();
+    check(&heard, "wal::panic", Level::ERROR, &["path=", "thread=\"wal-prepare\""]);
+    let documented = include_str!("../../../../docs/OBSERVABILITY.md");
+    assert!(documented.contains("| `wal::panic` |"));
 }
 
 #[test]

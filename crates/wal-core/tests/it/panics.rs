@@ -5,14 +5,17 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     thread,
     time::Duration,
 };
 
-use wal_core::{AppendOptions, Durability, Environment, Hooks, Log, LogError, LogEvent, Options, SyncPolicy};
+use wal_core::{
+    AppendOptions, Clock, Durability, Environment, Hooks, Log, LogError, LogEvent, Options, Retention,
+    SyncPolicy, SystemClock,
+};
 use wal_format::NewEntry;
 use wal_segment::{MemoryStorage, Storage};
 
@@ -175,5 +178,69 @@ fn appends_with_a_deadline_outlive_a_panic_in_the_thread_that_works_for_them() {
         }
         assert!(failed <= 1, "{failed} appends failed, and the storage once");
         assert!(log.segments().unwrap().len() > 1);
+    }
+}
+
+#[test]
+fn a_thread_in_which_the_storage_panics_each_time_does_not_try_without_end() {
+    let interval = Duration::from_millis(200);
+    let retention = Retention { max_segments: Some(9), interval, ..Retention::default() };
+    let (_, hooked, log) = hooked(Options { retention, ..small() });
+    let tries = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&tries);
+    hooked.set(move |called, _| {
+        if called == "create" && thread::current().name() == Some("wal-prepare") {
+            counted.fetch_add(1, Ordering::SeqCst);
+            panic!("the storage panics");
+        }
+        Ok(())
+    });
+    // The next segment is due, and then a pass of retention.
+    for _ in 0..40 {
+        log.append(&[7; 1000]).unwrap();
+    }
+    thread::sleep(5 * interval);
+    let tries = tries.load(Ordering::SeqCst);
+    assert!((1..50).contains(&tries), "{tries} tries in a second");
+}
+
+/// Panics once when it is to, in the thread that syncs.
+#[derive(Debug, Default)]
+struct Fails(AtomicBool);
+
+impl Clock for Fails {
+    fn now(&self) -> u64 {
+        SystemClock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        let is_it = thread::current().name() == Some("wal-sync");
+        assert!(!is_it || !self.0.swap(false, Ordering::SeqCst), "the clock panics");
+        SystemClock.monotonic()
+    }
+}
+
+#[test]
+fn intervals_are_kept_after_a_panic_of_the_clock() {
+    let clock = Arc::new(Fails::default());
+    let environment =
+        Environment { clock: Arc::<Fails>::clone(&clock), ..environment(Arc::new(MemoryStorage::new())) };
+    let sync = SyncPolicy::OsCache { interval: Duration::from_millis(20) };
+    let log = Log::open(environment, Options { sync, ..small() }).unwrap();
+    log.append(b"first").unwrap();
+    clock.0.store(true, Ordering::SeqCst);
+    let mut patience = LONG.as_millis() / 5;
+    let mut wait = |what| {
+        thread::sleep(Duration::from_millis(5));
+        patience -= 1;
+        assert!(patience > 0, "{what}");
+    };
+    while clock.0.load(Ordering::SeqCst) {
+        log.append(b"entry").unwrap();
+        wait("nobody looks at the clock");
+    }
+    let last = log.append(b"last").unwrap();
+    while log.durable_lsn() < Some(last) {
+        wait("not durable long after the interval");
     }
 }

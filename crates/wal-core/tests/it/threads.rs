@@ -11,7 +11,7 @@ use std::{
 };
 
 use wal_core::{
-    AppendOptions, Clock, Durability, Environment, Log, LogError, Options, SyncPolicy, SystemClock,
+    AppendOptions, Clock, Durability, Environment, Log, LogError, Options, Retention, SyncPolicy, SystemClock,
 };
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
@@ -80,6 +80,37 @@ fn a_failed_log_sleeps() {
     hooked.set(|operation, _| if operation == "sync" { Err(io::Error::other("bad")) } else { Ok(()) });
     log.append(b"second").unwrap_err();
     check_idle(&clock);
+}
+
+/// By which a pass of retention, which asks for the time once, takes a second.
+#[derive(Debug, Default)]
+struct SlowPasses(AtomicU64);
+
+impl Clock for SlowPasses {
+    fn now(&self) -> u64 {
+        if thread::current().name() == Some("wal-prepare") {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        SystemClock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic() + Duration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn a_pass_that_takes_longer_than_its_interval_is_not_followed_by_another_at_once() {
+    let clock = Arc::new(SlowPasses::default());
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let environment = Environment { clock: Arc::<SlowPasses>::clone(&clock), ..environment(storage) };
+    let interval = Duration::from_millis(100);
+    let retention = Retention { max_segments: Some(9), interval, ..Retention::default() };
+    let log = Log::open(environment, Options { retention, ..small() }).unwrap();
+    log.append(b"first").unwrap();
+    wait(1000);
+    let passes = clock.0.load(Ordering::SeqCst);
+    assert!((1..30).contains(&passes), "{passes} passes in a second");
 }
 
 #[test]
