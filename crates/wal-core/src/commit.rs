@@ -220,7 +220,13 @@ impl CommitQueue {
                     }
                 }
                 Joined::Follow(cohort) => {
-                    let is_called = cohort.sleep(&self.yielding, || log.monotonic());
+                    let give_way = || cohort.give_way(&self.yielding, || log.monotonic());
+                    // The clock is others' code: whoever a panic there takes away must not be called to lead.
+                    let gave_way = catch_unwind(AssertUnwindSafe(give_way)).unwrap_or_else(|panic| {
+                        self.decline(log, &cohort);
+                        resume_unwind(panic)
+                    });
+                    let is_called = gave_way.unwrap_or_else(|| cohort.sleep());
                     called = is_called.then_some(cohort);
                 }
             }

@@ -39,24 +39,28 @@ impl Default for AdaptiveYield {
 }
 
 impl AdaptiveYield {
-    /// Gives way until `is_over`, or as often as it may be worth.
-    pub(super) fn wait(&self, is_over: impl Fn() -> bool, now: impl Fn() -> Duration) {
+    /// Gives way until `look` returns something, or as often as it may be worth.
+    pub(super) fn wait<T>(&self, look: impl Fn() -> Option<T>, now: impl Fn() -> Duration) -> Option<T> {
         if TIMES == 0 || !self.pays() {
-            return;
+            return None;
         }
         let mut before = now();
         for times in 1..=TIMES {
             thread::yield_now();
             let time = now();
             if time.saturating_sub(before) > AWAY {
-                return self.learn(4 * IN_VAIN);
+                self.learn(4 * IN_VAIN);
+                return None;
             }
-            if is_over() {
-                return self.learn(times);
+            let seen = look();
+            if seen.is_some() {
+                self.learn(times);
+                return seen;
             }
             before = time;
         }
         self.learn(IN_VAIN);
+        None
     }
 
     /// Takes note that a round is over. Called by one thread at a time.
@@ -85,15 +89,16 @@ mod tests {
     /// How often a thread gives way that waits until it has done so `needed` times, with `step` from one to the next.
     fn tries(yielding: &AdaptiveYield, needed: u32, step: Duration) -> u32 {
         let (times, clock) = (Cell::new(0), Cell::new(Duration::ZERO));
-        let is_over = || {
+        let look = || {
             times.set(times.get() + 1);
-            times.get() == needed
+            (times.get() == needed).then_some(())
         };
         let now = || {
             clock.set(clock.get() + step);
             clock.get()
         };
-        yielding.wait(is_over, now);
+        let seen = yielding.wait(look, now);
+        assert_eq!(seen.is_some(), times.get() == needed);
         times.get()
     }
 

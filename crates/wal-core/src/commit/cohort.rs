@@ -15,16 +15,27 @@ const OVER: u32 = 2;
 pub(super) struct Cohort(Futex);
 
 impl Cohort {
-    /// Returns when nobody need wait any more, or, with `true`, when the calling thread is to lead. Sleeps when giving
-    /// way to others did not help.
-    pub(super) fn sleep(&self, yielding: &AdaptiveYield, now: impl Fn() -> Duration) -> bool {
-        yielding.wait(|| self.0.load() != WAITS, now);
+    /// Gives way to others where that may be enough, and returns what [`sleep`](Self::sleep) would if it was.
+    pub(super) fn give_way(&self, yielding: &AdaptiveYield, now: impl Fn() -> Duration) -> Option<bool> {
+        yielding.wait(|| self.look(), now)
+    }
+
+    /// Returns when nobody need wait any more, or, with `true`, when the calling thread is to lead.
+    pub(super) fn sleep(&self) -> bool {
         loop {
-            match self.0.load() {
-                OVER => return false,
-                CALLS if self.0.replace(CALLS, WAITS) => return true,
-                _ => self.0.sleep(WAITS),
+            if let Some(is_called) = self.look() {
+                return is_called;
             }
+            self.0.sleep(WAITS);
+        }
+    }
+
+    /// Whether the calling thread is to lead; `None` while it waits.
+    fn look(&self) -> Option<bool> {
+        match self.0.load() {
+            OVER => Some(false),
+            CALLS if self.0.replace(CALLS, WAITS) => Some(true),
+            _ => None,
         }
     }
 

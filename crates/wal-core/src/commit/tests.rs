@@ -155,3 +155,58 @@ fn who_waits_for_a_sync_is_there_when_it_is_asked_for() {
     assert!(queue.wait_timeout(&log, 1, Duration::ZERO, ask), "it was told, however long that took");
     assert!(queue.wait_timeout(&log, 1, Duration::ZERO, || panic!("it is durable")));
 }
+
+/// A log that commits when it is let, and whose clock can be broken meanwhile.
+struct Held {
+    step: Barrier,
+    broken: AtomicBool,
+    durable: AtomicU64,
+}
+
+impl Commit for Held {
+    type Error = &'static str;
+
+    fn durable(&self) -> Tick {
+        self.durable.load(Ordering::SeqCst)
+    }
+
+    fn syncing(&self) -> Tick {
+        1
+    }
+
+    fn failure(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn commit(&self) -> Result<(), &'static str> {
+        self.step.wait();
+        self.step.wait();
+        self.durable.store(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn monotonic(&self) -> Duration {
+        assert!(!self.broken.load(Ordering::SeqCst), "a broken clock");
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn whoever_the_clock_takes_away_is_not_called_to_lead() {
+    let step = Barrier::new(2);
+    let log = Held { step, broken: AtomicBool::new(false), durable: AtomicU64::new(0) };
+    let queue = CommitQueue::default();
+    let (gone, left) = thread::scope(|scope| {
+        let leader = scope.spawn(|| queue.wait(&log, 1));
+        log.step.wait();
+        log.broken.store(true, Ordering::SeqCst);
+        let gone = catch_unwind(AssertUnwindSafe(|| queue.wait(&log, 2)));
+        log.broken.store(false, Ordering::SeqCst);
+        let left = queue.state.lock().waiting();
+        log.step.wait();
+        assert_eq!(leader.join().unwrap(), Ok(()));
+        (gone, left)
+    });
+    assert!(gone.is_err(), "it did not look at the clock");
+    assert_eq!(left, 0);
+}
