@@ -82,7 +82,7 @@ fn a_failed_log_sleeps() {
     check_idle(&clock);
 }
 
-/// By which a pass of retention, which asks for the time once, takes a second.
+/// By which a pass of retention takes a second for each time that it asks what time it is.
 #[derive(Debug, Default)]
 struct SlowPasses(AtomicU64);
 
@@ -109,8 +109,8 @@ fn a_pass_that_takes_longer_than_its_interval_is_not_followed_by_another_at_once
     let log = Log::open(environment, Options { retention, ..small() }).unwrap();
     log.append(b"first").unwrap();
     wait(1000);
-    let passes = clock.0.load(Ordering::SeqCst);
-    assert!((1..30).contains(&passes), "{passes} passes in a second");
+    let looks = clock.0.load(Ordering::SeqCst);
+    assert!((1..100).contains(&looks), "{looks} looks at the time by passes in a second");
 }
 
 #[test]
