@@ -96,7 +96,8 @@ impl Log {
         self.change(Some(Durability::Durable), &mut |appender| {
             // Another thread may have trained one meanwhile, which has the id now; or the same, of the same entries.
             codec.check_dictionary(&trained).context(CompressionSnafu)?;
-            if is_known(&appender.metadata, &value) {
+            let newest = appender.metadata.iter(Namespace::DICTIONARY).last();
+            if newest.is_some_and(|(_, newest)| *newest == value) {
                 Ok(Vec::new())
             } else {
                 record(&appender.metadata, &value)
@@ -133,18 +134,15 @@ fn record(metadata: &Metadata, value: &[u8]) -> Result<Vec<u8>, LogError> {
 ///
 /// A dictionary of the other log that has the id of another one here is an error: no frame would say which it means.
 pub(crate) fn adopt(payloads: &Payloads, here: &Metadata, there: &Metadata) -> Result<Vec<u8>, LogError> {
+    let is_here = |value: &[u8]| here.iter(Namespace::DICTIONARY).any(|(_, known)| known == value);
     let mut records = Vec::new();
     let mut number = next_number(here);
-    for (_, value) in there.iter(Namespace::DICTIONARY).filter(|(_, value)| !is_known(here, value)) {
+    for (_, value) in there.iter(Namespace::DICTIONARY).filter(|(_, value)| !is_here(value)) {
         payloads.check_dictionary(value)?;
         records.extend(numbered(number, value)?);
         number = number.saturating_add(1);
     }
     Ok(records)
-}
-
-fn is_known(metadata: &Metadata, value: &[u8]) -> bool {
-    metadata.iter(Namespace::DICTIONARY).any(|(_, known)| known == value)
 }
 
 fn next_number(metadata: &Metadata) -> u32 {

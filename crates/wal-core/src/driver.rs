@@ -34,8 +34,8 @@ use crate::{
 
 /// After a write that met a full disk, the next attempt on behalf of others waits so long.
 const RETRY: Duration = Duration::from_millis(10);
-/// A sync thread in which something panicked waits so long, unless somebody asks for it.
-const PAUSE: Duration = Duration::from_millis(100);
+/// A thread in which something panicked waits so long, unless somebody asks for it.
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 /// So far ahead of the last frame the active segment is made ready for what will be stored.
 const WARM: u64 = 1 << 20;
 
@@ -391,7 +391,8 @@ impl Engine {
     fn run_prepare(&self, driver: &Driver) {
         let interval = self.retention_interval();
         let next_pass = || interval.and_then(|interval| self.clock.monotonic().checked_add(interval));
-        let (mut pass, mut wait) = (None, interval);
+        // Should the clock fail at once, the first pass is due at once.
+        let (mut pass, mut wait) = (interval.map(|_| Duration::ZERO), interval);
         self.outlive("wal-prepare", || pass = next_pass());
         loop {
             driver.prepare.wait(wait);
@@ -424,7 +425,7 @@ impl Engine {
 
     /// Does something in a thread of the log. A storage or a clock that panics costs what was being done: those who
     /// come later need the thread. Says whether it was done.
-    fn outlive(&self, thread: &'static str, run: impl FnOnce()) -> bool {
+    pub(crate) fn outlive(&self, thread: &'static str, run: impl FnOnce()) -> bool {
         let done = catch_unwind(AssertUnwindSafe(run)).is_ok();
         if !done {
             // The storage is asked for its place.

@@ -307,7 +307,8 @@ impl Engine {
 
     /// The log was closed.
     pub(crate) fn told_closed(&self, clean: bool) {
-        events::closed(&self.directory, clean);
+        // The storage is asked for its place, and whatever it does, those who wait for the end are told.
+        drop(catch_unwind(AssertUnwindSafe(|| events::closed(&self.directory, clean))));
         self.tell_hooks(|| LogEvent::Closed { clean });
         self.hooks.over.store(true, Ordering::Release);
         // Locks are held here that a task would want.

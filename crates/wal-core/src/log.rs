@@ -249,10 +249,15 @@ impl Log {
     /// The first entry of the log; `None` when it is empty.
     #[must_use]
     pub fn first_lsn(&self) -> Option<Lsn> {
-        // In this order: a log that is reset to a later LSN meanwhile has no entries before that.
-        let next = self.next_lsn();
-        let first = self.engine().first_retained();
-        (first < next).then_some(first)
+        loop {
+            // In this order: a log that is reset to a later LSN meanwhile has no entries before that.
+            let next = self.next_lsn();
+            let first = self.engine().first_retained();
+            // One that is trimmed meanwhile, behind what was its end, is not empty.
+            if first < next || next == self.next_lsn() {
+                return (first < next).then_some(first);
+            }
+        }
     }
 
     /// The last entry appended; `None` when the log is empty.

@@ -291,18 +291,18 @@ impl Preparer {
         let (file, capacity) = made.map_err(PrepareError::File)?;
         work.greatest = header.segment;
         work.next_len = work.next_len.saturating_mul(GROWTH).min(work.len_max);
-        self.sync_names().map_err(PrepareError::Names)?;
+        sync_names(&self.directory).map_err(PrepareError::Names)?;
         Ok(Prepared { header, capacity, file, directory })
     }
+}
 
-    /// A storage that panics here has failed, too: a sync that failed is not tried again.
-    fn sync_names(&self) -> Result<(), SegmentError> {
-        let path = self.directory.storage().location();
-        let sync = || self.directory.sync_names();
-        catch_unwind(AssertUnwindSafe(sync)).unwrap_or_else(|_| {
-            Err(SegmentError::Io { operation: "sync names", path, source: io::Error::other("it panicked") })
-        })
-    }
+/// Makes names durable. A storage that panics here has failed, too: a sync that failed is not tried again.
+pub(crate) fn sync_names(directory: &Directory) -> Result<(), SegmentError> {
+    let sync = || directory.sync_names();
+    catch_unwind(AssertUnwindSafe(sync)).unwrap_or_else(|_| {
+        let path = directory.storage().location();
+        Err(SegmentError::Io { operation: "sync names", path, source: io::Error::other("it panicked") })
+    })
 }
 
 /// How long a segment is made on a nearly full disk: a short one is better than none, and enough to trim the log.

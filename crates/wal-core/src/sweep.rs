@@ -3,7 +3,7 @@
 use wal_format::{FileName, SegmentId};
 use wal_segment::{SegmentError, SegmentSet};
 
-use crate::{DeletionReason, LogEvent, engine::Engine, events};
+use crate::{DeletionReason, LogEvent, engine::Engine, events, prepare::sync_names};
 
 /// Files that were removed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,7 +42,7 @@ impl Engine {
             }
         }
         if removed > 0
-            && let Err(error) = self.directory.sync_names()
+            && let Err(error) = sync_names(&self.directory)
         {
             self.poison("sync the directory after removing files", error);
         }

@@ -45,6 +45,7 @@ use crate::{
     CursorInfo, DeletionReason, Log, LogError, LogEvent,
     appender::Appender,
     cursor,
+    driver::PAUSE,
     engine::Engine,
     error::{ClosedSnafu, InvalidArgumentSnafu, TierBehindSnafu, TierConflictSnafu},
     events,
@@ -170,7 +171,9 @@ impl Engine {
     /// What the thread does that ships.
     fn run_tier(&self, tier: &Tier) {
         while !tier.is_stopped() {
-            match self.ship_what_waits(tier) {
+            let mut wait = Some(PAUSE);
+            self.outlive("wal-tier", || wait = self.ship_what_waits(tier));
+            match wait {
                 Some(wait) => drop(tier.signal.1.recv_timeout(wait)),
                 None => drop(tier.signal.1.recv()),
             }

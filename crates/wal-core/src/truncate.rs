@@ -10,7 +10,7 @@ use std::{
 
 use snafu::ResultExt;
 use wal_format::{Close, CloseState, FrameKind, Lsn, Predecessor, Seal, SegmentId, Trim};
-use wal_segment::{FrameReader, SegmentError};
+use wal_segment::{FrameReader, SegmentError, SegmentSet};
 
 use crate::{
     DeletionReason, LogError,
@@ -85,15 +85,16 @@ impl Engine {
         };
         // The frame that permits the deletion is durable before anything is deleted, whatever the policy.
         self.commit_discreetly(stamped.tick)?;
-        let why = {
-            let view = self.view();
-            let last = first.previous().and_then(|last| view.segments.get(view.position(last)?));
-            match last.map(|last| reason(last.id())) {
-                // A trim that had to wait, of which the plan of retention knows nothing.
-                None | Some(DeletionReason::Superseded) => DeletionReason::Trimmed,
-                Some(planned) => planned,
-            }
+        let view = self.view();
+        let live: SegmentSet = view.segments.iter().map(|segment| segment.id()).collect();
+        let reason = |id| match reason(id) {
+            // Part of a trim that had to wait, of which the plan of retention knows nothing.
+            DeletionReason::Superseded if live.contains(id) => DeletionReason::Trimmed,
+            planned => planned,
         };
+        let last = first.previous().and_then(|last| view.segments.get(view.position(last)?));
+        let why = last.map_or(DeletionReason::Trimmed, |last| reason(last.id()));
+        drop(view);
         let active = {
             let appender = self.appender.lock();
             self.show_trim(&appender);
@@ -101,7 +102,7 @@ impl Engine {
         };
         self.truncated(why, first);
         let entries = self.first_retained().since(began).unwrap_or(0);
-        Ok(Truncation { entries, ..Truncation::from(self.sweep(active, reason)) })
+        Ok(Truncation { entries, ..Truncation::from(self.sweep(active, &reason)) })
     }
 
     /// Stamps a trim before what `decide` finds, unless the log begins there or behind already. Where it begins changes

@@ -180,11 +180,14 @@ impl Storage for TieredStorage {
 
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for name in self.local.list()? {
+        let local = self.local.list()?;
+        for name in local.iter().cloned() {
             if let Some(shipped) = name.strip_suffix(STUB) {
                 names.push(shipped.to_owned());
             } else if let Some(shipped) = name.strip_suffix(MAKING) {
-                names.extend(self.has_stub(shipped)?.then(|| shipped.to_owned()));
+                // Nothing depends on the note of a segment that is here.
+                let is_here = local.iter().any(|local| local == shipped);
+                names.extend((is_here || self.has_stub(shipped)?).then(|| shipped.to_owned()));
             } else if !name.ends_with(RETIRED) {
                 names.push(name);
             }

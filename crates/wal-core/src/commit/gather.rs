@@ -16,7 +16,9 @@ use crate::sync::{AtomicU64, AtomicUsize, thread};
 const UNIT: usize = 16;
 /// A leader that gave way, and is back after more than so many rounds, has given way to something else than the threads
 /// it waits for: what it loses is more than company is worth.
-const AWAY: u64 = 4;
+const AWAY: u32 = 4;
+/// So long it may be away in any case: rounds may be shorter than a turn of each of those threads.
+const AWAY_MIN: Duration = Duration::from_micros(500);
 /// So many rounds leaders do not wait then.
 const REST: u32 = 256;
 
@@ -48,13 +50,12 @@ impl Gather {
             return start;
         }
         let expected = (self.population.load(Ordering::Relaxed) + UNIT / 4) / UNIT;
-        let round = self.round.load(Ordering::Relaxed);
-        let (patience, away) =
-            (Duration::from_nanos(round / 4), Duration::from_nanos(round.saturating_mul(AWAY)));
-        let mut before = start;
+        let round = Duration::from_nanos(self.round.load(Ordering::Relaxed));
+        let (patience, away) = (round / 4, round.saturating_mul(AWAY).max(AWAY_MIN));
+        let mut gave_way = None;
         loop {
             let time = now();
-            if time.saturating_sub(before) > away {
+            if gave_way.is_some_and(|before| time.saturating_sub(before) > away) {
                 self.rest.store(REST, Ordering::Relaxed);
                 return time;
             }
@@ -62,7 +63,7 @@ impl Gather {
                 return time;
             }
             thread::yield_now();
-            before = time;
+            gave_way = Some(time);
         }
     }
 
@@ -135,19 +136,23 @@ mod tests {
     #[test]
     fn a_leader_to_whom_giving_way_costs_rounds_does_without_for_a_while() {
         let gather = Gather::default();
+        // The first leader of all knows of nobody, and does not give way.
+        let (early, clock) = (Cell::new(Duration::ZERO), Duration::from_millis(5));
+        gather.wait(&AtomicUsize::new(0), || early.replace(early.get() + clock));
         for _ in 0..40 {
             gather.learn(8, Duration::from_micros(100));
         }
+        // The third look is after it gave way.
         let (time, looks) = (Cell::new(0), Cell::new(0));
         let now = || {
-            time.set(time.get() + 3000);
             looks.set(looks.get() + 1);
+            time.set(time.get() + if looks.get() == 3 { 3000 } else { 1 });
             Duration::from_micros(time.get())
         };
         let waits = || {
             looks.set(0);
             gather.wait(&AtomicUsize::new(3), now);
-            looks.get() > 1
+            looks.get() == 3
         };
         assert!(waits(), "it gives way once, and is away for long");
         assert_eq!(

@@ -156,6 +156,11 @@ fn a_trim_that_had_to_wait_is_told_as_one() {
     let told: Vec<_> = heard.try_iter().collect();
     let trimmed = LogEvent::Truncated { lsn: lsn(20), reason: DeletionReason::Trimmed };
     assert!(told.contains(&trimmed), "{told:#?}");
+    let removed = told.iter().filter_map(|event| match event {
+        LogEvent::Removed { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    assert_eq!(removed.collect::<Vec<_>>(), [DeletionReason::Trimmed]);
 }
 
 struct Closes(Arc<Log>, Mutex<Sender<()>>);

@@ -375,6 +375,7 @@ fn what_a_newer_version_wrote_before_the_first_entry_is_not_passed_over() {
             assert!(refused(log.range(..).next().and_then(Result::err)));
             assert!(refused(log.headers(Lsn::FIRST, Lsn::MAX).next().and_then(Result::err)));
             assert!(refused(log.frames(..).next().and_then(Result::err)));
+            log.get(Lsn::FIRST).unwrap();
             log.get(Lsn::new(2).unwrap()).unwrap();
         }
     }

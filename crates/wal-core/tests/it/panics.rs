@@ -88,6 +88,18 @@ fn nothing_is_acknowledged_after_a_sync_that_panicked() {
 }
 
 #[test]
+fn nothing_is_acknowledged_after_names_of_removed_files_could_not_be_synced() {
+    let (_, hooked, log) = hooked(quiet());
+    while log.segments().unwrap().len() < 3 {
+        log.append(&[7; 1000]).unwrap();
+    }
+    panics_once(&hooked, "sync_names");
+    let _ = catch_unwind(AssertUnwindSafe(|| log.truncate_before(log.next_lsn())));
+    let after = log.append(b"after");
+    assert!(matches!(after, Err(LogError::Poisoned { .. })), "{after:?}");
+}
+
+#[test]
 fn a_close_that_panicked_keeps_neither_the_lock_nor_a_thread() {
     let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let hooked = Hooked::new(Arc::clone(&memory));

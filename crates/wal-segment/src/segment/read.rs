@@ -325,7 +325,7 @@ impl FrameReader {
             return Ok(None);
         };
         if delta == 0
-            && let Some(first) = self.first(segment)?
+            && let Some(first) = self.first(segment)
         {
             return Ok(Some(first));
         }
@@ -345,14 +345,11 @@ impl FrameReader {
     }
 
     /// The frame that holds the first entry, if no more than a few others precede it: whoever walks through the log
-    /// needs no index. What else is wrong on the way, the way through the index says.
-    fn first(&mut self, segment: &Segment) -> Result<Option<LoadedFrame>, SegmentError> {
-        let offset = match self.pass_control(segment, FIRST_FRAME, FIRST_FRAMES) {
-            Err(error @ SegmentError::Unsupported { .. }) => return Err(error),
-            passed => passed.ok().flatten(),
-        };
-        let frame = offset.and_then(|offset| self.read(segment, offset).ok().flatten());
-        Ok(frame.filter(|frame| frame.header.lsn_delta == 0))
+    /// needs no index. What is wrong on the way is no hindrance to the way through the index.
+    fn first(&mut self, segment: &Segment) -> Option<LoadedFrame> {
+        let offset = self.pass_control(segment, FIRST_FRAME, FIRST_FRAMES).ok()??;
+        let frame = self.read(segment, offset).ok()?;
+        frame.filter(|frame| frame.header.lsn_delta == 0)
     }
 
     /// Loads and verifies the frame at `offset`; `None` at or beyond the end of what is written.

@@ -152,6 +152,7 @@ fn a_segment_whose_note_cannot_be_read_is_not_absent() {
         let refused = Some(ErrorKind::PermissionDenied);
         assert_eq!(kind(blind.remove("a.wal")), refused, "{note}");
         assert!(tiered.is_local("a.wal"), "removed, and its note is left");
+        assert_eq!(blind.list().unwrap(), ["a.wal"], "{note}: it is here");
         // It leaves.
         near.remove("a.wal").unwrap();
         tiered.create("b").unwrap();

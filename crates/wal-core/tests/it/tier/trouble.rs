@@ -235,3 +235,20 @@ fn retention_by_age_asks_nothing_of_the_tier() {
     assert!(gone > 1 && plan.remove.len() >= gone, "{plan}");
     assert_eq!(far.opened.load(SeqCst), 0);
 }
+
+#[test]
+fn the_thread_that_ships_outlives_a_panic_of_the_tier() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    *far.meanwhile.lock().unwrap() = Some(Box::new(|| panic!("the tier panics")));
+    let (tell, told) = mpsc::channel();
+    let hooks = Hooks::default().on_event(move |event| drop(tell.send(event.clone())));
+    let tier: Arc<dyn Storage> = Arc::<Far>::clone(&far);
+    let environment = Environment { hooks, ..environment(Arc::new(near.clone())) }.with_tier(tier);
+    let log = Log::open(environment, Options { background_threads: true, ..options() }).unwrap();
+    fill(&log, 1..=1000);
+    let is_shipped = |event: LogEvent| matches!(event, LogEvent::Shipped { .. });
+    let mut events = std::iter::from_fn(|| told.recv_timeout(Duration::from_secs(60)).ok());
+    assert!(events.any(is_shipped), "nothing is shipped any more");
+    assert!(far.meanwhile.lock().unwrap().is_none(), "it did not panic");
+    log.close().unwrap();
+}
