@@ -32,9 +32,9 @@ pub(super) struct AdaptiveYield {
 }
 
 impl Default for AdaptiveYield {
-    /// The first round is a trial.
+    /// The first who wait try: a log has no company in its first rounds, and a trial there would find out nothing.
     fn default() -> Self {
-        Self { needed: AtomicU32::new(IN_VAIN * UNIT), rounds: AtomicU32::new(0) }
+        Self { needed: AtomicU32::new(TIMES * UNIT), rounds: AtomicU32::new(0) }
     }
 }
 
@@ -107,6 +107,14 @@ mod tests {
     }
 
     const STEP: Duration = Duration::from_micros(1);
+
+    /// They come after rounds in which nobody waited.
+    #[test]
+    fn the_first_who_wait_try() {
+        let yielding = AdaptiveYield::default();
+        rounds(&yielding, 3);
+        assert_eq!(tries(&yielding, 5, STEP), 5);
+    }
 
     #[test]
     fn where_rounds_are_over_soon_nobody_sleeps() {
