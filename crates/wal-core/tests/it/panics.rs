@@ -99,36 +99,38 @@ fn nothing_is_acknowledged_after_names_of_removed_files_could_not_be_synced() {
     assert!(matches!(after, Err(LogError::Poisoned { .. })), "{after:?}");
 }
 
-#[test]
-fn a_close_that_panicked_keeps_neither_the_lock_nor_a_thread() {
+/// A log with threads, whose events are heard.
+fn watched() -> (Arc<dyn Storage>, Hooked, Log, mpsc::Receiver<LogEvent>) {
     let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let hooked = Hooked::new(Arc::clone(&memory));
     let (told, heard) = mpsc::channel();
     let hooks = Hooks::default().on_event(move |event| drop(told.send(event.clone())));
     let environment = Environment { hooks, ..environment(Arc::new(hooked.clone())) };
-    let log = Log::open(environment, small()).unwrap();
+    (memory, hooked, Log::open(environment, small()).unwrap(), heard)
+}
+
+/// The close is the last event, and the thread that tells of events ends with it.
+#[track_caller]
+fn check_told(heard: &mpsc::Receiver<LogEvent>) {
+    let last = std::iter::from_fn(|| heard.recv_timeout(LONG).ok()).last();
+    assert_eq!(last, Some(LogEvent::Closed { clean: false }));
+}
+
+#[test]
+fn a_close_that_panicked_keeps_neither_the_lock_nor_a_thread() {
+    let (memory, hooked, log, heard) = watched();
     log.append(b"first").unwrap();
     panics_once(&hooked, "sync");
     let closed = log.close_timeout(LONG);
     assert!(matches!(closed, Err(LogError::Thread { .. })), "{closed:?}");
     assert_eq!(open(&memory, &quiet()).unwrap().next_lsn().get(), 2);
     drop(log);
-    // The thread of the hooks ends with the last event.
-    let mut last = None;
-    while let Ok(event) = heard.recv_timeout(LONG) {
-        last = Some(event);
-    }
-    assert_eq!(last, Some(LogEvent::Closed { clean: false }));
+    check_told(&heard);
 }
 
 #[test]
 fn a_close_is_told_of_although_every_call_panics_from_its_sync_on() {
-    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-    let hooked = Hooked::new(Arc::clone(&memory));
-    let (told, heard) = mpsc::channel();
-    let hooks = Hooks::default().on_event(move |event| drop(told.send(event.clone())));
-    let environment = Environment { hooks, ..environment(Arc::new(hooked.clone())) };
-    let log = Log::open(environment, small()).unwrap();
+    let (memory, hooked, log, heard) = watched();
     let (meet, met) = mpsc::channel();
     let (release, released) = mpsc::channel();
     let released = Mutex::new(released);
@@ -167,12 +169,7 @@ fn a_close_is_told_of_although_every_call_panics_from_its_sync_on() {
     assert!(matches!(closed, Err(LogError::Thread { .. })), "{closed:?}");
     assert_eq!(open(&memory, &quiet()).unwrap().next_lsn(), next);
     drop(log);
-    // The thread of the hooks ends with the last event.
-    let mut last = None;
-    while let Ok(event) = heard.recv_timeout(LONG) {
-        last = Some(event);
-    }
-    assert_eq!(last, Some(LogEvent::Closed { clean: false }));
+    check_told(&heard);
 }
 
 #[test]
