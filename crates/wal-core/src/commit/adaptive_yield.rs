@@ -1,8 +1,8 @@
 //! Whether those who wait give way to other threads for a moment before they sleep.
 //!
 //! To put a thread to sleep and to wake it takes the kernel several microseconds of a processor, and the wake-ups of a
-//! round come one after the other; to give way takes less than one. Where many threads share few cores a sync ends
-//! before each of them has given way a dozen times: then nobody need be woken. Where it does not, because threads are
+//! round come one after the other. Where many threads share few cores a sync ends before each of them has given way
+//! a dozen times: then nobody need be woken. Where it does not, because threads are
 //! few, cores are many or the device is slow, they sleep at once, and one round in many finds out whether that is still
 //! so. `docs/adr/0023`.
 
