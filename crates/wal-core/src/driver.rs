@@ -450,7 +450,7 @@ impl Engine {
         let warmed = self.warm_ahead(&segment, offset, capacity);
         let segment = segment.id();
         let advance = || {
-            preparer.advance(segment, len, (offset, capacity)).unwrap_or_else(|error| {
+            preparer.advance(segment, len, (offset, capacity), self.stats.written()).unwrap_or_else(|error| {
                 drop(self.unprepared(error));
                 Some(offset.saturating_add(pace::begins_at(capacity)))
             })

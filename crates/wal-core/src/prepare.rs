@@ -3,12 +3,13 @@
 pub(crate) mod pace;
 
 use std::{
-    io,
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     time::Duration,
 };
 
+use pace::Written;
 use parking_lot::Mutex;
 use wal_format::{FENCE_GAP, FileName, LogId, Lsn, SegmentHeader, SegmentId};
 use wal_segment::{Directory, Filling, Segment, SegmentError, StorageFile};
@@ -71,6 +72,21 @@ struct Work {
     objects: bool,
     /// What will be ready next.
     making: Option<Making>,
+    /// How many bytes a sync covered lately, and what was written when that was found out.
+    covered: u64,
+    written: Written,
+}
+
+impl Work {
+    /// Finds out how much syncs cover, now that so much was written.
+    fn learn(&mut self, written: Written) {
+        self.covered = written.a_sync_since(mem::replace(&mut self.written, written));
+    }
+
+    /// Whether zeros are written ahead.
+    const fn fills(&self) -> bool {
+        self.zero_fill && pace::pays(self.covered)
+    }
 }
 
 /// A segment that is being filled while the one before it is in use.
@@ -121,6 +137,8 @@ impl Preparer {
             checksum: options.checksum,
             objects,
             making: None,
+            covered: 0,
+            written: Written::default(),
         };
         Self { directory, clock, entropy, log_id, epoch, work: Mutex::new(work), ready: Mutex::new(None) }
     }
@@ -144,12 +162,14 @@ impl Preparer {
     }
 
     /// Brings a segment of at least `len_min` bytes on its way as far as it should be when the `active` one, which has
-    /// `capacity` bytes, is full up to `offset`. Says when more is to be done; `None` once it is ready.
+    /// `capacity` bytes, is full up to `offset`, and so much was `written`. Says when more is to be done; `None` once
+    /// it is ready.
     pub(crate) fn advance(
         &self,
         active: SegmentId,
         len_min: u64,
         (offset, capacity): (u64, u64),
+        written: Written,
     ) -> Result<Option<u64>, PrepareError> {
         let mut work = self.work.lock();
         match self.ready.lock().as_ref() {
@@ -158,7 +178,10 @@ impl Preparer {
             None if work.greatest > active => return Ok(None),
             _ => {}
         }
-        if !work.zero_fill {
+        if work.making.is_none() {
+            work.learn(written);
+        }
+        if work.making.is_none() && !work.fills() {
             // Nothing is filled: there is little to do, and it is done in one go.
             let due = capacity / 2;
             return if offset < due {
@@ -173,7 +196,8 @@ impl Preparer {
             None => self.begin(&work, len_min, 0)?,
         };
         let len = making.filling.capacity();
-        let due = pace::due(offset, capacity, len);
+        let step = pace::step(work.covered);
+        let due = pace::due(offset, capacity, len, step);
         let filled = if due < len { making.filling.fill(due) } else { Ok(()) };
         if let Err(error) = filled {
             making.filling.abandon();
@@ -182,7 +206,7 @@ impl Preparer {
         making.took += Duration::from_nanos(start.elapsed_ns(&*self.clock));
         work.making = Some(making);
         if due < len {
-            Ok(Some(pace::next(due, capacity, len)))
+            Ok(Some(pace::next(due, capacity, len, step)))
         } else {
             self.complete(&mut work, len_min).map(|()| None)
         }
@@ -257,9 +281,9 @@ impl Preparer {
     fn begin(&self, work: &Work, len_min: u64, ignorable_flags: u32) -> Result<Making, PrepareError> {
         let header = self.next_header(work, ignorable_flags)?;
         let wanted = work.next_len.max(len_min).next_multiple_of(PAGE);
-        let filling = match self.directory.begin(&header, wanted, work.zero_fill) {
+        let filling = match self.directory.begin(&header, wanted, work.fills()) {
             Err(error) if error.is_full() && least(len_min) < wanted => {
-                self.directory.begin(&header, least(len_min), work.zero_fill)
+                self.directory.begin(&header, least(len_min), work.fills())
             }
             begun => begun,
         };
@@ -284,7 +308,7 @@ impl Preparer {
         let (capacity, least) = (filling.capacity(), least(len_min));
         let made = match filling.finish() {
             Err(error) if error.is_full() && least < capacity => {
-                self.directory.prepare(&header, least, work.zero_fill).map(|file| (file, least))
+                self.directory.prepare(&header, least, work.fills()).map(|file| (file, least))
             }
             finished => finished.map(|file| (file, capacity)),
         };
@@ -317,27 +341,52 @@ mod tests {
     use super::*;
     use crate::{SystemClock, SystemEntropy};
 
+    fn preparer(dir: &std::path::Path) -> Preparer {
+        let storage = LocalStorage::open(dir, LocalOptions::default()).unwrap();
+        let directory = Arc::new(Directory::new(Arc::new(storage), ""));
+        let options = Options { segment_len: 1 << 20, first_segment_len: 1 << 20, ..Options::default() };
+        let log_id = LogId(*b"one of many logs");
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        Preparer::new(directory, clock, entropy, log_id, 1, SegmentId(7), &options)
+    }
+
+    #[test]
+    fn what_long_syncs_will_cover_is_not_filled() {
+        let dir = tempfile::tempdir().unwrap();
+        let preparer = preparer(dir.path());
+        let written = |bytes, syncs| Written { bytes, syncs };
+        let advance = |active, offset, written| {
+            preparer.advance(SegmentId(active), 0, (offset, 1 << 20), written).unwrap()
+        };
+        let preparing = || preparer.directory.list().unwrap().preparing;
+
+        assert_eq!(advance(7, 1 << 18, written(10 << 20, 10)), Some(1 << 19), "all of it at the half");
+        assert_eq!(preparing(), []);
+        assert_eq!(advance(7, 1 << 19, written(20 << 20, 20)), None, "it is ready");
+        assert!(preparer.take(0).is_some());
+
+        // The syncs since then are short ones.
+        assert!(advance(8, 1 << 18, written(21 << 20, 20_000)).is_some_and(|next| next < 1 << 19));
+        assert_eq!(preparing(), [SegmentId(9)], "it is being filled");
+        assert!(advance(8, 3 << 17, written(40 << 20, 20_001)).is_some(), "what was begun is gone on with");
+        assert_eq!(advance(8, 1 << 20, written(60 << 20, 20_002)), None);
+        assert_eq!(preparer.take(0).unwrap().header.segment, SegmentId(9));
+    }
+
     #[test]
     fn whoever_comes_too_late_makes_no_segment_for_one_that_is_left() {
         let dir = tempfile::tempdir().unwrap();
-        let storage = LocalStorage::open(dir.path(), LocalOptions::default()).unwrap();
-        let directory = Arc::new(Directory::new(Arc::new(storage), ""));
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let options = Options { segment_len: 1 << 20, first_segment_len: 1 << 20, ..Options::default() };
-        let log_id = LogId(*b"one of many logs");
-        let preparer =
-            Preparer::new(Arc::clone(&directory), clock, entropy, log_id, 1, SegmentId(7), &options);
+        let preparer = preparer(dir.path());
         let full = (1 << 20, 1 << 20);
-        assert_eq!(preparer.advance(SegmentId(7), 0, full).unwrap(), None, "all of it is due");
-        assert_eq!(preparer.advance(SegmentId(7), 0, full).unwrap(), None, "it is ready");
+        let advance =
+            |active, full| preparer.advance(SegmentId(active), 0, full, Written::default()).unwrap();
+        assert_eq!(advance(7, full), None, "all of it is due");
+        assert_eq!(advance(7, full), None, "it is ready");
         assert_eq!(preparer.take(0).unwrap().header.segment, SegmentId(8));
         // The log goes on in it, and a thread that still believes in the one before looks what there is to do.
-        assert_eq!(preparer.advance(SegmentId(7), 0, full).unwrap(), None);
-        assert_eq!(directory.list().unwrap().segments, [SegmentId(8)]);
-        assert!(
-            preparer.advance(SegmentId(8), 0, (1 << 18, 1 << 20)).unwrap().is_some(),
-            "the next one is begun"
-        );
-        assert_eq!(directory.list().unwrap().preparing, [SegmentId(9)]);
+        assert_eq!(advance(7, full), None);
+        assert_eq!(preparer.directory.list().unwrap().segments, [SegmentId(8)]);
+        assert!(advance(8, (1 << 18, 1 << 20)).is_some(), "the next one is begun");
+        assert_eq!(preparer.directory.list().unwrap().preparing, [SegmentId(9)]);
     }
 }

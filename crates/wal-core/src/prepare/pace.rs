@@ -5,12 +5,45 @@
 
 use wal_segment::Filling;
 
+/// Where syncs cover more than this, zeros cost the medium more time than they save the file system
+/// (`docs/adr/0019`).
+const MUCH: u64 = 192 << 10;
+/// Where syncs cover more than this, too many of them would have a step beside them if steps were short.
+const LITTLE: u64 = 8 << 10;
+/// So long are steps where syncs cover little: hardly any of them is late enough to be seen then.
+const STEP_SHORT: u64 = Filling::STEP / 2;
+
 /// Filling begins when this part of the active segment is full.
 const BEFORE: u64 = 16;
 /// It ends when this part is left, which is needed for the last sync and the name.
 const BEHIND: u64 = 4;
 /// More than this is never needed for them.
 const BEHIND_MAX: u64 = 8 << 20;
+
+/// What was written and synced since the log was opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) bytes: u64,
+    pub(crate) syncs: u64,
+}
+
+impl Written {
+    /// How many bytes a sync covered since `before`.
+    pub(super) fn a_sync_since(self, before: Self) -> u64 {
+        let syncs = self.syncs.saturating_sub(before.syncs).max(1);
+        self.bytes.saturating_sub(before.bytes) / syncs
+    }
+}
+
+/// Whether a segment should be filled at all, where a sync covers so many bytes.
+pub(super) const fn pays(covered: u64) -> bool {
+    covered <= MUCH
+}
+
+/// How many bytes are filled at a time.
+pub(super) const fn step(covered: u64) -> u64 {
+    if covered > LITTLE { Filling::STEP } else { STEP_SHORT }
+}
 
 /// Up to where a segment of `capacity` bytes is full when there is something to do for the first time.
 pub(crate) const fn begins_at(capacity: u64) -> u64 {
@@ -19,19 +52,19 @@ pub(crate) const fn begins_at(capacity: u64) -> u64 {
 
 /// How many of the `len` bytes of the next segment should be filled when the active one, of `capacity` bytes, is full
 /// up to `offset`: whole steps, or all of them.
-pub(super) fn due(offset: u64, capacity: u64, len: u64) -> u64 {
+pub(super) fn due(offset: u64, capacity: u64, len: u64, step: u64) -> u64 {
     let (from, to) = span(capacity);
     if offset >= to {
         return len;
     }
     let due = scale(offset.saturating_sub(from), len, to - from);
-    due - due % Filling::STEP
+    due - due % step
 }
 
 /// When the next step is due behind those `filled` bytes.
-pub(super) fn next(filled: u64, capacity: u64, len: u64) -> u64 {
+pub(super) fn next(filled: u64, capacity: u64, len: u64, step: u64) -> u64 {
     let (from, to) = span(capacity);
-    let offset = scale(filled.saturating_add(Filling::STEP), to - from, len).saturating_add(from + 1);
+    let offset = scale(filled.saturating_add(step), to - from, len).saturating_add(from + 1);
     offset.min(to)
 }
 
@@ -58,23 +91,39 @@ mod tests {
             [(64 * MIB, 64 * MIB), (MIB, 4 * MIB), (16 * MIB, MIB), (4096, 8192), (16 << 30, 16 << 30)]
         {
             let (mut offset, mut filled, mut steps) = (capacity / BEFORE, 0, 0);
-            assert_eq!(due(offset, capacity, len), 0);
+            assert_eq!(due(offset, capacity, len, Filling::STEP), 0);
             while filled < len {
-                let at = next(filled, capacity, len);
+                // As it changes what a sync covers.
+                let step = if steps % 3 == 0 { Filling::STEP } else { STEP_SHORT };
+                let at = next(filled, capacity, len, step);
                 assert!(at > offset && at < capacity, "{capacity} {len}: {at}");
-                let more = due(at, capacity, len);
+                let more = due(at, capacity, len, step);
                 assert!(more > filled, "{capacity} {len}: nothing is due at {at}");
-                assert!(more == len || more - filled <= 2 * Filling::STEP, "a step is a step");
+                assert!(more == len || more - filled <= 2 * step, "a step is a step");
                 (offset, filled, steps) = (at, more, steps + 1);
             }
-            assert!(steps <= len / Filling::STEP + 1);
+            assert!(steps <= len / STEP_SHORT + 1);
         }
     }
 
     #[test]
     fn whoever_is_late_is_told_to_catch_up() {
-        assert_eq!(due(u64::MAX, 1 << 20, 4 << 20), 4 << 20);
-        assert_eq!(due(0, 1 << 20, 4 << 20), 0);
-        assert!(due(1 << 19, 1 << 20, 4 << 20) > 1 << 20);
+        assert_eq!(due(u64::MAX, 1 << 20, 4 << 20, Filling::STEP), 4 << 20);
+        assert_eq!(due(0, 1 << 20, 4 << 20, Filling::STEP), 0);
+        assert!(due(1 << 19, 1 << 20, 4 << 20, Filling::STEP) > 1 << 20);
+    }
+
+    #[test]
+    fn how_a_segment_is_filled_depends_on_what_syncs_cover() {
+        let before = Written { bytes: 1 << 20, syncs: 100 };
+        let covered = |bytes, syncs| {
+            Written { bytes: before.bytes + bytes, syncs: before.syncs + syncs }.a_sync_since(before)
+        };
+        assert_eq!(covered(40 << 10, 10), 4 << 10);
+        assert_eq!(covered(40 << 10, 0), 40 << 10, "the first is under way");
+        assert_eq!(covered(0, 10), 0, "they covered what was written before");
+        assert_eq!((step(4 << 10), pays(4 << 10)), (STEP_SHORT, true));
+        assert_eq!((step(64 << 10), pays(64 << 10)), (Filling::STEP, true));
+        assert!(!pays(256 << 10));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Deleted, DeletionReason, Stats, histogram::Recorder};
+use crate::prepare::pace::Written;
 
 /// What follows in a structure laid out in order begins a cache line, and the one that processors fetch with it:
 /// threads that count different things do not take turns.
@@ -123,6 +124,12 @@ impl Counters {
         self.durable_bytes.fetch_max(bytes, Ordering::Relaxed);
         self.sync_duration.record(nanoseconds);
         self.group_size.record(frames);
+    }
+
+    /// What was written and synced until now.
+    pub(crate) fn written(&self) -> Written {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Written { bytes: get(&self.written_bytes), syncs: get(&self.syncs) }
     }
 
     /// Bytes that were written and not synced since.
