@@ -64,7 +64,7 @@ impl StorageFile for LazyFile {
         self.file()?.view(range)
     }
 
-    fn prefix(&self, end: u64) -> Option<&Bytes> {
+    fn prefix(&self, end: u64) -> Option<&[u8]> {
         self.file.get()?.prefix(end)
     }
 

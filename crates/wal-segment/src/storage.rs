@@ -279,7 +279,7 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// The file from its start to `end` or further, where a [`view`](Self::view) has shown that these bytes can be had
     /// without copying. `None` says nothing about them: ask for a view. It is what a storage answers that has nothing
     /// to lend.
-    fn prefix(&self, end: u64) -> Option<&Bytes> {
+    fn prefix(&self, end: u64) -> Option<&[u8]> {
         let _ = end;
         None
     }

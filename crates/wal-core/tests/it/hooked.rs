@@ -135,7 +135,7 @@ impl StorageFile for HookedFile {
         self.inner.view(range)
     }
 
-    fn prefix(&self, end: u64) -> Option<&Bytes> {
+    fn prefix(&self, end: u64) -> Option<&[u8]> {
         self.inner.prefix(end)
     }
 

@@ -92,16 +92,19 @@ impl StorageFile for LocalFile {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        if self.read_mode == ReadMode::Mmap
-            && let Some(bytes) = self.mapped.view(range.clone())?
-        {
-            return Ok(bytes);
+        if self.read_mode == ReadMode::Mmap {
+            if let Some(bytes) = self.mapped.kept(&range) {
+                return Ok(bytes);
+            }
+            if let Some(bytes) = self.mapped.view(range.clone())? {
+                return Ok(bytes);
+            }
         }
         self.copy(range)
     }
 
-    fn prefix(&self, end: u64) -> Option<&Bytes> {
-        if self.read_mode == ReadMode::Mmap { self.mapped.settled(end) } else { None }
+    fn prefix(&self, end: u64) -> Option<&[u8]> {
+        if self.read_mode == ReadMode::Mmap { self.mapped.lend(end) } else { None }
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {

@@ -9,11 +9,10 @@
 //!   [`MappedFile::file_to_change`] for the file, which refuses below the frozen end; the end never moves backwards.
 //! - In a process that opened the file for reading, the prefix ends where the furthest view or freeze ended: asking is
 //!   the caller's promise that the bytes up to there are final (see [`StorageFile::view`](crate::StorageFile::view)).
-//! - A prefix is kept for every stretch of the file that it covers. What is lent of one is borrowed from the file, and
-//!   the file never lets go of it.
+//! - A prefix is kept for every stretch of the file that it covers. What is lent is borrowed from the file, which never
+//!   lets go of its first mapping.
 //! - The prefix never ends beyond the length that the file had when it was mapped, so no access leaves the file.
-//!   Nothing
-//!   here shortens a file, and removing its name leaves the pages alone.
+//!   Nothing here shortens a file, and removing its name leaves the pages alone.
 //! - What is [stored](MappedFile::store) goes through a second mapping, by one thread at a time, and only behind the
 //!   frozen end, which does not move meanwhile: both take the same lock.
 //!
@@ -30,7 +29,7 @@ use std::{
     ptr, slice,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -44,7 +43,7 @@ pub(super) struct MappedFile {
     frozen: AtomicU64,
     /// The standard library's lock, which every program has: here is the only one for readers beside writers.
     window: RwLock<Window>,
-    stretches: OnceLock<Stretches>,
+    settled: OnceLock<Settled>,
     /// Where bytes may be stored without a system call.
     stores: Option<Mutex<Stores>>,
 }
@@ -81,7 +80,7 @@ impl MappedFile {
             access,
             frozen: AtomicU64::new(0),
             window: RwLock::default(),
-            stretches: OnceLock::new(),
+            settled: OnceLock::new(),
             stores: None,
         }
     }
@@ -157,9 +156,6 @@ impl MappedFile {
     ///
     /// `UnexpectedEof` when final bytes are asked for that the file does not have; errors of asking for its length.
     pub(super) fn view(&self, range: Range<u64>) -> io::Result<Option<Bytes>> {
-        if let Some(view) = self.settled(range.end).and_then(|prefix| cut(prefix, &range)) {
-            return Ok(Some(view));
-        }
         if let Some(view) = cut(&self.window().prefix, &range) {
             return Ok(Some(view));
         }
@@ -194,19 +190,33 @@ impl MappedFile {
         let len = usize::try_from(final_end).map_or(map.len(), |end| end.min(map.len()));
         // Another thread may have come first and further; a prefix never shrinks.
         if len > window.prefix.len() {
-            let stretches = self.stretches.get_or_init(|| Stretches::of(map.len()));
+            let settled = self.settled.get_or_init(|| Settled::of(Arc::clone(&map)));
             let before = std::mem::replace(&mut window.prefix, Bytes::from_owner(Prefix { map, len }));
-            stretches.settle(before.len(), &window.prefix);
+            settled.extend(before.len(), &window.prefix);
         }
         Ok(cut(&window.prefix, &range))
     }
 
-    /// A prefix that reaches to `end` or further, if a view has settled that it is final.
+    /// The file up to `end` or further, if a view has settled that this is final.
     #[inline]
-    pub(super) fn settled(&self, end: u64) -> Option<&Bytes> {
-        let Stretches { shift, prefixes } = self.stretches.get()?;
-        let at = usize::try_from(end.checked_sub(1)? >> shift).ok()?;
-        prefixes.get(at)?.get().filter(|prefix| prefix.len() as u64 >= end)
+    pub(super) fn lend(&self, end: u64) -> Option<&[u8]> {
+        let settled = self.settled.get()?;
+        let len = settled.len.load(Ordering::Acquire);
+        if end > len as u64 {
+            return None;
+        }
+        // SAFETY: `extend` keeps `len` within the mapping and within what a `Prefix` covered: the pointer is valid for
+        // reads of so many bytes, and nobody writes them, for the reasons given there. The mapping lives as long as
+        // `self`, which is borrowed for the slice's whole life.
+        Some(unsafe { slice::from_raw_parts(settled.map.as_ptr(), len) })
+    }
+
+    /// The bytes of `range`, if a prefix is kept that covers them.
+    #[inline]
+    pub(super) fn kept(&self, range: &Range<u64>) -> Option<Bytes> {
+        let Settled { shift, prefixes, .. } = self.settled.get()?;
+        let at = usize::try_from(range.end.checked_sub(1)? >> shift).ok()?;
+        cut(prefixes.get(at)?.get()?, range)
     }
 }
 
@@ -251,26 +261,35 @@ impl Stores {
     }
 }
 
-/// A file in stretches of equal length, of each the prefix that covers it once all of it is final: what was viewed
-/// before is viewed again without a lock, and can be lent, because these prefixes stay as long as the file.
-struct Stretches {
+/// What was viewed before, and is viewed again without a lock.
+struct Settled {
+    /// The first mapping of the file. It stays as long as the file, so that its bytes can be lent.
+    map: Arc<MmapRaw>,
+    /// How many of them are final.
+    len: AtomicUsize,
+    /// The file in stretches of equal length, of each the prefix that covers it once all of it is final: to keep a
+    /// part of one costs one reference count.
     shift: u32,
     prefixes: Box<[OnceLock<Bytes>]>,
 }
 
-impl Stretches {
-    /// At least 4 KiB each, and at most 1024 of them.
-    fn of(len: usize) -> Self {
+impl Settled {
+    /// Stretches of at least 4 KiB each, and at most 1024 of them.
+    fn of(map: Arc<MmapRaw>) -> Self {
+        let len = map.len();
         let shift = len.next_power_of_two().ilog2().saturating_sub(10).max(12);
-        Self { shift, prefixes: (0..len >> shift).map(|_| OnceLock::new()).collect() }
+        let prefixes = (0..len >> shift).map(|_| OnceLock::new()).collect();
+        Self { map, len: AtomicUsize::new(0), shift, prefixes }
     }
 
-    /// Keeps the prefix for the stretches that it covers and the one before it did not.
-    fn settle(&self, before: usize, prefix: &Bytes) {
+    /// Lends what the prefix covers from now on, and keeps it for the stretches that the one before it did not cover.
+    fn extend(&self, before: usize, prefix: &Bytes) {
         let covered = self.prefixes.iter().take(prefix.len() >> self.shift);
         for stretch in covered.skip(before >> self.shift) {
             let _ = stretch.set(prefix.clone());
         }
+        // The prefix may be one of a longer mapping, made since the file has grown.
+        self.len.fetch_max(prefix.len().min(self.map.len()), Ordering::Release);
     }
 }
 
@@ -285,6 +304,7 @@ impl fmt::Debug for MappedFile {
     }
 }
 
+#[inline]
 fn cut(prefix: &Bytes, range: &Range<u64>) -> Option<Bytes> {
     if range.end > prefix.len() as u64 {
         return None;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use wal_format::{Lsn, PlainFrame, parse_plain};
+use wal_format::{FRAME_HEADER_LEN, Lsn, PlainFrame, parse_plain};
 
 use super::{Segment, read::hop_in};
 use crate::{local::fetch, points::Stretch};
@@ -19,7 +19,6 @@ const TOUCHED: usize = 2048;
 #[derive(Clone, Copy)]
 pub struct Aim<'a> {
     segment: &'a Segment,
-    file: &'a Bytes,
     /// The frames among which it is, and where they begin.
     window: &'a [u8],
     start: u64,
@@ -39,7 +38,9 @@ pub struct PlainEntry<'a> {
     pub entry_kind: u8,
     /// Its bytes.
     pub payload: &'a [u8],
-    file: &'a Bytes,
+    segment: &'a Segment,
+    /// Where these begin in the file.
+    offset: u64,
 }
 
 impl PlainEntry<'_> {
@@ -47,7 +48,8 @@ impl PlainEntry<'_> {
     #[inline]
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        self.file.slice_ref(self.payload)
+        let range = self.offset..self.offset + self.payload.len() as u64;
+        self.segment.file.view(range).unwrap_or_else(|_| Bytes::copy_from_slice(self.payload))
     }
 }
 
@@ -74,7 +76,7 @@ impl Segment {
         let window = file.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)?;
         let frame_len = usize::try_from(stretch.frames().1).ok()?;
         let likely = (delta.wrapping_sub(stretch.from.lsn_delta) as usize).checked_mul(frame_len)?;
-        Some(Aim { segment: self, file, window, start, delta, likely, frame_len, stretch })
+        Some(Aim { segment: self, window, start, delta, likely, frame_len, stretch })
     }
 }
 
@@ -98,10 +100,12 @@ impl<'a> Aim<'a> {
     pub fn entry(&self) -> Option<PlainEntry<'a>> {
         let at = if self.stretch.even { self.likely } else { self.hop_and_note()? };
         let key = self.segment.key();
-        let frame = parse_plain(self.window.get(at..)?, key, self.start + at as u64)?;
+        let offset = self.start + at as u64;
+        let frame = parse_plain(self.window.get(at..)?, key, offset)?;
         let PlainFrame { lsn_delta, time, entry_kind, payload, .. } = frame;
         if lsn_delta == self.delta {
-            Some(PlainEntry { time, entry_kind, payload, file: self.file })
+            let offset = offset + FRAME_HEADER_LEN as u64;
+            Some(PlainEntry { time, entry_kind, payload, segment: self.segment, offset })
         } else {
             None
         }

@@ -304,6 +304,39 @@ fn views_are_shared_where_files_are_mapped() {
 }
 
 #[test]
+fn what_was_viewed_is_lent_to_its_very_end_and_no_further() {
+    for (mode, lends) in [(ReadMode::Mmap, true), (ReadMode::Pread, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, view) = frozen(&local(dir.path(), mode), "a", 10_000);
+        let lent = |end| file.prefix(end).map(|prefix| (prefix.as_ptr() == view.as_ptr(), prefix.to_vec()));
+        assert_eq!(lent(10_000), lends.then(|| (true, vec![b'a'; 10_000])), "{mode:?}");
+        assert_eq!(lent(10_001), None, "{mode:?}");
+
+        // The file was mapped before it grew.
+        file.write_at(10_000, b"bbbb").unwrap();
+        file.freeze(10_004);
+        assert_eq!(file.view(9_999..10_004).unwrap(), "abbbb");
+        assert_eq!(lent(10_004), None, "{mode:?}");
+        assert_eq!(lent(10_000).is_some(), lends, "{mode:?}");
+    }
+}
+
+#[test]
+fn what_becomes_final_is_lent_from_its_first_view_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = local(dir.path(), ReadMode::Mmap).create("a").unwrap();
+    file.reserve(1 << 20).unwrap();
+    for end in [100, 200, 70_000, 1 << 20] {
+        file.write_at(end - 1, b"x").unwrap();
+        file.freeze(end);
+        assert_eq!(file.prefix(end), None, "{end}: nobody has shown that it can be had");
+        assert_eq!(file.view(end - 1..end).unwrap(), "x");
+        let prefix = file.prefix(end).unwrap();
+        assert_eq!((prefix.len() as u64, prefix.last()), (end, Some(&b'x')));
+    }
+}
+
+#[test]
 fn bytes_that_are_not_frozen_are_copied() {
     let dir = tempfile::tempdir().unwrap();
     let file = local(dir.path(), ReadMode::Mmap).create("a").unwrap();
