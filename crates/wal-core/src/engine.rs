@@ -267,6 +267,11 @@ impl Engine {
         self.preparer()?.prepare(len).map_err(|error| self.unprepared(error))
     }
 
+    /// The same for an append that cannot go on before.
+    pub(crate) fn hasten(&self, len: u64) -> Result<(), LogError> {
+        self.preparer()?.hasten(len).map_err(|error| self.unprepared(error))
+    }
+
     pub(crate) fn unprepared(&self, error: PrepareError) -> LogError {
         match error {
             PrepareError::File(source) => LogError::segment("prepare a segment", source),

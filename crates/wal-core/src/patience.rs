@@ -190,7 +190,8 @@ impl Engine {
             Room::Next => {
                 let len = segment_len_for(&appender, body_len);
                 drop(appender);
-                self.prepare(len)
+                // Without threads nobody fills but whoever is here.
+                if self.has_threads() { self.hasten(len) } else { self.prepare(len) }
             }
         }
     }

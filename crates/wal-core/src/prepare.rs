@@ -5,12 +5,15 @@ pub(crate) mod pace;
 use std::{
     io, mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use pace::Written;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use wal_format::{FENCE_GAP, FileName, LogId, Lsn, SegmentHeader, SegmentId};
 use wal_segment::{Directory, Filling, Segment, SegmentError, StorageFile};
 
@@ -54,6 +57,8 @@ pub(crate) struct Preparer {
     entropy: Arc<dyn Entropy>,
     log_id: LogId,
     epoch: u64,
+    /// How many threads cannot go on before the next segment is ready, and will have one that is not filled.
+    waiting: AtomicUsize,
     /// Held while a file is made.
     work: Mutex<Work>,
     ready: Mutex<Option<Prepared>>,
@@ -98,6 +103,13 @@ struct Making {
     took: Duration,
 }
 
+/// What becomes of the part of a segment that was not filled until it is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Filled,
+    Left,
+}
+
 /// Why a segment could not be prepared.
 #[derive(Debug)]
 pub(crate) enum PrepareError {
@@ -140,7 +152,8 @@ impl Preparer {
             covered: 0,
             written: Written::default(),
         };
-        Self { directory, clock, entropy, log_id, epoch, work: Mutex::new(work), ready: Mutex::new(None) }
+        let (waiting, work, ready) = (AtomicUsize::new(0), Mutex::new(work), Mutex::new(None));
+        Self { directory, clock, entropy, log_id, epoch, waiting, work, ready }
     }
 
     /// The log these segments belong to.
@@ -154,11 +167,27 @@ impl Preparer {
 
     /// Makes sure that a segment of at least `len_min` bytes is ready.
     pub(crate) fn prepare(&self, len_min: u64) -> Result<(), PrepareError> {
-        let mut work = self.work.lock();
+        self.prepare_in(self.work.lock(), len_min, Rest::Filled)
+    }
+
+    /// The same for an append that waits: what is not filled yet is left so.
+    pub(crate) fn hasten(&self, len_min: u64) -> Result<(), PrepareError> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let work = self.work.lock();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.prepare_in(work, len_min, Rest::Left)
+    }
+
+    fn prepare_in(
+        &self,
+        mut work: MutexGuard<'_, Work>,
+        len_min: u64,
+        rest: Rest,
+    ) -> Result<(), PrepareError> {
         if self.ready.lock().as_ref().is_some_and(|ready| ready.capacity >= len_min) {
             return Ok(());
         }
-        self.complete(&mut work, len_min)
+        self.complete(&mut work, len_min, rest)
     }
 
     /// Brings a segment of at least `len_min` bytes on its way as far as it should be when the `active` one, which has
@@ -187,7 +216,7 @@ impl Preparer {
             return if offset < due {
                 Ok(Some(due))
             } else {
-                self.complete(&mut work, len_min).map(|()| None)
+                self.complete(&mut work, len_min, Rest::Left).map(|()| None)
             };
         }
         let start = Start::now(&*self.clock);
@@ -198,26 +227,28 @@ impl Preparer {
         let len = making.filling.capacity();
         let step = pace::step(work.covered);
         let due = pace::due(offset, capacity, len, step);
-        let filled = if due < len { making.filling.fill(due) } else { Ok(()) };
-        if let Err(error) = filled {
-            making.filling.abandon();
-            return Err(PrepareError::File(error));
+        if due < len {
+            making.filling.fill(due, self.nobody_waits()).map_err(PrepareError::File)?;
         }
         making.took += Duration::from_nanos(start.elapsed_ns(&*self.clock));
         work.making = Some(making);
         if due < len {
             Ok(Some(pace::next(due, capacity, len, step)))
         } else {
-            self.complete(&mut work, len_min).map(|()| None)
+            self.complete(&mut work, len_min, Rest::Filled).map(|()| None)
         }
     }
 
+    fn nobody_waits(&self) -> impl Fn() -> bool {
+        || self.waiting.load(Ordering::Relaxed) == 0
+    }
+
     /// Makes what is ready next, or the rest of it.
-    fn complete(&self, work: &mut Work, len_min: u64) -> Result<(), PrepareError> {
+    fn complete(&self, work: &mut Work, len_min: u64, rest: Rest) -> Result<(), PrepareError> {
         let _span = Span::rotate(&self.directory);
         let start = Start::now(&*self.clock);
         let took = work.making.as_ref().map_or(Duration::ZERO, |making| making.took);
-        let prepared = self.make(work, len_min, 0)?;
+        let prepared = self.make(work, len_min, 0, rest)?;
         let took = took + Duration::from_nanos(start.elapsed_ns(&*self.clock));
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         events::prepared(&self.directory, prepared.header.segment, prepared.capacity, took_us);
@@ -236,13 +267,13 @@ impl Preparer {
     /// An object of at least `len_min` bytes, which has the next id: whoever takes one publishes it, or nobody ever
     /// publishes anything again. No I/O.
     pub(crate) fn object(&self, len_min: u64) -> Result<Prepared, PrepareError> {
-        self.make(&mut self.work.lock(), len_min, 0)
+        self.make(&mut self.work.lock(), len_min, 0, Rest::Filled)
     }
 
     /// The fence of this writer. What it publishes after it has ids that no writer before it can have used.
     pub(crate) fn fence(&self, len_min: u64) -> Result<Prepared, PrepareError> {
         let mut work = self.work.lock();
-        let prepared = self.make(&mut work, len_min, SegmentHeader::FENCE)?;
+        let prepared = self.make(&mut work, len_min, SegmentHeader::FENCE, Rest::Filled)?;
         work.greatest = SegmentId(prepared.header.segment.0.saturating_add(FENCE_GAP - 1));
         Ok(prepared)
     }
@@ -291,7 +322,13 @@ impl Preparer {
         Ok(Making { header, filling, took: Duration::ZERO })
     }
 
-    fn make(&self, work: &mut Work, len_min: u64, ignorable_flags: u32) -> Result<Prepared, PrepareError> {
+    fn make(
+        &self,
+        work: &mut Work,
+        len_min: u64,
+        ignorable_flags: u32,
+        rest: Rest,
+    ) -> Result<Prepared, PrepareError> {
         let directory = Arc::clone(&self.directory);
         if work.objects {
             let header = self.next_header(work, ignorable_flags)?;
@@ -301,12 +338,16 @@ impl Preparer {
             return Ok(Prepared { header, capacity, file, directory });
         }
         let is_enough = |making: &Making| making.filling.capacity() >= len_min;
-        let Making { header, filling, .. } = match work.making.take().filter(is_enough) {
+        let Making { header, mut filling, .. } = match work.making.take().filter(is_enough) {
             Some(making) => making,
             None => self.begin(work, len_min, ignorable_flags)?,
         };
         let (capacity, least) = (filling.capacity(), least(len_min));
-        let made = match filling.finish() {
+        let filled = match rest {
+            Rest::Filled => filling.fill(capacity, self.nobody_waits()),
+            Rest::Left => Ok(()),
+        };
+        let made = match filled.and_then(|()| filling.finish()) {
             Err(error) if error.is_full() && least < capacity => {
                 self.directory.prepare(&header, least, work.fills()).map(|file| (file, least))
             }

@@ -119,7 +119,9 @@ impl Directory {
         if !append_after_sync {
             return self.begin_object(header, capacity <= file_len_max);
         }
-        self.begin(header, capacity, zero_fill)?.finish()
+        let mut filling = self.begin(header, capacity, zero_fill)?;
+        filling.fill(capacity, || true)?;
+        filling.finish()
     }
 
     /// Begins what [`prepare`](Self::prepare) does: a file without its final name, of which nothing is filled yet.

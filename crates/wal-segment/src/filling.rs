@@ -60,18 +60,18 @@ impl Filling {
     }
 
     /// Fills the file up to `end`, or to its capacity. The medium is asked to write the last [`STEP`](Self::STEP), and
-    /// not waited for where the storage can do so; whatever was filled before that in the same call is synced.
+    /// not waited for where the storage can do so; whatever was filled before that in the same call is synced. Ends
+    /// sooner once it is not `wanted` any more, which is asked before each step.
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Io`]: [`abandon`](Self::abandon) it.
-    pub fn fill(&mut self, end: u64) -> Result<(), SegmentError> {
+    /// [`SegmentError::Io`]; it is [abandoned](Self::abandon) then.
+    pub fn fill(&mut self, end: u64, wanted: impl Fn() -> bool) -> Result<(), SegmentError> {
         let end = end.min(self.capacity);
-        while self.filled < end {
-            self.step(end).with_context(|_| {
-                let path = self.directory.path(FileName::Preparing(self.segment));
-                IoSnafu { operation: "fill", path }
-            })?;
+        while self.filled < end && wanted() {
+            let filled = self.step(end).inspect_err(|_| self.abandon());
+            let path = || self.directory.path(FileName::Preparing(self.segment));
+            filled.with_context(|_| IoSnafu { operation: "fill", path: path() })?;
         }
         Ok(())
     }
@@ -89,29 +89,28 @@ impl Filling {
         if step_end == end && self.file.write_back(from..step_end)? { Ok(()) } else { self.file.sync() }
     }
 
-    /// Fills the rest, makes everything durable and gives the file its final name, which is durable after
-    /// [`Directory::sync_names`].
+    /// Makes everything durable and gives the file its final name, which is durable after [`Directory::sync_names`].
+    /// What was not filled stays reserved.
     ///
     /// # Errors
     ///
     /// [`SegmentError::Io`]; nothing is left behind then under the final name.
-    pub fn finish(mut self) -> Result<Arc<dyn StorageFile>, SegmentError> {
-        let finished = self.fill(self.capacity).and_then(|()| {
-            let path = || self.directory.path(FileName::Preparing(self.segment));
-            self.file.sync().with_context(|_| IoSnafu { operation: "prepare", path: path() })?;
-            self.file.freeze(SEGMENT_HEADER_LEN as u64);
-            self.directory.name(self.segment).with_context(|_| IoSnafu {
-                operation: "name",
-                path: self.directory.path(FileName::Segment(self.segment)),
-            })
-        });
-        match finished {
+    pub fn finish(self) -> Result<Arc<dyn StorageFile>, SegmentError> {
+        match self.sync_and_name() {
             Ok(()) => Ok(self.file),
             Err(error) => {
                 self.abandon();
                 Err(error)
             }
         }
+    }
+
+    fn sync_and_name(&self) -> Result<(), SegmentError> {
+        let path = self.directory.path(FileName::Preparing(self.segment));
+        self.file.sync().context(IoSnafu { operation: "prepare", path })?;
+        self.file.freeze(SEGMENT_HEADER_LEN as u64);
+        let path = self.directory.path(FileName::Segment(self.segment));
+        self.directory.name(self.segment).context(IoSnafu { operation: "name", path })
     }
 
     /// Removes the file. A half-made one only wastes space, and there may be none: whether that works does not matter.
@@ -129,7 +128,36 @@ const fn piece_end(from: u64, end: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use wal_format::{ChecksumKind, LogId};
+
     use super::*;
+    use crate::{LocalOptions, LocalStorage};
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = LocalStorage::open(dir.path(), LocalOptions::default()).unwrap();
+        let directory = Directory::new(Arc::new(storage), "");
+        let header = SegmentHeader {
+            checksum: ChecksumKind::Crc32,
+            ignorable_flags: 0,
+            log_id: LogId([1; 16]),
+            segment: SegmentId(1),
+            epoch: 1,
+            salt: 7,
+            created: 0,
+        };
+        let mut filling = directory.begin(&header, 8 * Filling::STEP, true).unwrap();
+        let asked = Cell::new(0);
+        let wanted = || asked.replace(asked.get() + 1) < 3;
+        filling.fill(u64::MAX, wanted).unwrap();
+        assert_eq!(filling.filled, 3 * Filling::STEP);
+        let file = filling.finish().unwrap();
+        assert_eq!(file.len().unwrap(), 8 * Filling::STEP, "all of it is reserved");
+        assert_eq!(directory.list().unwrap().segments, [SegmentId(1)]);
+    }
 
     #[test]
     fn pieces_are_aligned() {

@@ -119,6 +119,27 @@ fn whoever_needs_it_sooner_finishes_it() {
     assert_eq!(log.range(..).last().unwrap().unwrap().payload, vec![8; 3 << 20]);
 }
 
+/// An append that cannot go on before the next segment is ready has it as it is: to fill the rest may take longer than
+/// a thousand syncs.
+#[test]
+fn whoever_waits_for_it_does_not_wait_for_zeros() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _, writes) = log_with(dir.path(), Options { background_threads: true, ..options() });
+    while log.segments().unwrap().last().map_or(0, |segment| segment.end) < 2 * MIB {
+        log.append(&[7; LEN]).unwrap();
+    }
+    // What is too long for the rest of the segment, of which less than that was due to be filled.
+    log.append(&vec![8; 3 << 20]).unwrap();
+    assert_eq!(log.segments().unwrap().len(), 2);
+    let pieces = 4 * MIB / (64 << 10);
+    assert!(writes.load(Ordering::SeqCst) < pieces * 3 / 4, "{} writes", writes.load(Ordering::SeqCst));
+    let next = log.next_lsn();
+    drop(log);
+    let log = self::log(dir.path()).0;
+    assert_eq!(log.next_lsn(), next);
+    assert_eq!(log.range(..).last().unwrap().unwrap().payload, vec![8; 3 << 20]);
+}
+
 #[test]
 fn an_entry_that_is_too_long_for_it_gets_another_one() {
     let dir = tempfile::tempdir().unwrap();
