@@ -129,6 +129,14 @@ impl Bars<'_> {
         }
     }
 
+    /// The same of a rate.
+    fn lead_of_rate(&mut self, key: Key<'_>, goal: f64) {
+        if let (Some(ours), Some((name, theirs))) = (self.value(key, OURS), self.best(key, true, |_| true)) {
+            let against = format!("best rival: {name} {}", number(theirs));
+            self.add(key.says(key.2), ours, against, ours / theirs, goal, true);
+        }
+    }
+
     /// The same of the logs without a library.
     fn lead_of_plain(&mut self, key: Key<'_>, goal: f64) {
         for name in ["plain", "plain, grouped"] {
@@ -150,13 +158,11 @@ impl Bars<'_> {
         for (threads, goal) in [(2, 1.0), (4, 1.0), (16, 1.4), (64, 1.8), (256, 1.0)] {
             let label = format!("128 B, {threads} threads");
             let key = Key("durable", &label, "per s");
-            if let (Some(ours), Some((name, theirs))) =
-                (self.value(key, OURS), self.best(key, true, |_| true))
-            {
-                let against = format!("best rival: {name} {}", number(theirs));
-                self.add(key.says(key.2), ours, against, ours / theirs, goal, true);
-            }
+            self.lead_of_rate(key, goal);
             self.lead_of_plain(key, 1.0);
+        }
+        for label in ["16 KiB, 16 threads", "256 KiB, 1 thread", "1 MiB, 4 threads"] {
+            self.lead_of_rate(Key("durable", label, "per s"), 1.0);
         }
         let many = self.value(Key("durable", "128 B, 64 threads", "per s"), OURS);
         let one = self.value(Key("durable", "128 B, 1 thread", "per s"), OURS);

@@ -87,6 +87,10 @@ fn durable(rows: &mut Vec<Row>, repeats: usize, millis: u64, is_quick: bool) {
             verified(128, 1, threads),
         ));
     }
+    for (len, threads) in [(16 * KIB, 16), (256 * KIB, 1), (1024 * KIB, 4)] {
+        let label = format!("{}, {}", size(len as u64), count(threads));
+        rows.push(row("durable", &label, "per s", repeats.min(3), verified(len, 1, threads)));
+    }
     rows.push(row("batch", "100 x 128 B", "p50 us", repeats, verified(128, 100, 1)));
 }
 
