@@ -264,12 +264,12 @@ impl Engine {
 
     /// Makes sure that a segment of at least `len` bytes can be taken.
     pub(crate) fn prepare(&self, len: u64) -> Result<(), LogError> {
-        self.preparer()?.prepare(len).map_err(|error| self.unprepared(error))
+        self.preparer()?.prepare(len, self.stats.written()).map_err(|error| self.unprepared(error))
     }
 
     /// The same for an append that cannot go on before.
     pub(crate) fn hasten(&self, len: u64) -> Result<(), LogError> {
-        self.preparer()?.hasten(len).map_err(|error| self.unprepared(error))
+        self.preparer()?.hasten(len, self.stats.written()).map_err(|error| self.unprepared(error))
     }
 
     pub(crate) fn unprepared(&self, error: PrepareError) -> LogError {

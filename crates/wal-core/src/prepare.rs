@@ -92,6 +92,13 @@ impl Work {
     const fn fills(&self) -> bool {
         self.zero_fill && pace::pays(self.covered)
     }
+
+    /// How long the next segment should be.
+    fn wanted_len(&self) -> u64 {
+        // What comes into one that is not filled although others are may be short again.
+        let max = if self.zero_fill && !self.fills() { pace::unfilled_len(self.covered) } else { u64::MAX };
+        self.next_len.min(max)
+    }
 }
 
 /// A segment that is being filled while the one before it is in use.
@@ -166,26 +173,29 @@ impl Preparer {
     }
 
     /// Makes sure that a segment of at least `len_min` bytes is ready.
-    pub(crate) fn prepare(&self, len_min: u64) -> Result<(), PrepareError> {
-        self.prepare_in(self.work.lock(), len_min, Rest::Filled)
+    pub(crate) fn prepare(&self, len_min: u64, written: Written) -> Result<(), PrepareError> {
+        self.prepare_in(self.work.lock(), (len_min, written), Rest::Filled)
     }
 
     /// The same for an append that waits: what is not filled yet is left so.
-    pub(crate) fn hasten(&self, len_min: u64) -> Result<(), PrepareError> {
+    pub(crate) fn hasten(&self, len_min: u64, written: Written) -> Result<(), PrepareError> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let work = self.work.lock();
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.prepare_in(work, len_min, Rest::Left)
+        self.prepare_in(work, (len_min, written), Rest::Left)
     }
 
     fn prepare_in(
         &self,
         mut work: MutexGuard<'_, Work>,
-        len_min: u64,
+        (len_min, written): (u64, Written),
         rest: Rest,
     ) -> Result<(), PrepareError> {
         if self.ready.lock().as_ref().is_some_and(|ready| ready.capacity >= len_min) {
             return Ok(());
+        }
+        if work.making.is_none() {
+            work.learn(written);
         }
         self.complete(&mut work, len_min, rest)
     }
@@ -311,7 +321,7 @@ impl Preparer {
 
     fn begin(&self, work: &Work, len_min: u64, ignorable_flags: u32) -> Result<Making, PrepareError> {
         let header = self.next_header(work, ignorable_flags)?;
-        let wanted = work.next_len.max(len_min).next_multiple_of(PAGE);
+        let wanted = work.wanted_len().max(len_min).next_multiple_of(PAGE);
         let filling = match self.directory.begin(&header, wanted, work.fills()) {
             Err(error) if error.is_full() && least(len_min) < wanted => {
                 self.directory.begin(&header, least(len_min), work.fills())
@@ -382,10 +392,10 @@ mod tests {
     use super::*;
     use crate::{SystemClock, SystemEntropy};
 
-    fn preparer(dir: &std::path::Path) -> Preparer {
+    fn preparer(dir: &std::path::Path, segment_len: u64) -> Preparer {
         let storage = LocalStorage::open(dir, LocalOptions::default()).unwrap();
         let directory = Arc::new(Directory::new(Arc::new(storage), ""));
-        let options = Options { segment_len: 1 << 20, first_segment_len: 1 << 20, ..Options::default() };
+        let options = Options { segment_len, first_segment_len: segment_len, ..Options::default() };
         let log_id = LogId(*b"one of many logs");
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         Preparer::new(directory, clock, entropy, log_id, 1, SegmentId(7), &options)
@@ -394,7 +404,7 @@ mod tests {
     #[test]
     fn what_long_syncs_will_cover_is_not_filled() {
         let dir = tempfile::tempdir().unwrap();
-        let preparer = preparer(dir.path());
+        let preparer = preparer(dir.path(), 1 << 20);
         let written = |bytes, syncs| Written { bytes, syncs };
         let advance = |active, offset, written| {
             preparer.advance(SegmentId(active), 0, (offset, 1 << 20), written).unwrap()
@@ -415,9 +425,22 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_not_filled_is_short_unless_its_syncs_are_long() {
+        let written = |bytes| Written { bytes, syncs: 1 };
+        for (bytes, len) in
+            [(4 << 10, 64 << 20), (1 << 20, 16 << 20), (2 << 20, 32 << 20), (1 << 30, 64 << 20)]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let preparer = preparer(dir.path(), 64 << 20);
+            preparer.hasten(0, written(bytes)).unwrap();
+            assert_eq!(preparer.take(0).unwrap().capacity, len, "{bytes}");
+        }
+    }
+
+    #[test]
     fn whoever_comes_too_late_makes_no_segment_for_one_that_is_left() {
         let dir = tempfile::tempdir().unwrap();
-        let preparer = preparer(dir.path());
+        let preparer = preparer(dir.path(), 1 << 20);
         let full = (1 << 20, 1 << 20);
         let advance =
             |active, full| preparer.advance(SegmentId(active), 0, full, Written::default()).unwrap();

@@ -8,6 +8,8 @@ use wal_segment::Filling;
 /// Where syncs cover more than this, zeros cost the medium more time than they save the file system
 /// (`docs/adr/0019`).
 const MUCH: u64 = 192 << 10;
+/// A segment that is not filled is not longer than this, unless it would hold only a few syncs.
+const UNFILLED: u64 = 16 << 20;
 /// Where syncs cover more than this, too many of them would have a step beside them if steps were short.
 const LITTLE: u64 = 8 << 10;
 /// So long are steps where syncs cover little: hardly any of them is late enough to be seen then.
@@ -38,6 +40,12 @@ impl Written {
 /// Whether a segment should be filled at all, where a sync covers so many bytes.
 pub(super) const fn pays(covered: u64) -> bool {
     covered <= MUCH
+}
+
+/// How long a segment should be at most that is not filled because of how much a sync covers.
+pub(super) const fn unfilled_len(covered: u64) -> u64 {
+    let many = covered.saturating_mul(16);
+    if many > UNFILLED { many } else { UNFILLED }
 }
 
 /// How many bytes are filled at a time.
