@@ -44,13 +44,14 @@ impl View {
     }
 
     /// The same with a segment that goes on from a durable place in the one before it. What an earlier process left
-    /// behind that place was written anew, or says nothing any more.
+    /// behind that place was written anew, or says nothing any more; what this one cut off says nothing either, and
+    /// nobody is to look at it on the way from the one segment to the other.
     pub(crate) fn going_on(&self, from: Option<Predecessor>, segment: Arc<Segment>) -> Self {
         let mut segments = self.followed_by(from.map(|from| from.segment), segment).segments;
         let before = segments.iter_mut().nth_back(1);
         if let Some((before, from)) = before.zip(from)
             && before.id() == from.segment
-            && before.durable() < before.written()
+            && (before.durable(), before.written()) != (from.end, from.end)
         {
             *before = Arc::new(before.ended(from.end));
         }

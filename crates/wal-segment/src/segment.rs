@@ -25,6 +25,7 @@ use crate::{
     Directory, LazyFile, StorageFile,
     error::{IoSnafu, SegmentError, SyncFailedSnafu},
     points::Points,
+    sparse::SparseIndex,
 };
 
 /// One segment of a log, shared by its writer and all readers.
@@ -250,7 +251,12 @@ impl Segment {
     #[must_use]
     pub fn ended(&self, end: u64) -> Self {
         let (directory, file) = (Arc::clone(&self.directory), Arc::clone(&self.file));
-        Self::inherited(directory, self.header, self.base, self.path.clone(), file, end, end)
+        let ended = Self::inherited(directory, self.header, self.base, self.path.clone(), file, end, end);
+        if let Some(index) = self.index.get() {
+            let kept = SparseIndex::from_points(index.to_vec(), end);
+            let _ = ended.index.set(Box::new(Points::of(kept.points())));
+        }
+        ended
     }
 
     /// The sidecar that lets the next process find entries without scanning; `None` when nothing is indexed.

@@ -18,6 +18,10 @@ use crate::{
     support::{check, environment, fill, open, payload, small},
 };
 
+fn quiet() -> Options {
+    Options { background_threads: false, ..small() }
+}
+
 fn header(log_id: LogId, segment: u64, epoch: u64) -> SegmentHeader {
     SegmentHeader {
         checksum: ChecksumKind::Crc32,
@@ -433,5 +437,41 @@ fn a_tail_that_looks_again_does_not_pass_over_what_a_newer_version_wrote_meanwhi
     for _ in 0..3 {
         let next = tail.try_next().map(|entry| entry.map(|entry| entry.lsn));
         assert!(next.as_ref().is_err_and(|error| !error.is_damage()), "{next:?}");
+    }
+}
+
+/// A closed log of 1200 entries, each with a change of the metadata behind it, and the last of them before such a change
+/// that is a frame of a newer version now: the one in this place of the first segment. A log of several segments can be
+/// opened for writing all the same.
+fn newer_at(place: impl Fn(usize) -> usize) -> (Arc<dyn Storage>, Lsn) {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&memory, &quiet()).unwrap();
+    for n in 1..=1200 {
+        fill(&log, [n]);
+        log.set_meta("name", Some(&payload(n)), None).unwrap();
+    }
+    drop(log);
+    let mut files = files(&*memory);
+    let bytes = files.iter_mut().find(|(name, _)| name.ends_with(".wal")).unwrap().1;
+    let frames = frames(bytes);
+    let (at, frame) = frames[place(frames.len())];
+    assert_eq!(frame.kind, FrameKind::Metadata);
+    forge(bytes, at, |frame, _| frame.kind = FrameKind::Unknown(8));
+    (storage(&files), Lsn::new(frame.lsn_delta.into()).unwrap())
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_in_nobodys_way_once_it_was_cut_off() {
+    let (storage, last) = newer_at(|_| 20);
+    let log = open(&storage, &quiet()).unwrap();
+    assert!(log.range(..).any(|entry| entry.is_err()));
+    log.truncate_after(last).unwrap();
+    let next = last.get() + 21;
+    fill(&log, last.get() + 1..next);
+    // In this process as in the next one.
+    for log in [log.clone(), Log::open_read_only(environment(storage), quiet()).unwrap()] {
+        check(&log, 1, next);
+        assert!(log.headers(Lsn::FIRST, Lsn::MAX).all(|header| header.is_ok()));
+        assert!(log.frames(..).all(|frame| frame.is_ok()));
     }
 }
