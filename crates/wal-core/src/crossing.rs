@@ -1,14 +1,45 @@
 //! From one segment to another: what stands behind the last entry of the one and before the first entry of the other is
 //! not what readers look for, and may still be nothing that they may pass over.
 
-use wal_format::{FIRST_FRAME, Lsn};
+use wal_format::{FIRST_FRAME, FrameHeader, Lsn};
 use wal_segment::{FrameReader, SegmentError};
 
-use crate::view::View;
+use crate::{packs::NO_PLACE, view::View};
+
+/// The frame that a reader stands at, by where it and its neighbours are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Index of the segment in the view.
+    pub(crate) position: usize,
+    /// LSN of the first entry in a later segment.
+    pub(crate) bound: u64,
+    pub(crate) offset: u64,
+    pub(crate) end: u64,
+    pub(crate) prev_units: u32,
+}
+
+impl Place {
+    /// `None` for a frame without a place: what follows it must be looked up.
+    pub(crate) fn new(view: &View, position: usize, offset: u64, header: &FrameHeader) -> Option<Self> {
+        let bound = view.bound(position).map_or(u64::MAX, Lsn::get);
+        let place = Self { position, bound, offset, end: offset, prev_units: 0 };
+        (offset != NO_PLACE).then(|| place.moved(offset, header))
+    }
+
+    /// That of another frame in the same segment.
+    pub(crate) const fn moved(self, offset: u64, header: &FrameHeader) -> Self {
+        Self { offset, end: offset + header.frame_len(), prev_units: header.prev_units, ..self }
+    }
+
+    /// Where the frame before starts; `None` for the first of a segment.
+    pub(crate) fn previous(&self) -> Option<u64> {
+        self.offset.checked_sub(u64::from(self.prev_units) * 8).filter(|_| self.prev_units > 0)
+    }
+}
 
 impl View {
-    /// Whether whoever reads forwards may go on with `lsn`, which is not in the frame behind the last one: `place` is
-    /// the segment of that one, as its index in the view, and where it ends. Without it, reading begins with `lsn`.
+    /// Whether whoever reads forwards may go on with `lsn`, which is not in the frame behind the last one, at `place`.
+    /// Without it, reading begins with `lsn`.
     ///
     /// # Errors
     ///
@@ -17,13 +48,15 @@ impl View {
     pub(crate) fn check_way_to(
         &self,
         lsn: Lsn,
-        place: Option<(usize, u64)>,
+        place: Option<Place>,
         reader: &mut FrameReader,
     ) -> Result<(), SegmentError> {
         let Some(to) = self.position(lsn) else { return Ok(()) };
         let begins = || self.segments.get(to).is_some_and(|segment| segment.base() == lsn);
         match place {
-            Some((from, end)) if from < to => self.check_between((from, end), to, reader),
+            Some(Place { position, end, .. }) if position < to => {
+                self.check_between((position, end), to, reader)
+            }
             None if begins() => self.check_between((to, FIRST_FRAME), to, reader),
             _ => Ok(()),
         }

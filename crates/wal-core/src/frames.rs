@@ -3,7 +3,6 @@
 use std::{
     iter::FusedIterator,
     ops::{Bound, Range, RangeBounds},
-    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -12,19 +11,20 @@ use wal_format::{
     BodyShape, ChecksumKind, CursorPosition, DecodeError, EntriesBuilder, EntriesRef, FrameHeader, FrameKind,
     Lsn, MetadataRecords, Namespace, NewEntry, TransportFrame,
 };
-use wal_segment::{FrameReader, LoadedFrame, SegmentError};
+use wal_segment::{FrameReader, LoadedFrame, Segment, SegmentError};
 
 use crate::{
     AppendOptions, Log, LogError,
     append::Stamped,
     appender::Draft,
     engine::Engine,
-    error::{CutOffSnafu, DECODE, EncodingSnafu, InvalidFrameSnafu},
-    history::Seen,
+    error::{DECODE, EncodingSnafu, InvalidFrameSnafu},
     packs::Part,
     patience::Terms,
     payload::Coded,
+    peek::Peeked,
     view::View,
+    walk::{Look, Walk},
 };
 
 /// Frames are read so much at a time; mapped segments are not copied whatever it is.
@@ -243,9 +243,6 @@ impl Log {
     /// metadata.
     #[must_use]
     pub fn frames(&self, range: impl RangeBounds<Lsn>) -> Frames {
-        let engine = Arc::clone(self.engine());
-        let generation = engine.cuts.generation();
-        let next = engine.readable_next();
         let from = match range.start_bound() {
             Bound::Included(lsn) => *lsn,
             Bound::Excluded(lsn) => lsn.next(),
@@ -254,14 +251,10 @@ impl Log {
         let to = match range.end_bound() {
             Bound::Included(lsn) => lsn.next(),
             Bound::Excluded(lsn) => *lsn,
-            Bound::Unbounded => next,
+            Bound::Unbounded => Lsn::MAX,
         };
-        let front = from.max(engine.first_retained());
         // What has no place yet is no frame that could be stored elsewhere.
-        engine.settle();
-        let view = engine.view();
-        let reader = FrameReader::new(READ_LEN);
-        Frames { engine, view, generation, front, end: to.min(next), seen: None, place: None, reader }
+        Frames(Walk::new(self.engine(), from, to, READ_LEN, Engine::settle))
     }
 
     /// Appends a frame of another log as it is: its checksum is verified, its entries are decoded to see that they can
@@ -297,41 +290,20 @@ type Loaded = (usize, LoadedFrame);
 /// The frames of a range, in order. An error ends it. The range was fixed when this was made. All are of one history of
 /// the log, as with [`Iter`](crate::Iter).
 #[derive(Debug)]
-pub struct Frames {
-    engine: Arc<Engine>,
-    view: Arc<View>,
-    generation: u64,
-    front: Lsn,
-    end: Lsn,
-    /// The last frame.
-    seen: Option<Seen>,
-    /// The segment of the last frame, as its index in the view, and where that frame ends.
-    place: Option<(usize, u64)>,
-    reader: FrameReader,
-}
+pub struct Frames(Walk);
 
 impl Frames {
-    fn step(&mut self) -> Result<EncodedFrame, LogError> {
-        let lsn = self.front;
-        let (position, frame) = loop {
-            let found = self.find()?;
-            // What was appended behind a cut was not there before the cut could be seen here.
-            if self.engine.cuts.generation() == self.generation {
-                break found;
-            }
-        };
-        self.place = Some((position, frame.end()));
-        self.front = frame.lsn.plus(u64::from(frame.header.count));
-        self.seen = Some(Seen::of(self.front, frame.lsn, &frame.header));
-        let checksum = self
-            .view
+    /// A frame, from `lsn` on.
+    fn encoded(&self, lsn: Lsn, (position, frame): Loaded) -> Result<EncodedFrame, LogError> {
+        let Walk { engine, view, .. } = &self.0;
+        let checksum = view
             .segments
             .get(position)
             .map_or_else(ChecksumKind::default, |segment| segment.header().checksum);
         let header = &frame.header;
         let skipped = lsn.since(frame.lsn).and_then(|skipped| u32::try_from(skipped).ok()).unwrap_or(0);
         if skipped > 0 {
-            let body = self.engine.payloads.decode(header, frame.body)?;
+            let body = engine.payloads.decode(header, frame.body)?;
             let (shape, body) = part_of(header, &body, skipped..header.count)?;
             return Ok(EncodedFrame::of(lsn, header.time, shape, 0, checksum, body.into()));
         }
@@ -347,47 +319,29 @@ impl Frames {
             body: frame.body,
         })
     }
+}
 
-    fn find(&mut self) -> Result<Loaded, LogError> {
-        let (lsn, generation) = (self.front, self.engine.cuts.generation());
-        if generation != self.generation {
-            if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= lsn) {
-                return CutOffSnafu { lsn, next }.fail();
-            }
-            (self.generation, self.view, self.place) = (generation, self.engine.view(), None);
-        }
-        match self.neighbour()? {
-            Some(loaded) => Ok(loaded),
-            None => {
-                let Self { engine, view, seen, place, reader, .. } = self;
-                view.check_way_to(lsn, *place, reader).map_err(|error| engine.unreadable(lsn, error))?;
-                engine.find_in(view, lsn, *seen, |view| engine.load(view, lsn, reader, Part::Whole))
-            }
-        }
+impl Look for Loaded {
+    fn read(
+        reader: &mut FrameReader,
+        segment: &Segment,
+        position: usize,
+        offset: u64,
+    ) -> Result<Option<Self>, SegmentError> {
+        Ok(reader.read(segment, offset)?.map(|frame| (position, frame)))
     }
 
-    /// The frame behind the last one, passing over control frames that may be passed over. Where it cannot be read, the
-    /// way through the index says why.
-    fn neighbour(&mut self) -> Result<Option<Loaded>, LogError> {
-        let Some((position, mut offset)) = self.place else { return Ok(None) };
-        let Some(segment) = self.view.segments.get(position) else { return Ok(None) };
-        let is_elsewhere = self.view.bound(position).is_some_and(|bound| bound <= self.front);
-        if is_elsewhere || self.engine.check_readable(self.front).is_err() {
-            return Ok(None);
-        }
-        loop {
-            let frame = match self.reader.read(segment, offset) {
-                Ok(Some(frame)) => frame,
-                Err(error @ SegmentError::Unsupported { .. }) => {
-                    return Err(self.engine.unreadable(self.front, error));
-                }
-                _ => return Ok(None),
-            };
-            if frame.header.count > 0 {
-                return Ok((frame.lsn == self.front).then_some((position, frame)));
-            }
-            offset = frame.end();
-        }
+    fn look_up(engine: &Engine, view: &View, lsn: Lsn, reader: &mut FrameReader) -> Result<Self, LogError> {
+        engine.load(view, lsn, reader, Part::Whole)
+    }
+
+    fn is_shown(engine: &Engine, lsn: Lsn) -> bool {
+        engine.check_readable(lsn).is_ok()
+    }
+
+    fn peeked(&self) -> Peeked {
+        let (position, frame) = self;
+        Peeked { position: *position, offset: frame.offset, first: frame.lsn, header: frame.header }
     }
 }
 
@@ -395,14 +349,12 @@ impl Iterator for Frames {
     type Item = Result<EncodedFrame, LogError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.front >= self.end {
-            return None;
+        let found = self.0.next::<Loaded>()?;
+        let encoded = found.and_then(|(lsn, frame)| self.encoded(lsn, frame));
+        if encoded.is_err() {
+            self.0.end();
         }
-        let item = self.step();
-        if item.is_err() {
-            self.front = self.end;
-        }
-        Some(item)
+        Some(encoded)
     }
 }
 

@@ -18,6 +18,7 @@ use self::{
 };
 use crate::{
     Entry, EntryRef, LogError,
+    crossing::Place,
     engine::Engine,
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::CutOffSnafu,
@@ -72,18 +73,6 @@ struct Cursor {
     /// The entry of the plain frame at that place, when the short way led there.
     passed: Passed,
     short: Short,
-}
-
-/// A frame, by where it and its neighbours are.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    /// Index of the segment in the view.
-    position: usize,
-    /// LSN of the first entry in a later segment.
-    bound: u64,
-    offset: u64,
-    end: u64,
-    prev_units: u32,
 }
 
 /// Where the entry asked for is.
@@ -275,11 +264,7 @@ impl Cursor {
             Direction::Forward => self.look_up(engine, view, lsn)?,
             Direction::Backward => self.look_up_back(engine, view, lsn)?,
         };
-        let bound = view.bound(position).map_or(u64::MAX, Lsn::get);
-        let place = Place { position, bound, offset: frame.offset, end: 0, prev_units: 0 };
-        // What follows a frame without a place must be looked up.
-        let placed = frame.offset != NO_PLACE;
-        self.place = placed.then(|| place.moved(frame.offset, &frame.header));
+        self.place = Place::new(view, position, frame.offset, &frame.header);
         let open = OpenFrame::in_memory(memory, frame.header, frame.lsn, frame.body, &engine.payloads);
         self.open = Some(open.map_err(|error| self.undecodable(view, lsn, error))?);
         Ok(Found::Open)
@@ -287,8 +272,8 @@ impl Cursor {
 
     /// The frame that holds `lsn`, in this segment or at the beginning of a later one.
     fn look_up(&mut self, engine: &Engine, view: &View, lsn: Lsn) -> Result<(usize, LoadedFrame), LogError> {
-        let place = self.place.map(|place| (place.position, place.end));
-        view.check_way_to(lsn, place, &mut self.reader).map_err(|error| engine.unreadable(lsn, error))?;
+        let checked = view.check_way_to(lsn, self.place, &mut self.reader);
+        checked.map_err(|error| engine.unreadable(lsn, error))?;
         engine.load(view, lsn, &mut self.reader, Part::From)
     }
 
@@ -338,17 +323,6 @@ impl Cursor {
             (Found::Open, Some(open)) => open.entry(lsn),
             (Found::Open, None) => CutOffSnafu { lsn, next: lsn }.fail(),
         }
-    }
-}
-
-impl Place {
-    const fn moved(self, offset: u64, header: &FrameHeader) -> Self {
-        Self { offset, end: offset + header.frame_len(), prev_units: header.prev_units, ..self }
-    }
-
-    /// Where the frame before starts; `None` for the first of a segment.
-    fn previous(&self) -> Option<u64> {
-        self.offset.checked_sub(u64::from(self.prev_units) * 8).filter(|_| self.prev_units > 0)
     }
 }
 

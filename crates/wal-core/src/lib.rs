@@ -72,6 +72,7 @@ mod transaction;
 mod truncate;
 mod turn;
 mod view;
+mod walk;
 mod write_through;
 
 pub use backup::BackupReport;

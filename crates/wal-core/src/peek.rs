@@ -1,19 +1,16 @@
 //! Looking at the headers of frames, without reading, verifying or decompressing what they hold.
 
-use std::sync::Arc;
-
 use wal_compress::CodecId;
 use wal_format::{FrameFault, FrameHeader, Lsn, SegmentId};
-use wal_segment::{FrameReader, SegmentError};
+use wal_segment::{FrameReader, Segment, SegmentError};
 
 use crate::{
     LogError,
     engine::Engine,
-    error::CutOffSnafu,
-    history::Seen,
     log::Log,
-    packs::{NO_PLACE, Part},
+    packs::Part,
     view::View,
+    walk::{Look, Walk},
 };
 
 /// Headers are read so much at a time; mapped segments are not copied whatever it is.
@@ -53,8 +50,8 @@ impl FrameInfo {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peeked {
     /// Index of the segment in the view.
-    position: usize,
-    offset: u64,
+    pub(crate) position: usize,
+    pub(crate) offset: u64,
     pub(crate) first: Lsn,
     pub(crate) header: FrameHeader,
 }
@@ -65,7 +62,7 @@ impl Peeked {
         self.first.plus(u64::from(self.header.count))
     }
 
-    fn holds(&self, lsn: Lsn) -> bool {
+    pub(crate) fn holds(&self, lsn: Lsn) -> bool {
         self.first <= lsn && lsn < self.next()
     }
 
@@ -88,13 +85,7 @@ impl Log {
     /// The headers of the frames that hold entries between `from` and `to`, the end not included, as the log is now.
     #[must_use]
     pub fn headers(&self, from: Lsn, to: Lsn) -> Headers {
-        let engine = Arc::clone(self.engine());
-        let generation = engine.cuts.generation();
-        let end = engine.readable_next().min(to);
-        let front = from.max(engine.first_retained());
-        let view = engine.view();
-        let reader = FrameReader::new(PEEK_LEN);
-        Headers { view, engine, generation, front, end, seen: None, place: None, reader }
+        Headers(Walk::new(self.engine(), from, to, PEEK_LEN, |_| {}))
     }
 }
 
@@ -148,80 +139,32 @@ impl Engine {
 /// Only the checksums of the headers are verified: a frame whose body is damaged is listed like any other. The range
 /// was fixed when this was made. All are of one history of the log, as with [`Iter`](crate::Iter).
 #[derive(Debug)]
-pub struct Headers {
-    engine: Arc<Engine>,
-    view: Arc<View>,
-    generation: u64,
-    front: Lsn,
-    end: Lsn,
-    /// The last frame.
-    seen: Option<Seen>,
-    /// The segment of the last frame, as its index in the view, and where that frame ends.
-    place: Option<(usize, u64)>,
-    reader: FrameReader,
-}
+pub struct Headers(Walk);
 
-impl Headers {
-    fn step(&mut self) -> Result<FrameInfo, LogError> {
-        let peeked = loop {
-            let peeked = self.find()?;
-            // What was appended behind a cut was not there before the cut could be seen here.
-            if self.engine.cuts.generation() == self.generation {
-                break peeked;
-            }
-        };
-        let placed = peeked.offset != NO_PLACE;
-        self.place = placed.then(|| (peeked.position, peeked.offset + peeked.header.frame_len()));
-        self.front = peeked.next();
-        self.seen = Some(Seen::of(self.front, peeked.first, &peeked.header));
-        Ok(peeked.info(&self.view))
-    }
-
-    fn find(&mut self) -> Result<Peeked, LogError> {
-        let generation = self.engine.cuts.generation();
-        if generation != self.generation {
-            if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= self.front) {
-                return CutOffSnafu { lsn: self.front, next }.fail();
-            }
-            (self.generation, self.view, self.place) = (generation, self.engine.view(), None);
-        }
-        match self.neighbour()? {
-            Some(peeked) => Ok(peeked),
-            None => {
-                let Self { engine, view, front, seen, place, reader, .. } = self;
-                view.check_way_to(*front, *place, reader)
-                    .map_err(|error| engine.unreadable(*front, error))?;
-                engine.find_in(view, *front, *seen, |view| engine.peek_once(view, *front, reader))
-            }
-        }
-    }
-
-    /// The frame behind the last one, passing over control frames that may be passed over. Where it cannot be read, the
-    /// way through the index says why.
-    fn neighbour(&mut self) -> Result<Option<Peeked>, LogError> {
-        let Some((position, mut offset)) = self.place else { return Ok(None) };
-        let Some(segment) = self.view.segments.get(position) else { return Ok(None) };
-        if self.view.bound(position).is_some_and(|bound| bound <= self.front) {
-            return Ok(None);
-        }
-        loop {
-            let header = match self.reader.peek(segment, offset) {
-                Ok(Some(header)) => header,
-                Err(error @ SegmentError::Unsupported { .. }) => {
-                    return Err(self.engine.unreadable(self.front, error));
-                }
-                _ => return Ok(None),
-            };
+impl Look for Peeked {
+    fn read(
+        reader: &mut FrameReader,
+        segment: &Segment,
+        position: usize,
+        offset: u64,
+    ) -> Result<Option<Self>, SegmentError> {
+        let peeked = |header: FrameHeader| {
             let first = segment.base().plus(u64::from(header.lsn_delta));
-            let peeked = Peeked { position, offset, first, header };
-            if peeked.holds(self.front) {
-                return Ok(Some(peeked));
-            }
-            if header.count > 0 {
-                return Ok(None);
-            }
-            offset += header.frame_len();
-        }
+            Self { position, offset, first, header }
+        };
+        Ok(reader.peek(segment, offset)?.map(peeked))
+    }
+
+    fn look_up(engine: &Engine, view: &View, lsn: Lsn, reader: &mut FrameReader) -> Result<Self, LogError> {
+        engine.peek_once(view, lsn, reader)
+    }
+
+    fn is_shown(_: &Engine, _: Lsn) -> bool {
+        true
+    }
+
+    fn peeked(&self) -> Peeked {
+        *self
     }
 }
 
@@ -229,14 +172,8 @@ impl Iterator for Headers {
     type Item = Result<FrameInfo, LogError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.front >= self.end {
-            return None;
-        }
-        let item = self.step();
-        if item.is_err() {
-            self.front = self.end;
-        }
-        Some(item)
+        let found = self.0.next::<Peeked>()?;
+        Some(found.map(|(_, peeked)| peeked.info(&self.0.view)))
     }
 }
 

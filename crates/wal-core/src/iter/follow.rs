@@ -5,8 +5,8 @@ use std::sync::Arc;
 use wal_format::Lsn;
 use wal_segment::FrameReader;
 
-use super::{Iter, Place, history::Given};
-use crate::{LogError, history::Witness, peek::PEEK_LEN, view::View};
+use super::{Iter, history::Given};
+use crate::{LogError, crossing::Place, history::Witness, peek::PEEK_LEN, view::View};
 
 impl Iter {
     /// Begins behind an entry as if it had given that: beside a writer the entry tells later whether this is still the
