@@ -4,7 +4,7 @@
 use wal_format::{FIRST_FRAME, FrameHeader, Lsn};
 use wal_segment::{FrameReader, SegmentError};
 
-use crate::{packs::NO_PLACE, view::View};
+use crate::{engine::Engine, packs::NO_PLACE, peek::PEEK_LEN, view::View};
 
 /// The frame that a reader stands at, by where it and its neighbours are.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,19 @@ impl Place {
     /// That of another frame in the same segment.
     pub(crate) const fn moved(self, offset: u64, header: &FrameHeader) -> Self {
         Self { offset, end: offset + header.frame_len(), prev_units: header.prev_units, ..self }
+    }
+
+    /// The same frame in a later view, by its first entry: in the same segment, or in another one where its writer has
+    /// written it anew. `None` when it is not there any more.
+    pub(crate) fn in_later(self, engine: &Engine, view: &View, later: &View, first: Lsn) -> Option<Self> {
+        let header = |view: &View, position: usize| view.segments.get(position).map(|it| *it.header());
+        let position = later.position(first)?;
+        if header(view, self.position)? == header(later, position)? {
+            let bound = later.bound(position).map_or(u64::MAX, Lsn::get);
+            return Some(Self { position, bound, ..self });
+        }
+        let found = engine.peek_once(later, first, &mut FrameReader::new(PEEK_LEN)).ok()?;
+        Self::new(later, found.position, found.offset, &found.header)
     }
 
     /// Where the frame before starts; `None` for the first of a segment.

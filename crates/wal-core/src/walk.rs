@@ -98,14 +98,21 @@ impl Walk {
             if let Some(next) = self.engine.cuts.since(self.generation).filter(|next| *next <= lsn) {
                 return CutOffSnafu { lsn, next }.fail();
             }
-            (self.generation, self.view, self.place) = (generation, self.engine.view(), None);
+            let view = self.engine.view();
+            self.place = in_later(&self.engine, self.place, self.seen, &self.view, &view);
+            (self.generation, self.view) = (generation, view);
         }
         match self.neighbour()? {
             Some(found) => Ok(found),
             None => {
                 let Self { engine, view, seen, place, reader, .. } = self;
-                view.check_way_to(lsn, *place, reader).map_err(|error| engine.unreadable(lsn, error))?;
-                engine.find_in(view, lsn, *seen, |view| T::look_up(engine, view, lsn, reader))
+                let (left, before) = (*place, Arc::clone(view));
+                engine.find_in(view, lsn, *seen, |view| {
+                    *place = in_later(engine, left, *seen, &before, view);
+                    let checked = view.check_way_to(lsn, *place, reader);
+                    checked.map_err(|error| engine.unreadable(lsn, error))?;
+                    T::look_up(engine, view, lsn, reader)
+                })
             }
         }
     }
@@ -133,4 +140,16 @@ impl Walk {
             offset += peeked.header.frame_len();
         }
     }
+}
+
+/// The place of the frame that was `seen` last, in a later view.
+fn in_later(
+    engine: &Engine,
+    place: Option<Place>,
+    seen: Option<Seen>,
+    view: &View,
+    later: &View,
+) -> Option<Place> {
+    let (first, _) = seen?.frame?;
+    place?.in_later(engine, view, later, first)
 }

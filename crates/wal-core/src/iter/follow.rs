@@ -6,7 +6,7 @@ use wal_format::Lsn;
 use wal_segment::FrameReader;
 
 use super::{Iter, history::Given};
-use crate::{LogError, crossing::Place, history::Witness, peek::PEEK_LEN, view::View};
+use crate::{LogError, history::Witness, peek::PEEK_LEN, view::View};
 
 impl Iter {
     /// Begins behind an entry as if it had given that: beside a writer the entry tells later whether this is still the
@@ -28,17 +28,9 @@ impl Iter {
         if !Arc::ptr_eq(&self.view, &view) {
             self.note_front();
             self.engine.check_history(&self.view, &view, self.given.seen(), self.front())?;
-            self.look_on_at(view);
+            self.look_at(view);
         }
         Ok(())
-    }
-
-    /// Reads on in this view, behind the frame that was read last if its segment is there: what lies between that and
-    /// the next entry must not be passed over unseen.
-    fn look_on_at(&mut self, view: Arc<View>) {
-        let place = self.forward.place.and_then(|place| place.in_later(&self.view, &view));
-        self.look_at(view);
-        self.forward.place = place;
     }
 
     /// Goes on at `front`, up to `back`, which may be entries that came since.
@@ -57,21 +49,9 @@ impl Iter {
         self.note_front();
         self.generation = self.engine.cuts.generation();
         let view = if self.is_beside() { Arc::clone(&self.view) } else { self.engine.view() };
-        self.look_on_at(view);
         self.given = Given::going_on(&self.given, front.get());
         (self.front, self.back) = (front.get(), front.get());
         self.range = self.front..self.back;
-    }
-}
-
-impl Place {
-    /// The same place in another view than the one that it was found in.
-    fn in_later(self, view: &View, later: &View) -> Option<Self> {
-        let header = view.segments.get(self.position)?.header();
-        let position = later.segments.partition_point(|segment| segment.id() < header.segment);
-        let segment = later.segments.get(position)?;
-        let is_same = (segment.id(), segment.header().salt) == (header.segment, header.salt);
-        let bound = later.bound(position).map_or(u64::MAX, Lsn::get);
-        is_same.then_some(Self { position, bound, ..self })
+        self.look_at(view);
     }
 }

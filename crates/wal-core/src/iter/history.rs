@@ -7,6 +7,7 @@ use wal_format::{FrameHeader, Lsn};
 use super::{Cursor, Direction, Iter};
 use crate::{
     LogError,
+    crossing::Place,
     error::CutOffSnafu,
     history::{Seen, Witness},
     view::View,
@@ -104,6 +105,7 @@ impl Iter {
         if self.given.cut_off {
             self.generation = self.engine.cuts.generation();
             self.given = Given::nothing(self.front);
+            (self.forward, self.backward) = (Cursor::new(), Cursor::new());
             self.look();
         }
     }
@@ -121,12 +123,33 @@ impl Iter {
         self.look_at(view);
     }
 
-    /// Reads on in this view.
+    /// Reads on in this view, from the frames on that were read last: what lies between those and the next entries must
+    /// not be passed over unseen.
     pub(super) fn look_at(&mut self, view: Arc<View>) {
         // After the generation: a failure that is not seen here is noticed by that.
         self.certain = self.engine.certain_next().get();
+        let [forward, backward] = [Direction::Forward, Direction::Backward].map(|direction| {
+            let (place, first) = self.left(direction)?;
+            place.in_later(&self.engine, &self.view, &view, first)
+        });
         self.view = view;
-        (self.forward, self.backward) = (Cursor::new(), Cursor::new());
+        self.forward = Cursor { place: forward, ..Cursor::new() };
+        self.backward = Cursor { place: backward, ..Cursor::new() };
+    }
+
+    /// The frame that was read last from one end, with its first entry, unless the next one to give is in it, too.
+    fn left(&self, direction: Direction) -> Option<(Place, Lsn)> {
+        let (last, next) = match direction {
+            Direction::Forward => (self.front.wrapping_sub(1), self.front),
+            Direction::Backward => (self.back, self.back.wrapping_sub(1)),
+        };
+        let Cursor { place, open, .. } = self.cursor(direction);
+        let first = match open {
+            Some(open) if open.holds(Lsn::new(next)?) => return None,
+            Some(open) => open.first(),
+            None => Lsn::new(last)?,
+        };
+        Some(((*place)?, first))
     }
 
     /// A cut behind the next entry only means that there are other segments now, unless one was given from there.

@@ -100,7 +100,7 @@ fn records_in_a_batch_that_cannot_be_read_are_refused() {
 #[test]
 fn an_index_file_that_a_repair_replaces_is_put_into_quarantine_too() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-    let options = Options { background_threads: false, ..small() };
+    let options = quiet();
     let log = open(&storage, &options).unwrap();
     (1..20).for_each(|n| drop(log.append(&payload(n))));
     log.close().unwrap();
@@ -411,22 +411,19 @@ fn a_close_without_the_state_leads_to_what_a_newer_version_wrote_before_it() {
     assert!(open(&storage, &options).is_err_and(|error| !error.is_damage()));
 }
 
-#[test]
+/// Has a tail of another process give ten entries, then the log be changed, and the frame behind the tenth, one without
+/// entries, become one of a newer version: the tail does not pass over it.
 #[expect(clippy::disallowed_methods, reason = "bytes change behind the back of the storage")]
-fn a_tail_that_looks_again_does_not_pass_over_what_a_newer_version_wrote_meanwhile() {
+fn tail_refuses(change: impl FnOnce(Log, &Arc<dyn Storage>)) {
     let dir = tempfile::tempdir().unwrap();
     let local: Arc<dyn Storage> = Arc::new(LocalStorage::open(dir.path(), LocalOptions::default()).unwrap());
-    let options = Options { background_threads: false, ..small() };
-    let log = open(&local, &options).unwrap();
+    let log = open(&local, &quiet()).unwrap();
     fill(&log, 1..=10);
     log.sync().unwrap();
-    let reader = Log::open_read_only(environment(Arc::clone(&local)), options).unwrap();
+    let reader = Log::open_read_only(environment(Arc::clone(&local)), quiet()).unwrap();
     let mut tail = reader.tail(TailOptions { from: TailFrom::Start, visibility: Visibility::Written });
     (1..=10).for_each(|_| drop(tail.try_next().unwrap().unwrap()));
-    // Behind what it has given, in a segment that is not the newest any more when it looks.
-    log.set_meta("name", Some(b"value"), None).unwrap();
-    fill(&log, 11..=1000);
-    log.sync().unwrap();
+    change(log, &local);
     let name = local.list().unwrap().into_iter().filter(|name| name.ends_with(".wal")).min().unwrap();
     let path = dir.path().join(name);
     let mut bytes = fs::read(&path).unwrap();
@@ -440,13 +437,35 @@ fn a_tail_that_looks_again_does_not_pass_over_what_a_newer_version_wrote_meanwhi
     }
 }
 
-/// A closed log of 1200 entries, each with a change of the metadata behind it, and the last of them before such a change
-/// that is a frame of a newer version now: the one in this place of the first segment. A log of several segments can be
-/// opened for writing all the same.
+#[test]
+fn a_tail_that_looks_again_does_not_pass_over_what_a_newer_version_wrote_meanwhile() {
+    // Behind what it has given, in a segment that is not the newest any more when it looks.
+    tail_refuses(|log, _| {
+        log.set_meta("name", Some(b"value"), None).unwrap();
+        fill(&log, 11..=1000);
+        log.sync().unwrap();
+    });
+    // In a segment of another writer, who has written anew what there was.
+    tail_refuses(|log, local| {
+        log.set_meta("name", Some(b"value"), None).unwrap();
+        drop(log);
+        let log = open(local, &quiet()).unwrap();
+        fill(&log, 11..=1000);
+        log.sync().unwrap();
+    });
+}
+
+/// A closed log of 1200 entries, the first three in one frame, with a change of the metadata behind each frame: the one
+/// in this place of the first segment is a frame of a newer version now. With the last entry before that. A log of
+/// several segments can be opened for writing all the same.
 fn newer_at(place: impl Fn(usize) -> usize) -> (Arc<dyn Storage>, Lsn) {
     let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let log = open(&memory, &quiet()).unwrap();
-    for n in 1..=1200 {
+    let mut batch = EntriesBuilder::default();
+    (1..=3).for_each(|n| batch.push(&NewEntry::plain(&payload(n))).unwrap());
+    log.append_batch(&batch, &AppendOptions::default()).unwrap();
+    log.set_meta("name", Some(b"value"), None).unwrap();
+    for n in 4..=1200 {
         fill(&log, [n]);
         log.set_meta("name", Some(&payload(n)), None).unwrap();
     }
@@ -473,5 +492,38 @@ fn what_a_newer_version_wrote_is_in_nobodys_way_once_it_was_cut_off() {
         check(&log, 1, next);
         assert!(log.headers(Lsn::FIRST, Lsn::MAX).all(|header| header.is_ok()));
         assert!(log.frames(..).all(|frame| frame.is_ok()));
+    }
+}
+
+#[test]
+fn what_a_newer_version_wrote_is_not_passed_over_after_a_cut_far_behind_it() {
+    let good = |items: &mut dyn Iterator<Item = bool>, n: usize| {
+        assert_eq!(items.take(n).filter(|is_ok| *is_ok).count(), n);
+    };
+    let refused = |how: &str, error: Option<LogError>| {
+        let is_refused = matches!(error, Some(LogError::Segment { .. }));
+        assert!(is_refused && error.as_ref().is_some_and(|error| !error.is_damage()), "{how}: {error:?}");
+    };
+    // Behind a frame of several entries, between two others, and at the end of a segment.
+    for place in [|_| 2, |_| 20, |frames| frames - 2] {
+        let (storage, last) = newer_at(place);
+        let log = open(&storage, &quiet()).unwrap();
+        let n = usize::try_from(last.get()).unwrap();
+        let (mut entries, mut back) = (log.range(..), log.range(..=last.plus(3)).rev());
+        let (mut headers, mut frames) = (log.headers(Lsn::FIRST, Lsn::MAX), log.frames(..));
+        let mut within = log.range(..);
+        good(&mut entries.by_ref().map(|entry| entry.is_ok()), n);
+        good(&mut back.by_ref().map(|entry| entry.is_ok()), 3);
+        good(&mut headers.by_ref().map(|header| header.is_ok()), n - 2);
+        good(&mut frames.by_ref().map(|frame| frame.is_ok()), n - 2);
+        good(&mut within.by_ref().map(|entry| entry.is_ok()), 2);
+        log.truncate_after(last.plus(100)).unwrap();
+        refused("range", entries.next().and_then(Result::err));
+        refused("back", back.next().and_then(Result::err));
+        refused("headers", headers.next().and_then(Result::err));
+        refused("frames", frames.next().and_then(Result::err));
+        // What comes before it in a frame that was begun is given.
+        good(&mut within.by_ref().map(|entry| entry.is_ok()), n - 2);
+        refused("within a frame", within.next().and_then(Result::err));
     }
 }
