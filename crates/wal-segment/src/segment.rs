@@ -41,6 +41,8 @@ pub struct Segment {
     directory: Arc<Directory>,
     written: AtomicU64,
     durable: AtomicU64,
+    /// Before this there are only frames without entries, which may be passed over, as far as anybody has looked.
+    passed: AtomicU64,
     /// Empty until somebody looks for an entry in a segment that was inherited.
     index: OnceLock<Box<Points>>,
     /// Held while that one loads it.
@@ -106,6 +108,7 @@ impl Segment {
             directory,
             written: AtomicU64::new(written),
             durable: AtomicU64::new(durable),
+            passed: AtomicU64::new(FIRST_FRAME),
             index,
             loading: Mutex::new(()),
             sync_failed: Mutex::new(false),

@@ -1,6 +1,12 @@
 //! By time, by list, by header: every way finds what plain reading finds.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use wal_compress::{Codec, CodecId, Codecs, CompressError, Compression};
 use wal_core::{
@@ -10,7 +16,10 @@ use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 use wal_sim::VirtualTime;
 
-use crate::support::{environment, open, payload, small};
+use crate::{
+    hooked::Hooked,
+    support::{environment, fill, open, payload, small},
+};
 
 pub(crate) fn lsn(n: u64) -> Lsn {
     Lsn::new(n).unwrap()
@@ -293,4 +302,27 @@ fn what_is_lent_is_what_is_given_from_both_ends() {
             assert_eq!(front, back, "each was seen once");
         }
     });
+}
+
+#[test]
+fn what_stands_before_the_first_entry_of_a_segment_is_looked_at_once() {
+    let options =
+        Options { segment_len: 2 << 20, first_segment_len: 2 << 20, background_threads: false, ..small() };
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&memory, &options).unwrap();
+    (0..1000).for_each(|_| log.set_meta("name", Some(&[7; 1000]), None).unwrap());
+    fill(&log, 1..=10);
+    drop(log);
+    let (hooked, reads) = (Hooked::new(memory), Arc::new(AtomicUsize::new(0)));
+    let log = Log::open_read_only(environment(Arc::new(hooked.clone())), options).unwrap();
+    let counted = Arc::clone(&reads);
+    hooked.set(move |operation, _| {
+        counted.fetch_add(usize::from(operation == "read"), Ordering::SeqCst);
+        Ok(())
+    });
+    let taken = [(); 3].map(|()| {
+        log.headers(Lsn::FIRST, Lsn::MAX).next().unwrap().unwrap();
+        reads.swap(0, Ordering::SeqCst)
+    });
+    assert!(taken[0] > 200 && taken[2] < 10, "{taken:?}");
 }

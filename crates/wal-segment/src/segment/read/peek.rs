@@ -1,5 +1,7 @@
 //! Headers of frames, without a look at their bodies.
 
+use std::sync::atomic::Ordering;
+
 use wal_format::{DecodeError, FRAME_HEADER_LEN, FrameFault, FrameHeader, FrameKind, Lsn};
 
 use super::FrameReader;
@@ -37,7 +39,8 @@ impl FrameReader {
     }
 
     /// Where the first frame with entries from `offset` on starts, if it is one of the next `frames`. Those on the way
-    /// may be passed over. Only headers are read.
+    /// may be passed over. Only headers are read, and those before the first entry of a segment only once: however many
+    /// there are, whoever comes to its beginning again begins behind them.
     ///
     /// # Errors
     ///
@@ -45,13 +48,24 @@ impl FrameReader {
     pub fn pass_control(
         &mut self,
         segment: &Segment,
-        mut offset: u64,
+        offset: u64,
         frames: usize,
     ) -> Result<Option<u64>, SegmentError> {
+        let known = segment.passed.load(Ordering::Relaxed);
+        let mut at = offset.max(known);
+        let found = self.pass(segment, &mut at, frames);
+        if offset <= known && known < at {
+            segment.passed.fetch_max(at, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// The same, moving `at`, also where it ends with an error.
+    fn pass(&mut self, segment: &Segment, at: &mut u64, frames: usize) -> Result<Option<u64>, SegmentError> {
         for _ in 0..frames {
-            match self.peek(segment, offset)? {
-                Some(header) if header.count == 0 => offset += header.frame_len(),
-                found => return Ok(found.map(|_| offset)),
+            match self.peek(segment, *at)? {
+                Some(header) if header.count == 0 => *at += header.frame_len(),
+                found => return Ok(found.map(|_| *at)),
             }
         }
         Ok(None)
