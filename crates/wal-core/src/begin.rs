@@ -97,7 +97,8 @@ impl Engine {
             if let Some(prepared) = preparer.take(len) {
                 return Ok(prepared);
             }
-            self.prepare(len)?;
+            let written = self.stats.written();
+            preparer.begin_anew(len, written).map_err(|error| self.unprepared(error))?;
         }
     }
 

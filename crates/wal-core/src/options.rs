@@ -118,8 +118,8 @@ pub struct Options {
     /// Greatest length of a segment in bytes, 64 KiB to 16 GiB. A larger entry gets a longer segment of its own.
     /// Smaller segments free space sooner and cost more files. Default: 64 MiB.
     pub segment_len: u64,
-    /// Length in bytes of the first segment after an open; each later one is four times as long, up to `segment_len`.
-    /// Small logs stay small. Default: 1 MiB.
+    /// Length in bytes of the first segment after an open or behind a cut; each later one is four times as long, up to
+    /// `segment_len`. Small logs stay small, and cuts short. Default: 1 MiB.
     pub first_segment_len: u64,
     /// Greatest payload of one entry in bytes, at most 1 GiB less 1 KiB; also bounds a batch. Default: 64 MiB.
     pub entry_len_max: u32,

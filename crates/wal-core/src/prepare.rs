@@ -45,7 +45,8 @@ impl Prepared {
 
     /// Gives back the space of a segment that will not be used by this process. A hint.
     pub(crate) fn release(&self) {
-        let _ = self.file.punch(self.capacity.min(64 << 10)..self.capacity);
+        let end = self.file.len().unwrap_or(self.capacity);
+        let _ = self.file.punch(self.capacity.min(64 << 10)..end);
     }
 }
 
@@ -67,6 +68,7 @@ pub(crate) struct Preparer {
 #[derive(Debug)]
 struct Work {
     greatest: SegmentId,
+    first_len: u64,
     next_len: u64,
     /// The log was closed: nothing is made any more, because another writer may hold the lock.
     closed: bool,
@@ -113,7 +115,12 @@ struct Making {
 /// What becomes of the part of a segment that was not filled until it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
+    /// Beside syncs of the log.
     Filled,
+    /// While there are none.
+    FilledAlone,
+    /// While there are none, and only so far; the segment ends where it is filled.
+    CutOff(u64),
     Left,
 }
 
@@ -148,6 +155,7 @@ impl Preparer {
         let first_len = if objects { len_max } else { options.first_segment_len };
         let work = Work {
             greatest,
+            first_len: first_len.min(len_max),
             next_len: first_len.min(len_max),
             closed: false,
             len_max,
@@ -172,9 +180,18 @@ impl Preparer {
         self.log_id
     }
 
-    /// Makes sure that a segment of at least `len_min` bytes is ready.
+    /// Makes sure that a segment of at least `len_min` bytes is ready, for a log that cannot be appended to before.
     pub(crate) fn prepare(&self, len_min: u64, written: Written) -> Result<(), PrepareError> {
-        self.prepare_in(self.work.lock(), (len_min, written), Rest::Filled)
+        self.prepare_in(self.work.lock(), (len_min, written), Rest::FilledAlone)
+    }
+
+    /// The same where a log begins one out of turn, at its start or behind a cut: a short one, because everybody waits,
+    /// or as much as is filled of the one that was to come.
+    pub(crate) fn begin_anew(&self, len_min: u64, written: Written) -> Result<(), PrepareError> {
+        let mut work = self.work.lock();
+        work.next_len = work.next_len.min(work.first_len);
+        let end = work.first_len.max(len_min).next_multiple_of(PAGE);
+        self.prepare_in(work, (len_min, written), Rest::CutOff(end))
     }
 
     /// The same for an append that waits: what is not filled yet is left so.
@@ -355,8 +372,11 @@ impl Preparer {
         let (capacity, least) = (filling.capacity(), least(len_min));
         let filled = match rest {
             Rest::Filled => filling.fill(capacity, self.nobody_waits()),
+            Rest::FilledAlone => filling.fill_alone(capacity),
+            Rest::CutOff(end) => filling.fill_alone(end).map(|()| filling.shorten()),
             Rest::Left => Ok(()),
         };
+        let capacity = filling.capacity();
         let made = match filled.and_then(|()| filling.finish()) {
             Err(error) if error.is_full() && least < capacity => {
                 self.directory.prepare(&header, least, work.fills()).map(|file| (file, least))
@@ -392,10 +412,16 @@ mod tests {
     use super::*;
     use crate::{SystemClock, SystemEntropy};
 
+    const MIB: u64 = 1 << 20;
+
     fn preparer(dir: &std::path::Path, segment_len: u64) -> Preparer {
+        preparer_with(dir, segment_len, segment_len)
+    }
+
+    fn preparer_with(dir: &std::path::Path, first_segment_len: u64, segment_len: u64) -> Preparer {
         let storage = LocalStorage::open(dir, LocalOptions::default()).unwrap();
         let directory = Arc::new(Directory::new(Arc::new(storage), ""));
-        let options = Options { segment_len, first_segment_len: segment_len, ..Options::default() };
+        let options = Options { segment_len, first_segment_len, ..Options::default() };
         let log_id = LogId(*b"one of many logs");
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         Preparer::new(directory, clock, entropy, log_id, 1, SegmentId(7), &options)
@@ -435,6 +461,31 @@ mod tests {
             preparer.hasten(0, written(bytes)).unwrap();
             assert_eq!(preparer.take(0).unwrap().capacity, len, "{bytes}");
         }
+    }
+
+    #[test]
+    fn one_that_begins_out_of_turn_is_short() {
+        let dir = tempfile::tempdir().unwrap();
+        let preparer = preparer_with(dir.path(), MIB, 64 * MIB);
+        let len = || preparer.take(0).map(|ready| ready.capacity / MIB);
+        let prepare = || preparer.prepare(0, Written::default()).unwrap();
+        let begin_anew = |len_min| preparer.begin_anew(len_min, Written::default()).unwrap();
+        let lens: Vec<_> = std::iter::repeat_with(|| (prepare(), len()).1).take(4).collect();
+        assert_eq!(lens, [Some(1), Some(4), Some(16), Some(64)]);
+
+        begin_anew(0);
+        assert_eq!(len(), Some(1), "the log was cut");
+        prepare();
+        assert_eq!(len(), Some(4), "they grow anew");
+        begin_anew(2 * MIB);
+        assert_eq!(len(), Some(2), "as long as it must be");
+
+        // The next one was on its way.
+        let half = preparer.advance(SegmentId(14), 0, (8 * MIB, 16 * MIB), Written::default()).unwrap();
+        assert!(half.is_some_and(|next| next < 9 * MIB));
+        begin_anew(0);
+        let filled = preparer.take(0).unwrap().capacity;
+        assert!((MIB..3 * MIB).contains(&filled), "as much of it as is filled: {filled}");
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl Directory {
             return self.begin_object(header, capacity <= file_len_max);
         }
         let mut filling = self.begin(header, capacity, zero_fill)?;
-        filling.fill(capacity, || true)?;
+        filling.fill_alone(capacity)?;
         filling.finish()
     }
 

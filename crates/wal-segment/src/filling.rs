@@ -15,6 +15,10 @@ use crate::{
 const PIECE_LEN: usize = 64 << 10;
 const _: () = assert!(Filling::STEP.is_multiple_of(PIECE_LEN as u64));
 
+/// So much is filled between two syncs where no sync of the log could queue behind it: enough to make their number
+/// small, and little beside what a system keeps in memory before it has whoever writes wait.
+const STEP_ALONE: u64 = 8 << 20;
+
 /// A file that is being prepared ([`Directory::begin`]). Unless it is finished or abandoned it stays behind under its
 /// temporary name, and the next writer removes it.
 #[derive(Debug)]
@@ -76,17 +80,49 @@ impl Filling {
         Ok(())
     }
 
+    /// Fills the file up to `end`, or to its capacity, while nobody syncs the log: in long steps. Nothing of the last one
+    /// is synced before [`finish`](Self::finish).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`fill`](Self::fill).
+    pub fn fill_alone(&mut self, end: u64) -> Result<(), SegmentError> {
+        let end = end.min(self.capacity);
+        while self.filled < end {
+            let filled = self.long_step(end).inspect_err(|_| self.abandon());
+            let path = || self.directory.path(FileName::Preparing(self.segment));
+            filled.with_context(|_| IoSnafu { operation: "fill", path: path() })?;
+        }
+        Ok(())
+    }
+
+    /// Makes the segment end where it is filled. What was reserved behind that is given back with the rest of it, when it
+    /// has ended.
+    pub const fn shorten(&mut self) {
+        self.capacity = self.filled;
+    }
+
     fn step(&mut self, end: u64) -> std::io::Result<()> {
-        let zeros = vec![0; PIECE_LEN];
         let from = self.filled;
         let step_end = end.min(from - from % Self::STEP + Self::STEP);
-        while self.filled < step_end {
-            let piece = piece_end(self.filled, step_end) - self.filled;
+        self.write_zeros(step_end)?;
+        // Whoever fills step by step leaves the medium time in between. Otherwise it is waited for.
+        if step_end == end && self.file.write_back(from..step_end)? { Ok(()) } else { self.file.sync() }
+    }
+
+    fn long_step(&mut self, end: u64) -> std::io::Result<()> {
+        self.write_zeros(end.min(self.filled.saturating_add(STEP_ALONE)))?;
+        if self.filled < end { self.file.sync() } else { Ok(()) }
+    }
+
+    fn write_zeros(&mut self, end: u64) -> std::io::Result<()> {
+        let zeros = vec![0; PIECE_LEN];
+        while self.filled < end {
+            let piece = piece_end(self.filled, end) - self.filled;
             self.file.write_at(self.filled, zeros.get(..piece as usize).unwrap_or(&zeros))?;
             self.filled += piece;
         }
-        // Whoever fills step by step leaves the medium time in between. Otherwise it is waited for.
-        if step_end == end && self.file.write_back(from..step_end)? { Ok(()) } else { self.file.sync() }
+        Ok(())
     }
 
     /// Makes everything durable and gives the file its final name, which is durable after [`Directory::sync_names`].
