@@ -290,5 +290,17 @@ pub(crate) fn workloads() -> Vec<Workload> {
     ];
     all.extend(crate::draining::workloads());
     all.extend(crate::copying::workloads());
+    // The next segment is filled step by step while the one before it is in use, and half filled at the cut.
+    all.push(script(
+        "ahead",
+        Setup::of(Options { first_segment_len: 256 << 10, segment_len: 512 << 10, ..options() }),
+        [
+            vec![vec![Append(2 * BIG), Maintain]; 12],
+            vec![vec![CutLast(2)]],
+            vec![vec![Append(2 * BIG), Maintain]; 8],
+        ]
+        .concat()
+        .concat(),
+    ));
     all
 }
