@@ -291,3 +291,67 @@ impl fmt::Debug for Segment {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, ops::Range, sync::atomic::AtomicU32};
+
+    use bytes::Bytes;
+    use wal_format::{ChecksumKind, LogId};
+
+    use super::*;
+    use crate::MemoryStorage;
+
+    /// A file whose first sync fails, and whose next ones report success over what was lost, as those of an operating
+    /// system do.
+    #[derive(Debug, Default)]
+    struct Forgetful(AtomicU32);
+
+    impl StorageFile for Forgetful {
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn view(&self, _: Range<u64>) -> io::Result<Bytes> {
+            Ok(Bytes::new())
+        }
+        fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+        fn reserve(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn freeze(&self, _: u64) {}
+        fn punch(&self, _: Range<u64>) -> io::Result<()> {
+            Ok(())
+        }
+        fn sync(&self) -> io::Result<()> {
+            if self.0.fetch_add(1, Ordering::Relaxed) == 0 { Err(io::Error::other("lost")) } else { Ok(()) }
+        }
+    }
+
+    /// Of two threads that sync one file the second may have waited for the first, and must not hear that all is well.
+    #[test]
+    fn a_sync_that_failed_is_never_tried_again() {
+        let file = Arc::new(Forgetful::default());
+        let directory = Arc::new(Directory::new(Arc::new(MemoryStorage::new()), ""));
+        let header = SegmentHeader {
+            checksum: ChecksumKind::Crc32,
+            ignorable_flags: 0,
+            log_id: LogId([1; 16]),
+            segment: SegmentId(1),
+            epoch: 1,
+            salt: 1,
+            created: 0,
+        };
+        let segment =
+            Segment::created(directory, header, Lsn::FIRST, "1".to_owned(), Arc::<Forgetful>::clone(&file));
+        assert!(matches!(segment.sync(), Err(SegmentError::Io { .. })));
+        for _ in 0..2 {
+            assert!(matches!(segment.sync(), Err(SegmentError::SyncFailed { .. })));
+        }
+        assert_eq!(file.0.load(Ordering::Relaxed), 1, "the file was asked once");
+    }
+}
