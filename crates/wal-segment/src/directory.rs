@@ -263,3 +263,49 @@ impl Directory {
         belongs.then_some(index)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wal_format::{ChecksumKind, LogId, Lsn};
+
+    use super::*;
+    use crate::MemoryStorage;
+
+    /// What it says of the end and of its points is true of one file alone, not of another one that has its name.
+    #[test]
+    fn a_sidecar_belongs_to_one_file() {
+        let directory = Directory::new(Arc::new(MemoryStorage::new()), "");
+        let header = SegmentHeader {
+            checksum: ChecksumKind::Crc32,
+            ignorable_flags: 0,
+            log_id: LogId([1; 16]),
+            segment: SegmentId(7),
+            epoch: 1,
+            salt: 5,
+            created: 0,
+        };
+        let index = SegmentIndex {
+            log_id: header.log_id,
+            segment: header.segment,
+            salt: header.salt,
+            end: 1 << 16,
+            base: Lsn::FIRST,
+            last_frame: 1 << 15,
+            points: Vec::new(),
+        };
+        directory.write_index(&index).unwrap();
+        assert_eq!(directory.read_index(&header, 1 << 16), Some(index.clone()));
+        let others = [
+            SegmentHeader { salt: 6, ..header },
+            SegmentHeader { log_id: LogId([2; 16]), ..header },
+            SegmentHeader { segment: SegmentId(8), ..header },
+        ];
+        for other in others {
+            // Under the name that is looked for.
+            let name = FileName::Index(other.segment).with_prefix("");
+            drop(directory.storage().remove(&name));
+            directory.storage().create(&name).unwrap().write_at(0, &index.encode()).unwrap();
+            assert_eq!(directory.read_index(&other, 1 << 16), None, "{other:?}");
+        }
+    }
+}
