@@ -504,4 +504,19 @@ mod tests {
         assert!(advance(8, (1 << 18, 1 << 20)).is_some(), "the next one is begun");
         assert_eq!(preparer.directory.list().unwrap().preparing, [SegmentId(9)]);
     }
+
+    /// Another writer may have the log by then, and the id that would be next.
+    #[test]
+    fn nothing_is_made_once_it_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let preparer = preparer(dir.path(), MIB);
+        preparer.close();
+        let advanced = preparer.advance(SegmentId(7), 0, (1 << 20, 1 << 20), Written::default());
+        assert!(matches!(advanced, Err(PrepareError::Closed)), "{advanced:?}");
+        let prepared = preparer.prepare(0, Written::default());
+        assert!(matches!(prepared, Err(PrepareError::Closed)), "{prepared:?}");
+        assert!(preparer.take(0).is_none());
+        let left = preparer.directory.list().unwrap();
+        assert!(left.segments.is_empty() && left.preparing.is_empty(), "{left:?}");
+    }
 }
