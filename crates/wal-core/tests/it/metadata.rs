@@ -6,6 +6,7 @@ use wal_core::{
     AppendOptions, CheckpointOptions, Durability, Log, LogError, Options, SyncPolicy, user_value,
 };
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
+use wal_sim::{Faults, Shots, SimDisk};
 
 use crate::support::{on_all, open, payload, small};
 
@@ -209,6 +210,40 @@ fn a_reset_goes_forward_and_back() {
         assert_eq!((log.first_lsn(), log.next_lsn()), (Some(lsn(3)), lsn(4)));
         assert_eq!(log.get(lsn(3)).unwrap().payload, b"three".as_slice());
     });
+}
+
+/// What stands beyond the place of a cut stays there until the cut is made: an acknowledgement that was taken back
+/// would have its consumer do everything again.
+#[test]
+fn a_cut_that_fails_moves_no_cursor_and_drops_no_checkpoint() {
+    let mut refused = 0;
+    for write in 0..6 {
+        let disk = SimDisk::new(1);
+        let options = Options { background_threads: false, ..small() };
+        let log = open(&disk.storage(), &options).unwrap();
+        fill(&log, 10);
+        log.create_cursor("far", Some(lsn(9))).unwrap();
+        log.checkpoint("end", CheckpointOptions::default()).unwrap();
+        let check = |log: &Log| {
+            assert_eq!(log.cursor("far").unwrap(), lsn(9), "write {write}");
+            assert_eq!(names(log), [("end".to_owned(), 11, 1, false)], "write {write}");
+        };
+        disk.set_faults(Faults { write: Shots::nth(write), ..Faults::default() });
+        let cut = log.truncate_after(lsn(4));
+        disk.set_faults(Faults::default());
+        if let Err(error) = cut {
+            assert!(matches!(error, LogError::Full { .. }), "write {write}: {error}");
+            refused += 1;
+            check(&log);
+            assert_eq!(log.append(b"x").unwrap(), lsn(11));
+            check(&log);
+            drop(log);
+            let log = open(&disk.storage(), &options).unwrap();
+            check(&log);
+            assert_eq!(log.next_lsn(), lsn(12));
+        }
+    }
+    assert!(refused > 1, "{refused}");
 }
 
 /// Under a policy with an interval a value is as urgent as an entry.
