@@ -246,6 +246,27 @@ fn a_cut_that_fails_moves_no_cursor_and_drops_no_checkpoint() {
     assert!(refused > 1, "{refused}");
 }
 
+/// Its frame is in the log as soon as there is space, behind which one that asks for less takes nothing back.
+#[test]
+fn a_trim_that_waits_for_space_counts_when_a_shorter_one_follows() {
+    let disk = SimDisk::new(1);
+    let options = Options { background_threads: false, ..small() };
+    let log = open(&disk.storage(), &options).unwrap();
+    fill(&log, 100);
+    disk.set_faults(Faults { write: Shots::from(0), ..Faults::default() });
+    assert!(matches!(log.truncate_before(lsn(50)), Err(LogError::Full { .. })));
+    assert_eq!(log.first_lsn(), Some(lsn(1)), "nobody was told of it");
+    disk.set_faults(Faults::default());
+    log.truncate_before(lsn(20)).unwrap();
+    assert_eq!(log.first_lsn(), Some(lsn(50)));
+    // An opening carries on what the frames said.
+    log.truncate_after(lsn(90)).unwrap();
+    assert_eq!(log.first_lsn(), Some(lsn(50)));
+    drop(log);
+    let log = open(&disk.storage(), &options).unwrap();
+    assert_eq!((log.first_lsn(), log.next_lsn()), (Some(lsn(50)), lsn(91)));
+}
+
 /// Under a policy with an interval a value is as urgent as an entry.
 #[test]
 fn a_value_is_synced_within_an_interval() {
