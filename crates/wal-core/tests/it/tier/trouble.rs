@@ -1,7 +1,8 @@
 //! What may go wrong between a log and its tier.
 
 use wal_core::Environment;
-use wal_sim::VirtualTime;
+use wal_segment::TieredStorage;
+use wal_sim::{Shots, VirtualTime};
 
 use super::*;
 use crate::reading::TestClock;
@@ -251,4 +252,66 @@ fn the_thread_that_ships_outlives_a_panic_of_the_tier() {
     assert!(events.any(is_shipped), "nothing is shipped any more");
     assert!(far.meanwhile.lock().unwrap().is_none(), "it did not panic");
     log.close().unwrap();
+}
+
+/// A disk with a segment on it that is durable, and what is in it.
+fn with_a_segment() -> (SimDisk, Bytes) {
+    let how = DiskOptions { capabilities: Capabilities::MEMORY, ..DiskOptions::default() };
+    let (disk, content) = (SimDisk::with_options(1, how), Bytes::from(vec![7; 10_000]));
+    let storage = disk.storage();
+    let file = storage.create(FIRST).unwrap();
+    file.write_at(0, &content).unwrap();
+    file.sync().unwrap();
+    storage.sync_names().unwrap();
+    (disk, content)
+}
+
+/// The next life of the process.
+fn behind(disk: &SimDisk) -> TieredStorage {
+    TieredStorage::new(disk.storage(), Arc::new(MemoryStorage::new()))
+}
+
+/// Whatever a power cut keeps: there is the segment, or the note that says where it is.
+fn check_not_forgotten(disk: &SimDisk, context: &str) {
+    for after in disk.outcomes(64, 1) {
+        let listed = behind(&after).list().unwrap();
+        assert_eq!(listed, [FIRST], "{context}: {:?}", after.names());
+    }
+}
+
+/// A note is seen from its rename on, and what has the name in memory only may go with the power, with the file that it
+/// spoke of gone before.
+#[test]
+fn nothing_leaves_on_the_word_of_a_note_that_a_killed_process_had_not_made_durable() {
+    let mut noted = 0;
+    for operation in 0.. {
+        let (disk, content) = with_a_segment();
+        let crash = Some(Crash { operation: disk.operations() + operation, moment: CrashMoment::Before });
+        disk.set_faults(Faults { crash, ..Faults::default() });
+        let recorded = behind(&disk).record(FIRST, &content);
+        disk.set_faults(Faults::default());
+        disk.kill();
+        let tiered = behind(&disk);
+        noted += usize::from(tiered.evict(FIRST).is_ok());
+        check_not_forgotten(&disk, &format!("operation {operation}"));
+        if recorded.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(noted, 2, "one that was killed before the note was durable, and one that was not");
+}
+
+/// What a failed sync of names leaves can be seen and may be lost, and no later sync says so.
+#[test]
+fn nothing_leaves_on_the_word_of_a_note_whose_name_could_not_be_synced() {
+    let (disk, content) = with_a_segment();
+    let tiered = behind(&disk);
+    disk.set_faults(Faults { sync_names: Shots::nth(0), ..Faults::default() });
+    tiered.record(FIRST, &content).unwrap_err();
+    disk.set_faults(Faults::default());
+    assert!(tiered.evict(FIRST).is_err());
+    check_not_forgotten(&disk, "not noted");
+    tiered.record(FIRST, &content).unwrap();
+    tiered.evict(FIRST).unwrap();
+    check_not_forgotten(&disk, "noted anew");
 }
