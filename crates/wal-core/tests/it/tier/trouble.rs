@@ -1,6 +1,7 @@
 //! What may go wrong between a log and its tier.
 
-use wal_core::Environment;
+use wal_core::{AppendOptions, Durability, Environment};
+use wal_format::NewEntry;
 use wal_segment::TieredStorage;
 use wal_sim::{Shots, VirtualTime};
 
@@ -314,4 +315,27 @@ fn nothing_leaves_on_the_word_of_a_note_whose_name_could_not_be_synced() {
     tiered.record(FIRST, &content).unwrap();
     tiered.evict(FIRST).unwrap();
     check_not_forgotten(&disk, "noted anew");
+}
+
+/// A segment is sealed in memory first: what is in its file by then is not all of it.
+#[test]
+fn a_segment_whose_seal_is_not_written_is_not_shipped() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let log = open(&near, &far, &options()).unwrap();
+    fill(&log, 1..=100);
+    let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+    let rolls = |n: &u64| {
+        log.append_entry(&NewEntry::plain(&payload(*n)), &buffered).unwrap();
+        log.segments().unwrap().len() == 2
+    };
+    let last = (101..).find(rolls).unwrap();
+    assert_eq!(log.durable_lsn(), Some(lsn(100)), "the rest is in memory");
+    log.maintain().unwrap();
+    assert!(far.names().is_empty(), "{:?}", far.names());
+    log.sync().unwrap();
+    log.maintain().unwrap();
+    assert_eq!(far.names(), [FIRST]);
+    check(&log, 1, last + 1);
+    drop(log);
+    check(&open(&near, &far, &options()).unwrap(), 1, last + 1);
 }
