@@ -12,14 +12,17 @@ use std::{
 };
 
 use wal_core::{
-    AppendOptions, Durability, Log, LogError, Options, SyncPolicy, TailFrom, TailOptions, Visibility,
+    AppendOptions, Durability, Environment, Log, LogError, Options, SyncPolicy, TailFrom, TailOptions,
+    Visibility,
 };
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
+use wal_sim::VirtualTime;
 
 use crate::{
     hooked::Hooked,
-    support::{check, fill, on_all, open, payload, small},
+    reading::TestClock,
+    support::{check, environment, fill, on_all, open, payload, small},
 };
 
 fn options() -> Options {
@@ -112,4 +115,27 @@ fn who_is_woken_by_an_append_may_append() {
         assert!(task.1.load(Ordering::SeqCst), "the task is told within the append");
         assert_eq!(log.get(lsn(2)).unwrap().payload, b"by the one who was woken"[..]);
     });
+}
+
+/// Where nobody has synced for too long, those pay who would go on: a power cut would cost more than was promised. The
+/// short ways of an append to the operating system must not pass that by.
+#[test]
+fn appends_wait_once_the_oldest_without_a_sync_is_too_old() {
+    let interval = Duration::from_secs(3600);
+    for sync in [SyncPolicy::OsCache { interval }, SyncPolicy::Background { interval }] {
+        on_all(|storage| {
+            let time = Arc::new(VirtualTime::new(1 << 60));
+            let clock = Arc::new(TestClock(Arc::clone(&time)));
+            let options = Options { sync, unsynced_age_max: 2 * interval, ..options() };
+            let log = Log::open(Environment { clock, ..environment(storage) }, options).unwrap();
+            // The clock is looked at with one frame of 64.
+            fill(&log, 1..=10);
+            time.advance(2 * interval);
+            fill(&log, 11..=80);
+            assert_eq!(log.durable_lsn(), None, "{sync:?}");
+            time.advance(Duration::from_secs(1));
+            fill(&log, 81..=150);
+            assert!(log.durable_lsn() > Some(lsn(80)), "{sync:?}: {:?}", log.durable_lsn());
+        });
+    }
 }
