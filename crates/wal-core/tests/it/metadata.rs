@@ -1,14 +1,18 @@
 //! Values, checkpoints, cursors: through rotation, reopening, truncation and recovery.
 
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use wal_core::{
     AppendOptions, CheckpointOptions, Durability, Log, LogError, Options, SyncPolicy, user_value,
 };
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
+use wal_segment::{MemoryStorage, Storage};
 use wal_sim::{Faults, Shots, SimDisk};
 
-use crate::support::{on_all, open, payload, small};
+use crate::{
+    hooked::Hooked,
+    support::{on_all, open, payload, small},
+};
 
 fn fill(log: &Log, count: u64) {
     for n in 0..count {
@@ -265,6 +269,41 @@ fn a_trim_that_waits_for_space_counts_when_a_shorter_one_follows() {
     drop(log);
     let log = open(&disk.storage(), &options).unwrap();
     assert_eq!((log.first_lsn(), log.next_lsn()), (Some(lsn(50)), lsn(91)));
+}
+
+type Change = dyn Fn(&Log) -> Result<(), LogError>;
+
+/// As of entries only what is durable is shown then: whoever goes by a cursor that was moved would skip what another
+/// life of the log gives out again.
+#[test]
+fn what_a_failed_sync_left_in_doubt_is_not_shown() {
+    let options = Options { background_threads: false, ..small() };
+    let after_failure = |change: &Change| {
+        let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let hooked = Hooked::new(Arc::clone(&memory));
+        let storage: Arc<dyn Storage> = Arc::new(hooked.clone());
+        let log = open(&storage, &options).unwrap();
+        fill(&log, 10);
+        log.set_meta("name", Some(b"value"), None).unwrap();
+        log.create_cursor("c", Some(lsn(3))).unwrap();
+        hooked.fail("sync");
+        change(&log).unwrap_err();
+        log
+    };
+    let changes: [&Change; 3] =
+        [&|log| log.set_meta("name", None, None), &|log| log.acknowledge("c", lsn(5), None), &|log| {
+            log.checkpoint("p", CheckpointOptions::default()).map(drop)
+        }];
+    for change in changes {
+        let log = after_failure(change);
+        let poisoned = |error: Option<LogError>| matches!(error, Some(LogError::Poisoned { .. }));
+        assert!(poisoned(log.meta("name").err()) && poisoned(log.meta_names().err()));
+        assert!(poisoned(log.cursor("c").err()) && poisoned(log.cursors().err()));
+        assert!(poisoned(log.checkpoints().err()) && poisoned(log.find_checkpoint("p").err()));
+    }
+    let log = after_failure(&|log| log.append(b"in doubt").map(drop));
+    assert_eq!(log.meta("name").unwrap().as_deref(), Some(&b"value"[..]), "that was durable before");
+    assert_eq!(log.cursor("c").unwrap(), lsn(3));
 }
 
 /// Under a policy with an interval a value is as urgent as an entry.
