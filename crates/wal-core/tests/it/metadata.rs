@@ -11,7 +11,7 @@ use wal_sim::{Faults, Shots, SimDisk};
 
 use crate::{
     hooked::Hooked,
-    support::{on_all, open, payload, small},
+    support::{environment, on_all, open, payload, small},
 };
 
 fn fill(log: &Log, count: u64) {
@@ -269,6 +269,22 @@ fn a_trim_that_waits_for_space_counts_when_a_shorter_one_follows() {
     drop(log);
     let log = open(&disk.storage(), &options).unwrap();
     assert_eq!((log.first_lsn(), log.next_lsn()), (Some(lsn(50)), lsn(91)));
+}
+
+/// Whatever makes its frame durable: what another process finds begins there.
+#[test]
+fn a_trim_that_waits_for_space_counts_when_a_cut_that_removes_nothing_follows() {
+    let disk = SimDisk::new(1);
+    let options = Options { background_threads: false, ..small() };
+    let log = open(&disk.storage(), &options).unwrap();
+    fill(&log, 100);
+    disk.set_faults(Faults { write: Shots::from(0), ..Faults::default() });
+    assert!(matches!(log.truncate_before(lsn(50)), Err(LogError::Full { .. })));
+    disk.set_faults(Faults::default());
+    assert_eq!(log.truncate_from(lsn(101)).unwrap().entries, 0);
+    assert_eq!(log.first_lsn(), Some(lsn(50)));
+    let found = Log::open_read_only(environment(disk.storage()), options).unwrap();
+    assert_eq!(found.first_lsn(), Some(lsn(50)));
 }
 
 type Change = dyn Fn(&Log) -> Result<(), LogError>;
