@@ -80,8 +80,8 @@ impl Filling {
         Ok(())
     }
 
-    /// Fills the file up to `end`, or to its capacity, while nobody syncs the log: in long steps. Nothing of the last one
-    /// is synced before [`finish`](Self::finish).
+    /// Fills the file up to `end`, or to its capacity, while nobody syncs the log: in long steps. Nothing of the last
+    /// one is synced before [`finish`](Self::finish).
     ///
     /// # Errors
     ///
@@ -96,8 +96,8 @@ impl Filling {
         Ok(())
     }
 
-    /// Makes the segment end where it is filled. What was reserved behind that is given back with the rest of it, when it
-    /// has ended.
+    /// Makes the segment end where it is filled. What was reserved behind that is given back with the rest of it, when
+    /// it has ended.
     pub const fn shorten(&mut self) {
         self.capacity = self.filled;
     }
