@@ -450,7 +450,9 @@ impl Engine {
         let warmed = self.warm_ahead(&segment, offset, capacity);
         let segment = segment.id();
         let advance = || {
-            preparer.advance(segment, len, (offset, capacity), self.stats.written()).unwrap_or_else(|error| {
+            let (full, written) = ((offset, capacity), self.stats.written());
+            let needed = || self.errands.want_room();
+            preparer.advance(segment, len, full, written, &needed).unwrap_or_else(|error| {
                 drop(self.unprepared(error));
                 Some(offset.saturating_add(pace::begins_at(capacity)))
             })

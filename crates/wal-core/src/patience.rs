@@ -125,6 +125,11 @@ impl Errands {
         Ok(())
     }
 
+    /// Whether some append has no room before one of them is run.
+    pub(crate) fn want_room(&self) -> bool {
+        self.list.lock().errands.iter().any(|(errand, _)| matches!(errand, Errand::Room { .. }))
+    }
+
     /// Nobody waits for this reply any more. What was to be written is written all the same.
     fn forget(&self, reply: &Arc<Outcome>) {
         let mut list = self.list.lock();

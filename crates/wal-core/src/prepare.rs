@@ -113,10 +113,10 @@ struct Making {
 }
 
 /// What becomes of the part of a segment that was not filled until it is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
-    /// Beside syncs of the log.
-    Filled,
+#[derive(Clone, Copy)]
+enum Rest<'a> {
+    /// Beside syncs of the log, while that is wanted.
+    Filled(&'a dyn Fn() -> bool),
     /// While there are none.
     FilledAlone,
     /// While there are none, and only so far; the segment ends where it is filled.
@@ -206,7 +206,7 @@ impl Preparer {
         &self,
         mut work: MutexGuard<'_, Work>,
         (len_min, written): (u64, Written),
-        rest: Rest,
+        rest: Rest<'_>,
     ) -> Result<(), PrepareError> {
         if self.ready.lock().as_ref().is_some_and(|ready| ready.capacity >= len_min) {
             return Ok(());
@@ -219,13 +219,14 @@ impl Preparer {
 
     /// Brings a segment of at least `len_min` bytes on its way as far as it should be when the `active` one, which has
     /// `capacity` bytes, is full up to `offset`, and so much was `written`. Says when more is to be done; `None` once
-    /// it is ready.
+    /// it is ready. Nothing more is filled once it is `needed`, which is asked before each step.
     pub(crate) fn advance(
         &self,
         active: SegmentId,
         len_min: u64,
         (offset, capacity): (u64, u64),
         written: Written,
+        needed: &dyn Fn() -> bool,
     ) -> Result<Option<u64>, PrepareError> {
         let mut work = self.work.lock();
         match self.ready.lock().as_ref() {
@@ -246,6 +247,7 @@ impl Preparer {
                 self.complete(&mut work, len_min, Rest::Left).map(|()| None)
             };
         }
+        let wanted = self.while_nobody_waits(needed);
         let start = Start::now(&*self.clock);
         let mut making = match work.making.take().filter(|making| making.filling.capacity() >= len_min) {
             Some(making) => making,
@@ -255,23 +257,23 @@ impl Preparer {
         let step = pace::step(work.covered);
         let due = pace::due(offset, capacity, len, step);
         if due < len {
-            making.filling.fill(due, self.nobody_waits()).map_err(PrepareError::File)?;
+            making.filling.fill(due, &wanted).map_err(PrepareError::File)?;
         }
         making.took += Duration::from_nanos(start.elapsed_ns(&*self.clock));
         work.making = Some(making);
         if due < len {
             Ok(Some(pace::next(due, capacity, len, step)))
         } else {
-            self.complete(&mut work, len_min, Rest::Filled).map(|()| None)
+            self.complete(&mut work, len_min, Rest::Filled(&wanted)).map(|()| None)
         }
     }
 
-    fn nobody_waits(&self) -> impl Fn() -> bool {
-        || self.waiting.load(Ordering::Relaxed) == 0
+    fn while_nobody_waits(&self, needed: &dyn Fn() -> bool) -> impl Fn() -> bool {
+        || self.waiting.load(Ordering::Relaxed) == 0 && !needed()
     }
 
     /// Makes what is ready next, or the rest of it.
-    fn complete(&self, work: &mut Work, len_min: u64, rest: Rest) -> Result<(), PrepareError> {
+    fn complete(&self, work: &mut Work, len_min: u64, rest: Rest<'_>) -> Result<(), PrepareError> {
         let _span = Span::rotate(&self.directory);
         let start = Start::now(&*self.clock);
         let took = work.making.as_ref().map_or(Duration::ZERO, |making| making.took);
@@ -294,13 +296,13 @@ impl Preparer {
     /// An object of at least `len_min` bytes, which has the next id: whoever takes one publishes it, or nobody ever
     /// publishes anything again. No I/O.
     pub(crate) fn object(&self, len_min: u64) -> Result<Prepared, PrepareError> {
-        self.make(&mut self.work.lock(), len_min, 0, Rest::Filled)
+        self.make(&mut self.work.lock(), len_min, 0, Rest::Left)
     }
 
     /// The fence of this writer. What it publishes after it has ids that no writer before it can have used.
     pub(crate) fn fence(&self, len_min: u64) -> Result<Prepared, PrepareError> {
         let mut work = self.work.lock();
-        let prepared = self.make(&mut work, len_min, SegmentHeader::FENCE, Rest::Filled)?;
+        let prepared = self.make(&mut work, len_min, SegmentHeader::FENCE, Rest::Left)?;
         work.greatest = SegmentId(prepared.header.segment.0.saturating_add(FENCE_GAP - 1));
         Ok(prepared)
     }
@@ -354,7 +356,7 @@ impl Preparer {
         work: &mut Work,
         len_min: u64,
         ignorable_flags: u32,
-        rest: Rest,
+        rest: Rest<'_>,
     ) -> Result<Prepared, PrepareError> {
         let directory = Arc::clone(&self.directory);
         if work.objects {
@@ -371,7 +373,7 @@ impl Preparer {
         };
         let (capacity, least) = (filling.capacity(), least(len_min));
         let filled = match rest {
-            Rest::Filled => filling.fill(capacity, self.nobody_waits()),
+            Rest::Filled(wanted) => filling.fill(capacity, wanted),
             Rest::FilledAlone => filling.fill_alone(capacity),
             Rest::CutOff(end) => filling.fill_alone(end).map(|()| filling.shorten()),
             Rest::Left => Ok(()),

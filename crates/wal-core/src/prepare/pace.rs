@@ -6,7 +6,7 @@
 use wal_segment::Filling;
 
 /// Where syncs cover more than this, zeros cost the medium more time than they save the file system
-/// (`docs/adr/0019`).
+/// (`docs/adr/0025`).
 const MUCH: u64 = 192 << 10;
 /// A segment that is not filled is not longer than this, unless it would hold only a few syncs.
 const UNFILLED: u64 = 16 << 20;

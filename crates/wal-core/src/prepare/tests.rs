@@ -23,8 +23,9 @@ fn what_long_syncs_will_cover_is_not_filled() {
     let dir = tempfile::tempdir().unwrap();
     let preparer = preparer(dir.path(), 1 << 20);
     let written = |bytes, syncs| Written { bytes, syncs };
-    let advance =
-        |active, offset, written| preparer.advance(SegmentId(active), 0, (offset, 1 << 20), written).unwrap();
+    let advance = |active, offset, written| {
+        preparer.advance(SegmentId(active), 0, (offset, 1 << 20), written, &|| false).unwrap()
+    };
     let preparing = || preparer.directory.list().unwrap().preparing;
 
     assert_eq!(advance(7, 1 << 18, written(10 << 20, 10)), Some(1 << 19), "all of it at the half");
@@ -69,7 +70,8 @@ fn one_that_begins_out_of_turn_is_short() {
     assert_eq!(len(), Some(2), "as long as it must be");
 
     // The next one was on its way.
-    let half = preparer.advance(SegmentId(14), 0, (8 * MIB, 16 * MIB), Written::default()).unwrap();
+    let half =
+        preparer.advance(SegmentId(14), 0, (8 * MIB, 16 * MIB), Written::default(), &|| false).unwrap();
     assert!(half.is_some_and(|next| next < 9 * MIB));
     begin_anew(0);
     let filled = preparer.take(0).unwrap().capacity;
@@ -81,7 +83,8 @@ fn whoever_comes_too_late_makes_no_segment_for_one_that_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let preparer = preparer(dir.path(), 1 << 20);
     let full = (1 << 20, 1 << 20);
-    let advance = |active, full| preparer.advance(SegmentId(active), 0, full, Written::default()).unwrap();
+    let advance =
+        |active, full| preparer.advance(SegmentId(active), 0, full, Written::default(), &|| false).unwrap();
     assert_eq!(advance(7, full), None, "all of it is due");
     assert_eq!(advance(7, full), None, "it is ready");
     assert_eq!(preparer.take(0).unwrap().header.segment, SegmentId(8));
@@ -98,7 +101,7 @@ fn nothing_is_made_once_it_is_closed() {
     let dir = tempfile::tempdir().unwrap();
     let preparer = preparer(dir.path(), MIB);
     preparer.close();
-    let advanced = preparer.advance(SegmentId(7), 0, (1 << 20, 1 << 20), Written::default());
+    let advanced = preparer.advance(SegmentId(7), 0, (1 << 20, 1 << 20), Written::default(), &|| false);
     assert!(matches!(advanced, Err(PrepareError::Closed)), "{advanced:?}");
     type Prepare = fn(&Preparer, u64, Written) -> Result<(), PrepareError>;
     for prepare in [Preparer::prepare as Prepare, Preparer::begin_anew, Preparer::hasten] {

@@ -5,13 +5,13 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use wal_core::{Log, LogError, Options, SyncPolicy};
-use wal_format::Lsn;
+use wal_core::{AppendOptions, Log, LogError, Options, SyncPolicy};
+use wal_format::{Lsn, NewEntry};
 use wal_segment::{Filling, LocalOptions, LocalStorage, MemoryStorage};
 use wal_sim::{Event, Faults, Outcome, Record, Shots, SimDisk};
 
@@ -138,6 +138,42 @@ fn whoever_waits_for_it_does_not_wait_for_zeros() {
     let log = self::log(dir.path()).0;
     assert_eq!(log.next_lsn(), next);
     assert_eq!(log.range(..).last().unwrap().unwrap().payload, vec![8; 3 << 20]);
+}
+
+/// Nor does one whose time is limited, which has a thread of the log see to it: the one that fills.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a medium that takes its time")]
+fn whoever_waits_for_it_for_some_time_does_not_wait_for_zeros_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, hooked, writes) = log_with(dir.path(), Options { background_threads: true, ..options() });
+    log.append(&[7; LEN]).unwrap();
+    let is_full = Arc::new(AtomicBool::new(false));
+    let (counted, may_go_on) = (Arc::clone(&writes), Arc::clone(&is_full));
+    hooked.set(move |operation, name| {
+        if (operation, name) == ("write", SECOND) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            // In the middle of the first step, until all the others are due, too.
+            while !may_go_on.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    });
+    while log.segments().unwrap().last().map_or(0, |segment| segment.end) < 4 * MIB - 100_000 {
+        log.append(&[7; LEN]).unwrap();
+    }
+    is_full.store(true, Ordering::SeqCst);
+    while writes.load(Ordering::SeqCst) < 10 {
+        // Whoever comes behind the place where more is due says so.
+        log.append(&[7]).unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let in_time = AppendOptions { timeout: Some(Duration::from_secs(60)), ..AppendOptions::default() };
+    log.append_entry(&NewEntry::plain(&[8; 2 * LEN]), &in_time).unwrap();
+    assert_eq!(log.segments().unwrap().len(), 2);
+    let pieces = 4 * MIB / (64 << 10);
+    assert!(writes.load(Ordering::SeqCst) < pieces * 3 / 4, "{} writes", writes.load(Ordering::SeqCst));
 }
 
 #[test]
