@@ -267,6 +267,13 @@ impl Engine {
         self.preparer()?.prepare(len, self.stats.written()).map_err(|error| self.unprepared(error))
     }
 
+    /// The same for nobody who waits: others append meanwhile.
+    pub(crate) fn prepare_beside(&self, len: u64) -> Result<(), LogError> {
+        let (written, needed) = (self.stats.written(), || self.errands.want_room());
+        let prepared = self.preparer()?.prepare_beside(len, written, &needed);
+        prepared.map_err(|error| self.unprepared(error))
+    }
+
     /// The same for an append that cannot go on before.
     pub(crate) fn hasten(&self, len: u64) -> Result<(), LogError> {
         self.preparer()?.hasten(len, self.stats.written()).map_err(|error| self.unprepared(error))

@@ -185,6 +185,17 @@ impl Preparer {
         self.prepare_in(self.work.lock(), (len_min, written), Rest::FilledAlone)
     }
 
+    /// The same beside a log that is appended to. What is not filled once it is `needed` is left so.
+    pub(crate) fn prepare_beside(
+        &self,
+        len_min: u64,
+        written: Written,
+        needed: &dyn Fn() -> bool,
+    ) -> Result<(), PrepareError> {
+        let wanted = self.while_nobody_waits(needed);
+        self.prepare_in(self.work.lock(), (len_min, written), Rest::Filled(&wanted))
+    }
+
     /// The same where a log begins one out of turn, at its start or behind a cut: a short one, because everybody waits,
     /// or as much as is filled of the one that was to come.
     pub(crate) fn begin_anew(&self, len_min: u64, written: Written) -> Result<(), PrepareError> {

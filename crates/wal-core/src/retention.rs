@@ -164,7 +164,7 @@ impl Engine {
                 Some(tail) if will_do(tail, appender.next) => return Ok(true),
                 Some(_) => {
                     if let Some(len) = self.next_segment(appender, 0, now)? {
-                        self.prepare(len)?;
+                        self.prepare_beside(len)?;
                     }
                 }
             }

@@ -10,14 +10,15 @@ use std::{
     time::Duration,
 };
 
-use wal_core::{AppendOptions, Log, LogError, Options, SyncPolicy};
+use wal_core::{AppendOptions, Environment, Log, LogError, Options, Retention, SyncPolicy};
 use wal_format::{Lsn, NewEntry};
 use wal_segment::{Filling, LocalOptions, LocalStorage, MemoryStorage};
-use wal_sim::{Event, Faults, Outcome, Record, Shots, SimDisk};
+use wal_sim::{Event, Faults, Outcome, Record, Shots, SimDisk, VirtualTime};
 
 use crate::{
     damage::{files, storage},
     hooked::Hooked,
+    reading::TestClock,
     support::{environment, small},
 };
 
@@ -174,6 +175,42 @@ fn whoever_waits_for_it_for_some_time_does_not_wait_for_zeros_either() {
     assert_eq!(log.segments().unwrap().len(), 2);
     let pieces = 4 * MIB / (64 << 10);
     assert!(writes.load(Ordering::SeqCst) < pieces * 3 / 4, "{} writes", writes.load(Ordering::SeqCst));
+}
+
+/// A segment that is closed because its time has come is followed by one that is filled beside appends and their syncs.
+#[test]
+fn nobody_queues_behind_one_that_retention_asks_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = LocalStorage::create(dir.path(), LocalOptions::default()).unwrap();
+    let hooked = Hooked::new(Arc::new(storage));
+    let time = Arc::new(VirtualTime::new(1 << 60));
+    let environment = Environment {
+        clock: Arc::new(TestClock(Arc::clone(&time))),
+        ..environment(Arc::new(hooked.clone()))
+    };
+    let log = Log::open(environment, options()).unwrap();
+    log.append(&[7; LEN]).unwrap();
+    let (pieces, longest) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
+    let most = Arc::clone(&longest);
+    hooked.set(move |operation, name| {
+        match operation {
+            "write" if name == SECOND => _ = pieces.fetch_add(1, Ordering::SeqCst),
+            "sync" if name == SECOND => {
+                _ = most.fetch_max(pieces.swap(0, Ordering::SeqCst), Ordering::SeqCst)
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    let max_age = Duration::from_secs(60);
+    let policy = Retention { max_age: Some(max_age), clock_trial: Duration::ZERO, ..Retention::default() };
+    let is_closed = |_| {
+        time.advance(max_age);
+        log.retain_with(&policy).unwrap().rolled_active
+    };
+    assert!((0..9).any(is_closed));
+    let longest = longest.load(Ordering::SeqCst);
+    assert!((1..=Filling::STEP / (64 << 10) + 1).contains(&longest), "{longest} pieces between two syncs");
 }
 
 #[test]
