@@ -392,6 +392,57 @@ fn goes_on_in_it(log: Log, disk: &SimDisk, len: u64) {
     assert_eq!((log.next_lsn(), log.range(..).count() as u64), (next, next.get() - 1));
 }
 
+/// The segment that a cut begins is the one that was half filled, as far as it is. Whatever fails on the way, the log
+/// goes on, or ends where it should.
+#[test]
+fn a_cut_goes_on_in_what_is_filled() {
+    let faults: [fn(Shots) -> Faults; 3] = [
+        |write| Faults { write, ..Faults::default() },
+        |sync| Faults { sync, ..Faults::default() },
+        |reserve| Faults { reserve, ..Faults::default() },
+    ];
+    for fault in faults {
+        let failed = (0..).take_while(|nth| cut_while_it_is_filled(fault(Shots::nth(*nth)))).count();
+        assert!(failed < 20);
+    }
+}
+
+/// Says whether the fault was met.
+fn cut_while_it_is_filled(faults: Faults) -> bool {
+    let options = || Options { first_segment_len: 3 << 18, ..options() };
+    let disk = SimDisk::new(1);
+    let log = Log::open(environment(disk.storage()), options()).unwrap();
+    while disk.read("00000000000000000003.wal.tmp").is_none() {
+        log.append(&[7; LEN / 4]).unwrap();
+        log.maintain().unwrap();
+    }
+    let next = Lsn::new(log.next_lsn().get() - 3).unwrap();
+    disk.set_faults(faults);
+    let cut = log.truncate_from(next).is_ok();
+    let is_met = disk.faults_fired() > 0;
+    disk.set_faults(Faults::default());
+    let mut next = if cut { next } else { log.next_lsn() };
+    for _ in 0..100 {
+        let Ok(lsn) = log.append(&[8; LEN / 4]) else { break };
+        assert_eq!(lsn, next);
+        next = lsn.next();
+        log.maintain().unwrap();
+    }
+    if !is_met {
+        let segments: Vec<_> =
+            log.segments().unwrap().iter().map(|it| (it.id.0, it.end, it.file_len)).collect();
+        let (id, end, len) = segments[2];
+        assert!(id == 3 && len == 4 * MIB && end < MIB && segments.len() == 4, "{segments:?}");
+    }
+    let payloads = |log: &Log| log.range(..).map(|entry| entry.unwrap().payload[0]).collect::<Vec<_>>();
+    let seen = payloads(&log);
+    disk.crash(1);
+    drop(log);
+    let log = Log::open(environment(disk.storage()), options()).unwrap();
+    assert_eq!((log.next_lsn(), payloads(&log)), (next, seen));
+    is_met
+}
+
 /// With so much metadata a segment of 64 KiB has room for the opening and an entry without bytes, and not for a trim.
 const METADATA: usize = 60_767;
 
