@@ -339,3 +339,120 @@ fn a_segment_whose_seal_is_not_written_is_not_shipped() {
     drop(log);
     check(&open(&near, &far, &options()).unwrap(), 1, last + 1);
 }
+
+/// Two lives of one log that have no name in common in the tier but those of segments that both know of. The first has
+/// shipped that it was trimmed, and has nothing more to ship; the other one was restored before that, and went on.
+#[test]
+fn nothing_is_removed_that_another_life_of_the_log_goes_on_from() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let log = open(&near, &far, &options()).unwrap();
+    fill(&log, 1..=1000);
+    log.ship().unwrap();
+    let tier: Arc<dyn Storage> = Arc::<Far>::clone(&far);
+    let place = MemoryStorage::new();
+    let target: Arc<dyn Storage> = Arc::new(place.clone());
+    restore(tier, "", &target).unwrap();
+    // Each life begins with a segment that takes the place of the small one before it.
+    for n in 1001..=1005 {
+        let other = open(&place, &far, &options()).unwrap();
+        fill(&other, [n]);
+        other.close().unwrap();
+    }
+    far.keeps.store(true, SeqCst);
+    log.truncate_before(lsn(990)).unwrap();
+    log.ship().unwrap();
+    fill(&log, [1001]);
+    assert!(log.ship().is_err(), "the tier lets nothing be removed");
+    far.keeps.store(false, SeqCst);
+    let other = open(&place, &far, &options()).unwrap();
+    fill(&other, 1006..=1500);
+    other.ship().unwrap();
+    let there = far.names();
+    log.maintain().unwrap();
+    assert!(log.stats().tier.unwrap().conflict);
+    assert_eq!(far.names(), there);
+    check(&other, 1, 1501);
+}
+
+/// The same, where the one that comes second would find no name taken.
+#[test]
+fn a_log_that_is_behind_another_life_of_it_sends_nothing() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let log = open(&near, &far, &options()).unwrap();
+    fill(&log, 1..=1000);
+    log.ship().unwrap();
+    log.close().unwrap();
+    let place = (*storage(&files(&near))).clone();
+    for n in 1001..=1005 {
+        let other = open(&place, &far, &options()).unwrap();
+        fill(&other, [n]);
+        other.close().unwrap();
+    }
+    let other = open(&place, &far, &options()).unwrap();
+    fill(&other, 1006..=1500);
+    other.ship().unwrap();
+    let there = far.names();
+    let log = open(&near, &far, &options()).unwrap();
+    fill(&log, 1001..=1010);
+    assert!(matches!(log.ship(), Err(LogError::TierConflict { .. })));
+    assert_eq!(far.names(), there);
+    check(&log, 1, 1011);
+    check(&other, 1, 1501);
+}
+
+/// Of the directories of two lives of one log one was made: here are the segments of the one, and notes of the other.
+#[test]
+fn nothing_leaves_on_the_word_of_a_note_of_another_segment() {
+    let (near, far) = (MemoryStorage::new(), Arc::new(Far::default()));
+    let log = open(&near, &far, &options()).unwrap();
+    fill(&log, 1..=500);
+    log.close().unwrap();
+    let place = (*storage(&files(&near))).clone();
+    let log = open(&near, &far, &options()).unwrap();
+    fill(&log, 501..=1000);
+    log.ship().unwrap();
+    let elsewhere = Environment::new(Arc::new(place.clone()));
+    let other = Log::open(elsewhere, options()).unwrap();
+    fill(&other, 501..=1500);
+    other.close().unwrap();
+    for (name, content) in files(&near).into_iter().filter(|(name, _)| name.ends_with(".tier")) {
+        place.create(&name).unwrap().write_at(0, &content).unwrap();
+    }
+    let other = open(&place, &far, &options()).unwrap();
+    other.maintain().unwrap();
+    assert_eq!(other.stats().tier.unwrap().evicted_segments, 0);
+    check(&other, 1, 1501);
+}
+
+/// Of a segment that has left there is a note at any time.
+#[test]
+fn a_damaged_note_goes_once_the_name_of_the_one_that_replaces_it_is_durable() {
+    for operation in 0.. {
+        let (disk, content) = with_a_segment();
+        let tiered = behind(&disk);
+        tiered.record(FIRST, &content).unwrap();
+        tiered.evict(FIRST).unwrap();
+        tiered.sync_names().unwrap();
+        disk.flip_bit(&format!("{FIRST}.tier"), 100, 1).unwrap();
+        let crash = Some(Crash { operation: disk.operations() + operation, moment: CrashMoment::Before });
+        disk.set_faults(Faults { crash, ..Faults::default() });
+        let recorded = tiered.record(FIRST, &content);
+        disk.set_faults(Faults::default());
+        disk.kill();
+        check_not_forgotten(&disk, &format!("operation {operation}"));
+        if recorded.is_ok() {
+            assert!(operation > 5, "{operation} operations");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_note_that_was_never_written_speaks_of_no_segment() {
+    let (disk, _) = with_a_segment();
+    disk.storage().create(&format!("{FIRST}.tier.tmp")).unwrap();
+    let tiered = behind(&disk);
+    assert_eq!(tiered.list().unwrap(), [FIRST]);
+    tiered.remove(FIRST).unwrap();
+    assert!(tiered.list().unwrap().is_empty());
+}
