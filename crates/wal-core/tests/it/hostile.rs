@@ -18,6 +18,8 @@ use crate::{
     support::{check, environment, fill, open, payload, small},
 };
 
+const FIRST: &str = "00000000000000000001.wal";
+
 fn quiet() -> Options {
     Options { background_threads: false, ..small() }
 }
@@ -383,6 +385,58 @@ fn what_a_newer_version_wrote_before_the_first_entry_is_not_passed_over() {
             log.get(Lsn::new(2).unwrap()).unwrap();
         }
     }
+}
+
+/// A closed log of one segment that is long enough for its end to be found through its index, and where its frames are.
+fn long() -> (Files, Vec<(usize, FrameHeader)>) {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log =
+        open(&memory, &Options { segment_len: 1 << 20, first_segment_len: 1 << 20, ..quiet() }).unwrap();
+    fill(&log, 1..=1000);
+    log.close().unwrap();
+    let files = files(&*memory);
+    let frames = frames(&files[FIRST]);
+    let (at, close) = *frames.last().unwrap();
+    assert!(close.kind == FrameKind::Close && at > 64 << 10 && files.len() == 2, "{at} {:?}", files.keys());
+    (files, frames)
+}
+
+#[test]
+fn what_stands_behind_a_close_is_not_passed_over() {
+    let (mut files, frames) = long();
+    let (at, close) = *frames.last().unwrap();
+    let end = at + usize::try_from(close.frame_len()).unwrap();
+    files.get_mut(FIRST).unwrap()[end + 4] = 1;
+    assert!(read(&files, RecoveryMode::Refuse).is_err());
+}
+
+#[test]
+fn a_close_that_proves_nothing_is_not_taken_for_proof() {
+    let (mut files, frames) = long();
+    let bytes = files.get_mut(FIRST).unwrap();
+    bytes[frames[500].0 + 50] ^= 1;
+    assert_eq!(read(&files, RecoveryMode::Refuse).unwrap().next_lsn().get(), 1001, "nobody looked");
+    let bytes = files.get_mut(FIRST).unwrap();
+    forge(bytes, frames.last().unwrap().0, |close, _| close.proof_lag = None);
+    assert!(read(&files, RecoveryMode::Refuse).is_err());
+}
+
+#[test]
+fn what_was_cut_off_does_not_come_back_with_a_repair() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&memory, &quiet()).unwrap();
+    fill(&log, 1..=1000);
+    log.truncate_after(Lsn::new(500).unwrap()).unwrap();
+    fill(&log, 501..=520);
+    log.close().unwrap();
+    let mut files = files(&*memory);
+    // What the newest segment follows is not what stands there, and no frame is damaged.
+    forge(files.iter_mut().rfind(|(name, _)| name.ends_with(".wal")).unwrap().1, 512, |_, body| {
+        body[40] ^= 1
+    });
+    let cut = RepairOptions { cut_at_damage: true, quarantine: None };
+    let refused = repair(environment(storage(&files)), &quiet(), &cut);
+    assert!(matches!(refused, Err(LogError::InvalidArgument { .. })), "{refused:?}");
 }
 
 #[test]
