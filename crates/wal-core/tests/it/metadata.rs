@@ -371,3 +371,19 @@ fn what_changes_nothing_is_durable_all_the_same() {
         synced(&|durability| log.acknowledge("c", lsn(5), Some(durability)).unwrap());
     });
 }
+
+/// Every entry before it is still there.
+#[test]
+fn a_checkpoint_and_a_cursor_at_a_cut_stay_where_they_are() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&storage, &small()).unwrap();
+    fill(&log, 20);
+    for (name, at) in [("at", 13), ("beyond", 14)] {
+        log.checkpoint(name, CheckpointOptions { lsn: Some(lsn(at)), protect: false }).unwrap();
+        log.create_cursor(name, Some(lsn(at))).unwrap();
+    }
+    let cut = log.truncate_after(lsn(12)).unwrap();
+    assert_eq!((cut.checkpoints, cut.cursors), (vec!["beyond".to_owned()], vec!["beyond".to_owned()]));
+    assert_eq!(log.find_checkpoint("at").unwrap().lsn, lsn(13));
+    assert_eq!(log.cursor("at").unwrap(), lsn(13));
+}
