@@ -112,3 +112,23 @@ fn nothing_is_made_once_it_is_closed() {
     let left = preparer.directory.list().unwrap();
     assert!(left.segments.is_empty() && left.preparing.is_empty(), "{left:?}");
 }
+
+/// Whoever fills a segment sees that, and leaves the rest as it is.
+#[test]
+fn whoever_needs_a_segment_that_is_being_filled_is_seen_to_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let preparer = preparer(dir.path(), MIB);
+    let nobody_waits = || preparer.while_nobody_waits(&|| false)();
+    let filling = preparer.work.lock();
+    assert!(nobody_waits());
+    std::thread::scope(|scope| {
+        let hastened = scope.spawn(|| preparer.hasten(0, Written::default()));
+        while nobody_waits() {
+            assert!(!hastened.is_finished());
+            std::thread::yield_now();
+        }
+        drop(filling);
+        hastened.join().unwrap().unwrap();
+    });
+    assert!(nobody_waits() && preparer.take(0).is_some());
+}
