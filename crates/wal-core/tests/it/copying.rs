@@ -189,6 +189,32 @@ fn a_follower_has_what_the_leader_has() {
     }
 }
 
+/// However long a frame says that it is: nobody makes room for more than he asked for.
+#[test]
+fn what_is_longer_than_compressed_entries_may_be_is_not_decompressed() {
+    let with = |raw_len_max| {
+        let compression = Compression {
+            codec: CodecId::ZSTD,
+            min_len: 100,
+            pack_len: 0,
+            raw_len_max,
+            ..Compression::default()
+        };
+        Options { compression, ..small() }
+    };
+    let storage = memory();
+    let log = open(&storage, &with(1 << 20)).unwrap();
+    log.append(&[7; 8193]).unwrap();
+    log.append(&[7; 8192]).unwrap();
+    let codecs: Vec<_> = log.headers(lsn(1), lsn(3)).map(|info| info.unwrap().codec).collect();
+    assert_eq!(codecs, [CodecId::ZSTD; 2]);
+    log.close().unwrap();
+    let log = Log::open_read_only(environment(Arc::clone(&storage)), with(8192)).unwrap();
+    let refused = log.get(lsn(1)).map(|entry| entry.payload.len());
+    assert!(matches!(refused, Err(LogError::Undecodable { .. })), "{refused:?}");
+    assert_eq!(log.get(lsn(2)).unwrap().payload, [7; 8192][..]);
+}
+
 #[test]
 fn a_range_begins_within_a_batch_and_ends_behind_one() {
     let log = open(&memory(), &small()).unwrap();
