@@ -36,7 +36,7 @@ pub struct Retained {
     pub entries: u64,
     /// Segments whose files were removed.
     pub segments: u64,
-    /// Length of these files in bytes. A reader that still has one open keeps its space.
+    /// Space that these files took, in bytes. A reader that still has one open keeps it.
     pub freed_bytes: u64,
     /// The first entry of the log now.
     pub first_retained: Lsn,

@@ -64,7 +64,7 @@ impl Engine {
         let (mut removed, mut swept) = (0, Vec::new());
         for name in indexes.chain(segments).chain(preparing) {
             let segment = if let FileName::Segment(id) = name { Some(id) } else { None };
-            let len = segment.and_then(|id| self.directory.len_of(id));
+            let len = segment.and_then(|id| self.directory.space_of(id));
             if self.directory.remove(name).is_err() {
                 continue;
             }

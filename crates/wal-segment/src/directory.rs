@@ -205,6 +205,12 @@ impl Directory {
         self.open_file(FileName::Segment(segment)).ok()?.len().ok()
     }
 
+    /// How many bytes the medium keeps for a segment's file; `None` when it cannot be asked.
+    #[must_use]
+    pub fn space_of(&self, segment: SegmentId) -> Option<u64> {
+        self.open_file(FileName::Segment(segment)).ok()?.space().ok()
+    }
+
     /// Removes a file; that it is gone already is no error. Durable after [`sync_names`](Self::sync_names).
     ///
     /// # Errors

@@ -52,6 +52,10 @@ impl StorageFile for LazyFile {
         self.file()?.len()
     }
 
+    fn space(&self) -> io::Result<u64> {
+        self.file()?.space()
+    }
+
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         self.file()?.read_at(offset, buf)
     }

@@ -233,6 +233,16 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     /// Errors of the medium.
     fn len(&self) -> io::Result<u64>;
 
+    /// How many bytes the medium keeps for it: less than [`len`](Self::len) where some were [given
+    /// back](Self::punch). The length, where that is not known.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the medium.
+    fn space(&self) -> io::Result<u64> {
+        self.len()
+    }
+
     /// Whether [`len`](Self::len) is zero.
     ///
     /// # Errors

@@ -91,6 +91,12 @@ impl StorageFile for Handle {
         state.read(self.inode, offset, buf)
     }
 
+    fn space(&self) -> io::Result<u64> {
+        let state = self.state.lock();
+        state.check_alive(self.generation)?;
+        Ok(state.inodes.get(&self.inode).ok_or_else(dead)?.space())
+    }
+
     /// Knows of whole sectors of zeros, as a file system does of those that were never written to.
     fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
         let state = self.state.lock();

@@ -60,6 +60,12 @@ impl Inode {
         &self.cached
     }
 
+    /// How many bytes of the disk it takes.
+    pub(crate) fn space(&self) -> u64 {
+        let sectors = self.allocated.iter().filter(|is_allocated| **is_allocated).count();
+        (sectors as u64 * SECTOR_LEN).min(self.cached.len() as u64)
+    }
+
     /// From `offset` on, the next sectors that are not zeros.
     pub(crate) fn next_data(&self, offset: u64) -> Range<u64> {
         let len = self.cached.len() as u64;

@@ -19,6 +19,8 @@ use crate::{
 
 /// A single frame header is wanted.
 const READ_LEN: u64 = 4 << 10;
+/// More space than this behind its data was reserved for a segment and not given back yet.
+const SLACK: u64 = 128 << 10;
 
 /// What retention remembers from one look to the next.
 #[derive(Debug)]
@@ -121,12 +123,19 @@ impl Engine {
         for (at, segment) in view.segments.iter().enumerate() {
             let next = view.bound(at).unwrap_or(next).max(segment.base());
             let known = before.get(segment.id()).copied();
+            // Its tail was reserved, and is given back some time after it has ended.
+            let may_shrink = at + 1 < view.segments.len();
+            let known =
+                known.map(|note| match may_shrink && note.bytes > segment.written().saturating_add(SLACK) {
+                    true => Note { bytes: self.space_of(segment), ..note },
+                    false => note,
+                });
             let note = match known {
                 Some(note) if note.next == next => note,
                 Some(note) => Note { next, last: None, shorter: keeper.looked, complete: now, ..note },
                 None => Note {
                     next,
-                    bytes: self.len_of(segment),
+                    bytes: self.space_of(segment),
                     first: None,
                     last: None,
                     absent: keeper.looked,
@@ -139,10 +148,10 @@ impl Engine {
         }
     }
 
-    /// How long the file of a segment is; at least as long as its data, where it cannot be looked at.
-    fn len_of(&self, segment: &Segment) -> u64 {
-        let len = if self.objects { None } else { self.directory.len_of(segment.id()) };
-        len.unwrap_or_else(|| segment.written())
+    /// How much space the file of a segment takes; at least as much as its data, also where that cannot be looked at.
+    fn space_of(&self, segment: &Segment) -> u64 {
+        let space = if self.objects { None } else { self.directory.space_of(segment.id()) };
+        space.unwrap_or(0).max(segment.written())
     }
 
     /// The ages of the oldest segments, up to the first one that is younger than every limit.

@@ -23,7 +23,7 @@ pub struct RetentionPlan {
     pub passes: Vec<String>,
     /// The checkpoints that would be deleted because the entries there are gone. Protected ones never are.
     pub drops: Vec<String>,
-    /// Length of the files that would go, in bytes.
+    /// Space that the files take that would go, in bytes.
     pub freed_bytes: u64,
 }
 
@@ -35,7 +35,7 @@ pub struct PlannedRemoval {
     pub segment: SegmentId,
     /// Its entries.
     pub lsns: Range<Lsn>,
-    /// Length of its file in bytes.
+    /// Space that its file takes, in bytes.
     pub bytes: u64,
     /// The limit that it exceeds; the first, in the order in which they are named here.
     pub reason: RetentionReason,
@@ -49,7 +49,7 @@ pub enum RetentionReason {
     KeepFrom,
     /// Its last entry is older than [`Retention::max_age`].
     Age,
-    /// The files are longer than [`Retention::max_bytes`].
+    /// The files take more space than [`Retention::max_bytes`].
     Bytes,
     /// There are more segments than [`Retention::max_segments`].
     Segments,

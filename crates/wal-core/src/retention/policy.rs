@@ -30,15 +30,15 @@ pub struct Retention {
     /// entries once its first one is as old: an entry is gone after twice this time and two intervals at the latest.
     /// What has left for a tier is as old as the beginning of the segment behind it. Default: none.
     pub max_age: Option<Duration>,
-    /// Segments go while all their files together are longer than this, in bytes: the active one counts, with the space
-    /// ahead of its use. Index files and the segment that is made ready do not. Default: none.
+    /// Segments go while all their files together take more space than this, in bytes: the active one counts, with the
+    /// space ahead of its use. Index files and the segment that is made ready do not. Default: none.
     pub max_bytes: Option<u64>,
     /// Segments go while there are more than so many; the active one counts. At least 1. Default: none.
     pub max_segments: Option<u64>,
     /// Segments go that hold only entries before this one, for instance because a snapshot holds them. Default: none.
     pub keep_from: Option<Lsn>,
-    /// A cursor holds segments back only while the files from there to the end of the log are not longer than this, in
-    /// bytes. Then it is passed, which the result says by name, and its consumer is told that entries are gone.
+    /// A cursor holds segments back only while the files from there to the end of the log take no more space than this,
+    /// in bytes. Then it is passed, which the result says by name, and its consumer is told that entries are gone.
     /// Default: cursors are never passed for the bytes that they hold.
     pub cursor_max_bytes: Option<u64>,
     /// A cursor holds a segment back only while its last entry is not older than this. Default: cursors are never

@@ -125,6 +125,10 @@ impl StorageFile for HookedFile {
         self.inner.read_at(offset, buf)
     }
 
+    fn space(&self) -> io::Result<u64> {
+        self.inner.space()
+    }
+
     fn next_data(&self, offset: u64) -> io::Result<Range<u64>> {
         self.storage.call("next_data", &self.name)?;
         self.inner.next_data(offset)

@@ -53,6 +53,29 @@ fn week() -> Retention {
     Retention { max_age: Some(DAY * 7), ..Retention::default() }
 }
 
+/// A segment that a cut has ended keeps the length of its file, and gives back its space.
+#[test]
+fn space_that_was_given_back_counts_for_nobody() {
+    const MIB: u64 = 1 << 20;
+    let disk = SimDisk::new(1);
+    let options = Options { segment_len: 4 * MIB, first_segment_len: 4 * MIB, ..quiet() };
+    let log = open(&disk.storage(), &options).unwrap();
+    for _ in 0..4 {
+        for _ in 0..8 {
+            log.append(&[7; 100_000]).unwrap();
+        }
+        log.truncate_after(lsn(log.next_lsn().get() - 2)).unwrap();
+    }
+    // A log with threads does so by itself.
+    log.maintain().unwrap();
+    let lens = log.segments().unwrap().iter().map(|segment| segment.file_len).sum::<u64>();
+    assert!(lens >= 5 * 4 * MIB, "{lens}");
+    let within = |max| Retention { max_bytes: Some(max), ..Retention::default() };
+    // Four times less than 1 MiB, and the active one with what is reserved for it.
+    assert_eq!(planned_and_done(&log, &within(8 * MIB)).segments, 0);
+    assert_ne!(planned_and_done(&log, &within(5 * MIB)).segments, 0);
+}
+
 /// Does what was planned, and says what it was.
 #[track_caller]
 fn planned_and_done(log: &Log, policy: &Retention) -> Retained {

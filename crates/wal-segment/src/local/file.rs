@@ -68,6 +68,13 @@ impl StorageFile for LocalFile {
         Ok(self.mapped.file().metadata()?.len())
     }
 
+    #[cfg(unix)]
+    fn space(&self) -> io::Result<u64> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = self.mapped.file().metadata()?;
+        Ok(metadata.len().min(metadata.blocks().saturating_mul(512)))
+    }
+
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         // No file reaches beyond what a signed offset counts; the system would call such an offset invalid.
