@@ -125,10 +125,8 @@ fn a_call_that_fails_once_is_final_where_it_must_be() {
     }
     let Tally { rounds, poisoned, refused, unnoticed } = tally;
     if call == AHEAD {
-        assert!(
-            refused > 0 && poisoned == 0,
-            "{call} is never final, and in the way of who needs a segment: {tally:?}"
-        );
+        // What was filled is made anew, or not filled: an append that needs the segment does not even ask for this.
+        assert!(rounds > 0 && refused == 0 && poisoned == 0, "{call} is in nobody's way: {tally:?}");
     } else {
         assert!(poisoned > 0, "{call} was never in the way of an append");
     }
