@@ -121,6 +121,7 @@ enum Rest<'a> {
     FilledAlone,
     /// While there are none, and only so far; the segment ends where it is filled.
     CutOff(u64),
+    /// Not at all: somebody waits, or syncs cover so much that zeros would not pay.
     Left,
 }
 

@@ -1,4 +1,5 @@
-use wal_segment::{LocalOptions, LocalStorage};
+use wal_segment::{LocalOptions, LocalStorage, Storage};
+use wal_sim::{Faults, Shots, SimDisk};
 
 use super::*;
 use crate::{SystemClock, SystemEntropy};
@@ -11,7 +12,11 @@ fn preparer(dir: &std::path::Path, segment_len: u64) -> Preparer {
 
 fn preparer_with(dir: &std::path::Path, first_segment_len: u64, segment_len: u64) -> Preparer {
     let storage = LocalStorage::open(dir, LocalOptions::default()).unwrap();
-    let directory = Arc::new(Directory::new(Arc::new(storage), ""));
+    preparer_on(Arc::new(storage), first_segment_len, segment_len)
+}
+
+fn preparer_on(storage: Arc<dyn Storage>, first_segment_len: u64, segment_len: u64) -> Preparer {
+    let directory = Arc::new(Directory::new(storage, ""));
     let options = Options { segment_len, first_segment_len, ..Options::default() };
     let log_id = LogId(*b"one of many logs");
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -131,4 +136,36 @@ fn whoever_needs_a_segment_that_is_being_filled_is_seen_to_wait() {
         hastened.join().unwrap().unwrap();
     });
     assert!(nobody_waits() && preparer.take(0).is_some());
+}
+
+/// Whoever had to wait for it is told, nothing is left of it, and the next attempt makes it.
+#[test]
+fn whatever_fails_while_somebody_waits_costs_that_attempt_alone() {
+    type Prepare = fn(&Preparer, u64, Written) -> Result<(), PrepareError>;
+    type Fault = fn(u64) -> Faults;
+    let faults: [Fault; 2] = [
+        |nth| Faults { write: Shots::from(nth), ..Faults::default() },
+        |nth| Faults { sync: Shots::nth(nth), ..Faults::default() },
+    ];
+    for prepare in [Preparer::prepare as Prepare, Preparer::begin_anew, Preparer::hasten] {
+        for fault in faults {
+            let mut refused = 0;
+            for nth in 0..4 {
+                let disk = SimDisk::new(1);
+                // Long enough for a sync between two steps.
+                let preparer = preparer_on(disk.storage(), 9 * MIB, 64 * MIB);
+                disk.set_faults(fault(nth));
+                if let Err(error) = prepare(&preparer, 0, Written::default()) {
+                    assert!(matches!(error, PrepareError::File(_)), "{error:?}");
+                    let left = preparer.directory.list().unwrap();
+                    assert!(left.segments.is_empty() && left.preparing.is_empty(), "{left:?}");
+                    refused += 1;
+                }
+                disk.set_faults(Faults::default());
+                prepare(&preparer, 0, Written::default()).unwrap();
+                assert!(preparer.take(0).is_some());
+            }
+            assert!(refused > 0);
+        }
+    }
 }

@@ -250,17 +250,23 @@ fn a_cut_that_fails_moves_no_cursor_and_drops_no_checkpoint() {
     assert!(refused > 1, "{refused}");
 }
 
-/// Its frame is in the log as soon as there is space, behind which one that asks for less takes nothing back.
-#[test]
-fn a_trim_that_waits_for_space_counts_when_a_shorter_one_follows() {
-    let disk = SimDisk::new(1);
-    let options = Options { background_threads: false, ..small() };
-    let log = open(&disk.storage(), &options).unwrap();
+/// A log of 100 entries whose trim to the 50th found no space, and which has space now.
+fn waiting_to_be_trimmed(disk: &SimDisk, options: &Options) -> Log {
+    let log = open(&disk.storage(), options).unwrap();
     fill(&log, 100);
     disk.set_faults(Faults { write: Shots::from(0), ..Faults::default() });
     assert!(matches!(log.truncate_before(lsn(50)), Err(LogError::Full { .. })));
     assert_eq!(log.first_lsn(), Some(lsn(1)), "nobody was told of it");
     disk.set_faults(Faults::default());
+    log
+}
+
+/// Its frame is in the log as soon as there is space, behind which one that asks for less takes nothing back.
+#[test]
+fn a_trim_that_waits_for_space_counts_when_a_shorter_one_follows() {
+    let disk = SimDisk::new(1);
+    let options = Options { background_threads: false, ..small() };
+    let log = waiting_to_be_trimmed(&disk, &options);
     log.truncate_before(lsn(20)).unwrap();
     assert_eq!(log.first_lsn(), Some(lsn(50)));
     // An opening carries on what the frames said.
@@ -276,11 +282,7 @@ fn a_trim_that_waits_for_space_counts_when_a_shorter_one_follows() {
 fn a_trim_that_waits_for_space_counts_when_a_cut_that_removes_nothing_follows() {
     let disk = SimDisk::new(1);
     let options = Options { background_threads: false, ..small() };
-    let log = open(&disk.storage(), &options).unwrap();
-    fill(&log, 100);
-    disk.set_faults(Faults { write: Shots::from(0), ..Faults::default() });
-    assert!(matches!(log.truncate_before(lsn(50)), Err(LogError::Full { .. })));
-    disk.set_faults(Faults::default());
+    let log = waiting_to_be_trimmed(&disk, &options);
     assert_eq!(log.truncate_from(lsn(101)).unwrap().entries, 0);
     assert_eq!(log.first_lsn(), Some(lsn(50)));
     let found = Log::open_read_only(environment(disk.storage()), options).unwrap();

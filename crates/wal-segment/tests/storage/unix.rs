@@ -35,6 +35,19 @@ fn foreign_things_are_not_listed_and_not_opened() {
     storage.open("1.wal").unwrap();
 }
 
+/// What is given back is not counted, although the file stays as long as it was.
+#[test]
+#[cfg(target_os = "linux")]
+fn space_is_what_the_medium_keeps() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = local(dir.path(), ReadMode::Mmap).create("a").unwrap();
+    file.write_at(0, &[1; 1 << 20]).unwrap();
+    file.sync().unwrap();
+    assert_eq!(file.space().unwrap(), 1 << 20);
+    file.punch(64 << 10..1 << 20).unwrap();
+    assert_eq!((file.len().unwrap(), file.space().unwrap()), (1 << 20, 64 << 10));
+}
+
 /// A page that is not to be had ends the process when it is touched: it is asked for first.
 #[test]
 #[cfg(target_os = "linux")]
