@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use snafu::ResultExt;
-use wal_format::{EntriesRef, FrameHeader, Lsn};
+use wal_format::{EntriesLayout, FrameHeader, Lsn};
 
 use crate::{
     LogError,
@@ -106,6 +106,18 @@ impl OpenFrame {
         if self.header.codec != 0 && self.body.is_unique() { self.body.into() } else { Vec::new() }
     }
 
+    /// Where its entries are in the decompressed body.
+    pub(crate) fn layout(&self) -> Result<EntriesLayout, LogError> {
+        let FrameHeader { count, columns, entry_kind, .. } = self.header;
+        EntriesLayout::parse(count, columns, entry_kind, &self.body)
+            .context(EncodingSnafu { operation: DECODE })
+    }
+
+    /// The decompressed body, lent.
+    pub(crate) const fn bytes(&self) -> &Bytes {
+        &self.body
+    }
+
     /// The decompressed body.
     pub(crate) fn body(&self) -> Bytes {
         self.body.clone()
@@ -120,10 +132,6 @@ impl OpenFrame {
         self.lsn
     }
 
-    pub(crate) fn holds(&self, lsn: Lsn) -> bool {
-        lsn.since(self.lsn).is_some_and(|index| index < u64::from(self.header.count))
-    }
-
     /// The only entry of a frame that holds one, or the one with this LSN. Saves counting another reference to the
     /// body.
     pub(crate) fn into_entry(self, lsn: Lsn) -> Result<Entry, LogError> {
@@ -135,14 +143,14 @@ impl OpenFrame {
         if self.is_single() {
             return Ok(plain(lsn, &self.header, self.body.clone()));
         }
-        let (entries, entry) = self.find(lsn)?;
+        let (layout, entry) = self.find(lsn)?;
         Ok(Entry {
             lsn,
             kind: entry.kind,
             term: entry.term,
             timestamp: entry.timestamp,
             time: self.header.time,
-            transaction: entries.transaction(),
+            transaction: layout.transaction(),
             payload: self.body.slice(entry.range),
         })
     }
@@ -157,13 +165,11 @@ impl OpenFrame {
         Ok(EntryRef { lsn, kind, term, timestamp, time: self.header.time, payload: entry.payload })
     }
 
-    fn find(&self, lsn: Lsn) -> Result<(EntriesRef<'_>, wal_format::EntryRef<'_>), LogError> {
-        let header = &self.header;
-        let context = EncodingSnafu { operation: DECODE };
-        let entries = EntriesRef::parse(header.count, header.columns, header.entry_kind, &self.body)
-            .context(context)?;
+    fn find(&self, lsn: Lsn) -> Result<(EntriesLayout, wal_format::EntryRef<'_>), LogError> {
+        let layout = self.layout()?;
         let index = lsn.since(self.lsn).and_then(|index| u32::try_from(index).ok()).unwrap_or(u32::MAX);
-        Ok((entries, entries.get(index).context(context)?))
+        let entry = layout.get(&self.body, index).context(EncodingSnafu { operation: DECODE })?;
+        Ok((layout, entry))
     }
 
     /// Whether the body is the payload of one plain entry.

@@ -5,15 +5,19 @@ mod history;
 mod items;
 mod lent;
 mod seek;
+mod shared;
 mod short;
 
 use std::{mem, ops::Range, sync::Arc};
 
-use wal_format::{FIRST_FRAME, FrameHeader, Lsn};
+use bytes::Bytes;
+use snafu::ResultExt;
+use wal_format::{EntriesLayout, FIRST_FRAME, FrameHeader, Lsn};
 use wal_segment::{FrameReader, LoadedFrame, SegmentError};
 
 use self::{
     history::Given,
+    shared::Shared,
     short::{Passed, Short},
 };
 use crate::{
@@ -21,7 +25,7 @@ use crate::{
     crossing::Place,
     engine::Engine,
     entry::{OpenFrame, is_plain, plain, plain_ref},
-    error::CutOffSnafu,
+    error::{DECODE, EncodingSnafu},
     open::READ_ATTEMPTS,
     packs::{NO_PLACE, Part},
     read::{is_gone, undecodable},
@@ -66,11 +70,13 @@ pub struct Iter {
 struct Cursor {
     reader: FrameReader,
     place: Option<Place>,
-    /// The frame at that place, when it is not a plain one in the reader's window.
+    /// The frame at that place, when it is not in the reader's window, or compressed there.
     open: Option<OpenFrame>,
     /// Memory of an earlier one, for the next to be decompressed into.
     spare: Vec<u8>,
-    /// The entry of the plain frame at that place, when the short way led there.
+    /// What is known of the frame at that place, when it is not a plain one.
+    shared: Shared,
+    /// The entry that the short way has just led to.
     passed: Passed,
     short: Short,
 }
@@ -79,8 +85,8 @@ struct Cursor {
 enum Found {
     /// A plain frame in the reader's window.
     Window(FrameHeader, Range<usize>),
-    /// In the cursor's open frame.
-    Open,
+    /// In the frame that the cursor knows the entries of.
+    Shared,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -173,15 +179,19 @@ impl Iter {
             Direction::Forward => forward,
             Direction::Backward => backward,
         };
-        if cursor.open.as_ref().is_some_and(|open| open.holds(lsn)) {
-            return Ok(Found::Open);
+        if cursor.shared.holds(lsn.get()) {
+            return Ok(Found::Shared);
         }
         // The neighbour is nearly always the one; looking it up finds it where it is not.
         let neighbour =
             cursor.neighbour(view, lsn, direction, until).map_err(|error| engine.unreadable(lsn, error))?;
         match neighbour {
             Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
-            neighbour => cursor.open(engine, view, lsn, neighbour, direction),
+            Some((header, body)) => {
+                let opened = cursor.open_neighbour(engine, view, header, body, until);
+                opened.map_err(|error| cursor.undecodable(view, lsn, error))
+            }
+            None => cursor.open_other(engine, view, lsn, direction, until),
         }
     }
 }
@@ -193,6 +203,7 @@ impl Cursor {
             place: None,
             open: None,
             spare: Vec::new(),
+            shared: Shared::NONE,
             passed: Passed::NONE,
             short: Short::NONE,
         }
@@ -236,29 +247,47 @@ impl Cursor {
     }
 
     fn close(&mut self) {
+        self.shared = Shared::NONE;
         if let Some(open) = self.open.take() {
             self.spare = open.into_memory();
         }
     }
 
-    /// Opens the frame that holds `lsn`: the neighbour that was found, or the one that is looked up.
-    fn open(
+    /// Opens the frame that the cursor has just moved to, in the reader's window.
+    fn open_neighbour(
+        &mut self,
+        engine: &Engine,
+        view: &View,
+        header: FrameHeader,
+        body: Range<usize>,
+        until: u64,
+    ) -> Result<Found, LogError> {
+        let first = lsn_of(view, self.place, &header);
+        if header.codec == 0 {
+            let bytes = self.reader.window().get(body.clone()).unwrap_or(&[]);
+            let context = EncodingSnafu { operation: DECODE };
+            let layout = EntriesLayout::parse(header.count, header.columns, header.entry_kind, bytes);
+            let bound = self.place.map_or(until, |place| place.bound.min(until));
+            self.shared = Shared::new(layout.context(context)?, first, header.time, body, bound);
+            return Ok(Found::Shared);
+        }
+        let memory = mem::take(&mut self.spare);
+        let body = self.reader.window().slice(body);
+        self.open(OpenFrame::in_memory(memory, header, first, body, &engine.payloads)?, until)
+    }
+
+    /// Opens the frame that holds `lsn`, which is not the next one.
+    fn open_other(
         &mut self,
         engine: &Engine,
         view: &View,
         lsn: Lsn,
-        neighbour: Option<(FrameHeader, Range<usize>)>,
         direction: Direction,
+        until: u64,
     ) -> Result<Found, LogError> {
-        self.short = Short::NONE;
         self.close();
+        self.short = Short::NONE;
         let memory = mem::take(&mut self.spare);
-        if let Some((header, body)) = neighbour {
-            let first = lsn_of(view, self.place, &header);
-            let body = self.reader.window().slice(body);
-            self.open = Some(OpenFrame::in_memory(memory, header, first, body, &engine.payloads)?);
-            return Ok(Found::Open);
-        }
         engine.check_readable(lsn)?;
         let (position, frame) = match direction {
             Direction::Forward => self.look_up(engine, view, lsn)?,
@@ -266,8 +295,16 @@ impl Cursor {
         };
         self.place = Place::new(view, position, frame.offset, &frame.header);
         let open = OpenFrame::in_memory(memory, frame.header, frame.lsn, frame.body, &engine.payloads);
-        self.open = Some(open.map_err(|error| self.undecodable(view, lsn, error))?);
-        Ok(Found::Open)
+        open.and_then(|open| self.open(open, until)).map_err(|error| self.undecodable(view, lsn, error))
+    }
+
+    fn open(&mut self, open: OpenFrame, until: u64) -> Result<Found, LogError> {
+        self.short = Short::NONE;
+        let bound = self.place.map_or(until, |place| place.bound.min(until));
+        let (header, body) = (open.header(), 0..open.bytes().len());
+        self.shared = Shared::new(open.layout()?, open.first(), header.time, body, bound);
+        self.open = Some(open);
+        Ok(Found::Shared)
     }
 
     /// The frame that holds `lsn`, in this segment or at the beginning of a later one.
@@ -309,19 +346,23 @@ impl Cursor {
         undecodable(view, position, offset, lsn, error)
     }
 
+    /// The bytes that the frame at the cursor's place is read from.
+    #[inline]
+    fn bytes(&self) -> &Bytes {
+        self.open.as_ref().map_or_else(|| self.reader.window(), OpenFrame::bytes)
+    }
+
     fn lend(&self, found: Found, lsn: Lsn) -> Result<EntryRef<'_>, LogError> {
-        match (found, &self.open) {
-            (Found::Window(header, body), _) => Ok(plain_ref(lsn, &header, &self.reader.window()[body])),
-            (Found::Open, Some(open)) => open.entry_ref(lsn),
-            (Found::Open, None) => CutOffSnafu { lsn, next: lsn }.fail(),
+        match found {
+            Found::Window(header, body) => Ok(plain_ref(lsn, &header, &self.reader.window()[body])),
+            Found::Shared => self.shared.lend(self.bytes(), lsn),
         }
     }
 
     fn give(&self, found: Found, lsn: Lsn) -> Result<Entry, LogError> {
-        match (found, &self.open) {
-            (Found::Window(header, body), _) => Ok(plain(lsn, &header, self.reader.window().slice(body))),
-            (Found::Open, Some(open)) => open.entry(lsn),
-            (Found::Open, None) => CutOffSnafu { lsn, next: lsn }.fail(),
+        match found {
+            Found::Window(header, body) => Ok(plain(lsn, &header, self.reader.window().slice(body))),
+            Found::Shared => self.shared.give(self.bytes(), lsn),
         }
     }
 }

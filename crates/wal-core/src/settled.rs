@@ -1,21 +1,22 @@
-//! Entries that are durable, mapped and in a frame of their own, without a lock: what most lookups in a warm log are.
-//! All others are found in [`read`](crate::read), which also says what is wrong.
+//! Entries that are durable, mapped and not compressed, without a lock: what most lookups in a warm log are. All others are found in [`read`](crate::read), which also says what is wrong.
 
 use std::sync::Arc;
 
 use wal_format::Lsn;
-use wal_segment::{Aim, PlainEntry, Segment};
+use wal_segment::{Aim, AimedEntry, Segment};
 
 use crate::{Entry, EntryRef, engine::Engine};
 
 /// Of many entries, the next so many are on their way from memory while one is read.
 const AHEAD: usize = 16;
+/// Of many entries, those in longer frames with others are left to who reads them in order and verifies each frame once.
+const SHARED_MAX: usize = 2 << 10;
 
 impl Engine {
     /// The entry with this LSN, if it is one of these.
     #[inline]
     pub(crate) fn settled(&self, lsn: Lsn) -> Option<Entry> {
-        self.with_segment(lsn, |segment| Some(owned(lsn, &segment.aim(lsn)?.entry()?)))
+        self.with_segment(lsn, |segment| Some(owned(lsn, &segment.aim(lsn)?.entry(usize::MAX)?)))
     }
 
     /// Shows it to `read`, which stays where it is when there is nothing to show.
@@ -25,7 +26,7 @@ impl Engine {
         read: &mut Option<impl FnOnce(EntryRef<'_>) -> T>,
     ) -> Option<T> {
         self.with_segment(lsn, |segment| {
-            let entry = segment.aim(lsn)?.entry()?;
+            let entry = segment.aim(lsn)?.entry(usize::MAX)?;
             read.take().map(|read| read(lent(lsn, &entry)))
         })
     }
@@ -43,7 +44,7 @@ impl Engine {
     /// Shows each of these entries to `visit`, with its place among them, in this order: `None` where it is none of
     /// these. All that are shown are of one history of the log.
     #[inline]
-    pub(crate) fn settled_each(&self, lsns: &[Lsn], mut visit: impl FnMut(usize, Option<PlainEntry<'_>>)) {
+    pub(crate) fn settled_each(&self, lsns: &[Lsn], mut visit: impl FnMut(usize, Option<AimedEntry<'_>>)) {
         let (first, durable) = (self.first_retained(), self.marks.durable_next());
         let view = self.view.load();
         let segment_of = |lsn: Lsn| {
@@ -56,7 +57,7 @@ impl Engine {
         for step in 0..lsns.len().saturating_add(2 * AHEAD) {
             let (segment, aim) = (&mut segments[step % AHEAD], &mut aims[step % AHEAD]);
             if let Some(nth) = step.checked_sub(2 * AHEAD) {
-                visit(nth, aim.as_ref().and_then(Aim::entry));
+                visit(nth, aim.as_ref().and_then(|aim: &Aim<'_>| aim.entry(SHARED_MAX)));
             }
             let aimed: Option<&Lsn> = step.checked_sub(AHEAD).and_then(|nth| lsns.get(nth));
             *aim = aimed.and_then(|lsn| segment.and_then(|segment: &Arc<Segment>| segment.aim(*lsn)));
@@ -67,13 +68,13 @@ impl Engine {
 }
 
 #[inline]
-pub(crate) fn owned(lsn: Lsn, entry: &PlainEntry<'_>) -> Entry {
-    let PlainEntry { time, entry_kind: kind, .. } = *entry;
-    Entry { lsn, kind, term: None, timestamp: None, time, transaction: None, payload: entry.to_bytes() }
+pub(crate) fn owned(lsn: Lsn, entry: &AimedEntry<'_>) -> Entry {
+    let AimedEntry { time, kind, term, timestamp, transaction, .. } = *entry;
+    Entry { lsn, kind, term, timestamp, time, transaction, payload: entry.to_bytes() }
 }
 
 #[inline]
-pub(crate) const fn lent<'a>(lsn: Lsn, entry: &PlainEntry<'a>) -> EntryRef<'a> {
-    let PlainEntry { time, entry_kind: kind, payload, .. } = *entry;
-    EntryRef { lsn, kind, term: None, timestamp: None, time, payload }
+pub(crate) const fn lent<'a>(lsn: Lsn, entry: &AimedEntry<'a>) -> EntryRef<'a> {
+    let AimedEntry { time, kind, term, timestamp, payload, .. } = *entry;
+    EntryRef { lsn, kind, term, timestamp, time, payload }
 }

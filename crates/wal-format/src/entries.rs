@@ -15,11 +15,13 @@
 
 mod builder;
 mod fold;
+mod layout;
 
 use core::ops::Range;
 
 pub use builder::{BodyShape, EntriesBuilder, NewEntry};
 pub use fold::{fold_ends, unfold_ends};
+pub use layout::EntriesLayout;
 
 use crate::{DecodeError, FrameHeader, le::Fields};
 
@@ -69,16 +71,8 @@ pub struct EntryRef<'a> {
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct EntriesRef<'a> {
-    count: u32,
-    entry_kind: u8,
-    transaction: Option<[u8; 16]>,
-    metadata: &'a [u8],
-    kinds: &'a [u8],
-    ends: &'a [[u8; 4]],
-    terms: &'a [[u8; 8]],
-    timestamps: &'a [[u8; 8]],
-    payloads: &'a [u8],
-    payloads_at: usize,
+    layout: EntriesLayout,
+    body: &'a [u8],
 }
 
 impl<'a> EntriesRef<'a> {
@@ -89,20 +83,7 @@ impl<'a> EntriesRef<'a> {
     /// [`DecodeError::UnsupportedColumns`] for a newer writer's column; [`DecodeError::Short`] and
     /// [`DecodeError::Invalid`] for a body that contradicts its header.
     pub fn parse(count: u32, columns: u8, entry_kind: u8, body: &'a [u8]) -> Result<Self, DecodeError> {
-        let unknown = columns & !column::KNOWN;
-        if unknown != 0 {
-            return Err(DecodeError::UnsupportedColumns { columns: unknown });
-        }
-        if count == 0 {
-            return Err(DecodeError::Invalid { what: "the entry count", value: 0 });
-        }
-        let entries = Self::columns(count, columns, entry_kind, body)
-            .ok_or(DecodeError::Short { needed: body.len().saturating_add(1), have: body.len() })?;
-        let end = entries.ends.last().map_or(entries.payloads.len(), |end| u32::from_le_bytes(*end) as usize);
-        if end != entries.payloads.len() {
-            return Err(DecodeError::Invalid { what: "the end of the last payload", value: end as u64 });
-        }
-        Ok(entries)
+        Ok(Self { layout: EntriesLayout::parse(count, columns, entry_kind, body)?, body })
     }
 
     /// Reads the body that belongs to `header`, which must not be compressed.
@@ -117,57 +98,24 @@ impl<'a> EntriesRef<'a> {
         Self::parse(header.count, header.columns, header.entry_kind, body)
     }
 
-    fn columns(count: u32, columns: u8, entry_kind: u8, body: &'a [u8]) -> Option<Self> {
-        let n = count as usize;
-        let mut fields = Fields::new(body);
-        let transaction = if columns & column::TRANSACTION == 0 { None } else { Some(fields.array::<16>()?) };
-        let metadata = if columns & column::METADATA == 0 {
-            &[]
-        } else {
-            let len = fields.u32()?;
-            fields.bytes(len as usize)?
-        };
-        let mut column = |present: bool, width: usize| {
-            if present { fields.bytes(n.checked_mul(width)?) } else { Some(&[] as &[u8]) }
-        };
-        let kinds = column(columns & column::KINDS != 0, 1)?;
-        let ends = column(count > 1, 4)?.as_chunks().0;
-        let terms = column(columns & column::TERMS != 0, 8)?.as_chunks().0;
-        let timestamps = column(columns & column::TIMESTAMPS != 0, 8)?.as_chunks().0;
-        let payloads = fields.rest();
-        let payloads_at = body.len().checked_sub(payloads.len())?;
-        Some(Self {
-            count,
-            entry_kind,
-            transaction,
-            metadata,
-            kinds,
-            ends,
-            terms,
-            timestamps,
-            payloads,
-            payloads_at,
-        })
-    }
-
     /// How many entries there are: at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a frame without entries is not an entries frame")]
     pub const fn len(&self) -> u32 {
-        self.count
+        self.layout.len()
     }
 
     /// The transaction that committed these entries, when one did.
     #[must_use]
     pub const fn transaction(&self) -> Option<[u8; 16]> {
-        self.transaction
+        self.layout.transaction()
     }
 
     /// The metadata records that were committed together with the entries; read them with
     /// [`MetadataRecords`](crate::MetadataRecords).
     #[must_use]
-    pub const fn metadata(&self) -> &'a [u8] {
-        self.metadata
+    pub fn metadata(&self) -> &'a [u8] {
+        self.layout.metadata(self.body)
     }
 
     /// The entry with this index.
@@ -175,35 +123,15 @@ impl<'a> EntriesRef<'a> {
     /// # Errors
     ///
     /// [`DecodeError::Invalid`] when there is none, or when the table of ends contradicts itself.
+    #[inline]
     pub fn get(&self, index: u32) -> Result<EntryRef<'a>, DecodeError> {
-        let invalid = DecodeError::Invalid { what: "the entry index", value: u64::from(index) };
-        if index >= self.count {
-            return Err(invalid);
-        }
-        let at = index as usize;
-        let end_of = |at: usize| self.ends.get(at).map(|end| u32::from_le_bytes(*end) as usize);
-        let end = end_of(at).unwrap_or(self.payloads.len());
-        let start = at.checked_sub(1).and_then(end_of).unwrap_or(0);
-        let contradiction = DecodeError::Invalid { what: "the end of a payload", value: end as u64 };
-        let payload = self.payloads.get(start..end).ok_or(contradiction)?;
-        let shift = |offset: usize| offset.saturating_add(self.payloads_at);
-        Ok(EntryRef {
-            payload,
-            range: shift(start)..shift(end),
-            kind: self.kinds.get(at).copied().unwrap_or(self.entry_kind),
-            term: self.terms.get(at).map(|term| u64::from_le_bytes(*term)).filter(|term| *term != NO_TERM),
-            timestamp: self
-                .timestamps
-                .get(at)
-                .map(|timestamp| i64::from_le_bytes(*timestamp))
-                .filter(|timestamp| *timestamp != NO_TIMESTAMP),
-        })
+        self.layout.get(self.body, index)
     }
 
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = Result<EntryRef<'a>, DecodeError>> + use<'a> {
         let entries = *self;
-        (0..entries.count).map(move |index| entries.get(index))
+        (0..entries.len()).map(move |index| entries.get(index))
     }
 }
 

@@ -16,9 +16,9 @@ use crate::{
     le::Fields,
 };
 
-mod plain;
+mod entries;
 
-pub use plain::{PlainFrame, PlainParser, parse_plain};
+pub use entries::{EntriesFrame, EntriesParser, parse_entries};
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

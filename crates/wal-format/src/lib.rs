@@ -64,13 +64,15 @@ mod transport;
 pub use checksum::{ChecksumKind, HeaderSum};
 pub use control::{Close, CloseState, Seal, Trim};
 pub use entries::{
-    BodyShape, EntriesBuilder, EntriesRef, EntryRef, NewEntry, fold_ends, split_compressed, unfold_ends,
+    BodyShape, EntriesBuilder, EntriesLayout, EntriesRef, EntryRef, NewEntry, fold_ends, split_compressed,
+    unfold_ends,
 };
 pub use error::{DecodeError, FrameFault};
 #[doc(hidden)]
 pub use example::example_segment;
 pub use frame::{
-    FrameHeader, FrameHint, FrameKind, Parsed, PlainFrame, PlainParser, hint_frame, parse_frame, parse_plain,
+    EntriesFrame, EntriesParser, FrameHeader, FrameHint, FrameKind, Parsed, hint_frame, parse_entries,
+    parse_frame,
 };
 pub use ids::{LogId, Position, SegmentId};
 pub use index::{IndexPoint, SegmentIndex};

@@ -25,7 +25,7 @@ pub use inspect::{Inspected, check_last_frame, inspect, scan, scan_notable};
 pub use lazy::LazyFile;
 pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory, WriteMode, fetch};
 pub use memory::MemoryStorage;
-pub use segment::{Aim, FrameReader, LoadedFrame, PlainEntry, Segment};
+pub use segment::{Aim, AimedEntry, FrameReader, LoadedFrame, Segment};
 pub use ship::compare;
 pub use sparse::{INDEX_STRIDE, SparseIndex, point};
 pub use storage::{Capabilities, Requests, Storage, StorageFile, TakenOver, WriterLock};

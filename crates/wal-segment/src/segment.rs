@@ -1,7 +1,7 @@
 //! A segment that is part of a log: how far it is written and durable, and where its entries are.
 
+mod aim;
 mod copy;
-mod plain;
 mod read;
 
 use std::{
@@ -18,7 +18,7 @@ use wal_format::{
     FIRST_FRAME, FileName, IndexPoint, Lsn, SegmentHeader, SegmentId, SegmentIndex, SegmentKey,
 };
 
-pub use plain::{Aim, PlainEntry};
+pub use aim::{Aim, AimedEntry};
 pub use read::{FrameReader, LoadedFrame};
 
 use crate::{

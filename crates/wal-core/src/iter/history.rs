@@ -92,10 +92,8 @@ impl Iter {
     pub(super) fn leave_front(&mut self, front: u64) {
         self.note_front();
         (self.front, self.given.from, self.given.stopped) = (front, front, 0);
-        // Within the frame that is open, its place stays: that is where the iterator will have been.
-        let stays =
-            self.forward.open.as_ref().zip(Lsn::new(front)).is_some_and(|(open, lsn)| open.holds(lsn));
-        if !stays {
+        // Within the frame that was read last, its place stays: that is where the iterator will have been.
+        if !self.forward.shared.holds(front) {
             self.forward.leave();
         }
     }
@@ -143,12 +141,11 @@ impl Iter {
             Direction::Forward => (self.front.wrapping_sub(1), self.front),
             Direction::Backward => (self.back, self.back.wrapping_sub(1)),
         };
-        let Cursor { place, open, .. } = self.cursor(direction);
-        let first = match open {
-            Some(open) if open.holds(Lsn::new(next)?) => return None,
-            Some(open) => open.first(),
-            None => Lsn::new(last)?,
-        };
+        let Cursor { place, shared, .. } = self.cursor(direction);
+        if shared.holds(next) {
+            return None;
+        }
+        let first = shared.first().or_else(|| Lsn::new(last))?;
         Some(((*place)?, first))
     }
 

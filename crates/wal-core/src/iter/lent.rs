@@ -35,7 +35,7 @@ impl Iter {
     pub fn pass(&mut self) -> bool {
         let passes = self.front < self.back
             && self.engine.cuts.generation() == self.generation
-            && self.forward.pass_plain(self.front);
+            && self.forward.pass(self.front);
         self.front += u64::from(passes);
         passes
     }
@@ -45,7 +45,7 @@ impl Iter {
     pub fn pass_back(&mut self) -> bool {
         let passes = self.front < self.back
             && self.engine.cuts.generation() == self.generation
-            && self.backward.pass_plain_back(self.back - 1);
+            && self.backward.pass_back(self.back - 1);
         self.back -= u64::from(passes);
         passes
     }

@@ -25,7 +25,9 @@ impl Iter {
         let back = lsn.next().get().clamp(self.front.min(self.range.end), self.range.end);
         if back != self.back {
             self.back = back;
-            self.backward.leave();
+            if !self.backward.shared.holds(back.wrapping_sub(1)) {
+                self.backward.leave();
+            }
         }
     }
 
@@ -43,8 +45,9 @@ impl Iter {
 }
 
 impl Cursor {
-    /// The next entry is not the neighbour. It may be in the frame that is open.
-    pub(super) const fn leave(&mut self) {
+    /// The next entry is not the neighbour.
+    pub(super) fn leave(&mut self) {
+        self.close();
         self.place = None;
         self.short = Short::NONE;
         self.passed = Passed::NONE;

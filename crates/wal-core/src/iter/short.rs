@@ -1,10 +1,12 @@
-//! The short way from one plain frame to the next, in both directions.
+//! The short way from one entry to the next, in both directions.
 
-use wal_format::{ChecksumKind, FRAME_HEADER_LEN, Lsn, PlainParser, SegmentKey, frame_len};
+use wal_format::{
+    ChecksumKind, EntriesFrame, EntriesLayout, EntriesParser, FRAME_HEADER_LEN, Lsn, SegmentKey, frame_len,
+};
 use wal_segment::{Segment, fetch};
 
-use super::Cursor;
-use crate::{Entry, EntryRef};
+use super::{Cursor, shared::Shared};
+use crate::{Entry, EntryRef, crossing::Place};
 
 /// So many bytes ahead of the walk are on their way from memory.
 const DISTANCE: usize = 4096;
@@ -13,11 +15,11 @@ const FETCHED_MAX: usize = 4096;
 /// Bytes of a cache line, or less.
 const LINE: usize = 64;
 
-/// What it takes to read on in the reader's window, as long as the frames there are plain. Empty while another frame is
-/// open.
+/// What it takes to read on in the reader's window, as long as the frames there are not compressed. Empty while one
+/// is open that is not in the window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Short {
-    parser: PlainParser,
+    parser: EntriesParser,
     /// LSN that the segment counts from.
     base: u64,
     /// Where the window starts in the segment.
@@ -30,7 +32,7 @@ pub(super) struct Short {
 
 impl Short {
     pub(super) const NONE: Self = Self {
-        parser: PlainParser::new(SegmentKey { checksum: ChecksumKind::Crc32, salt: 0 }),
+        parser: EntriesParser::new(SegmentKey { checksum: ChecksumKind::Crc32, salt: 0 }),
         base: 0,
         start: 0,
         limit: 0,
@@ -38,23 +40,42 @@ impl Short {
     };
 }
 
-/// A plain entry in the reader's window.
+/// An entry in the bytes of a cursor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Passed {
-    time: u64,
-    start: usize,
-    end: usize,
-    kind: u8,
+    pub(super) time: u64,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) kind: u8,
+    /// Whether it is one of a frame that holds more than it.
+    pub(super) shared: bool,
 }
 
 impl Passed {
-    /// A range that no window has.
-    pub(super) const NONE: Self = Self { time: 0, start: usize::MAX, end: 0, kind: 0 };
+    /// A range that no bytes have.
+    pub(super) const NONE: Self = Self { time: 0, start: usize::MAX, end: 0, kind: 0, shared: false };
 }
 
 impl Cursor {
-    /// The short way: moves to the next frame if it is in the window already and holds just this entry.
-    pub(super) fn pass_plain(&mut self, lsn: u64) -> bool {
+    /// The short way: moves to the next entry if it is in the frame that was read last or in the next one, and that is
+    /// in the window already.
+    #[inline]
+    pub(super) fn pass(&mut self, lsn: u64) -> bool {
+        if self.shared.shows(lsn) { self.pass_shared(lsn) } else { self.pass_plain(lsn) || self.enter(lsn) }
+    }
+
+    /// The same towards the front.
+    #[inline]
+    pub(super) fn pass_back(&mut self, lsn: u64) -> bool {
+        if self.shared.shows(lsn) {
+            self.pass_shared(lsn)
+        } else {
+            self.pass_plain_back(lsn) || self.enter_back(lsn)
+        }
+    }
+
+    /// Moves to the next frame if it holds just this entry.
+    fn pass_plain(&mut self, lsn: u64) -> bool {
         let Short { parser, base, start, limit, bound } = &mut self.short;
         let (base, start, limit, bound) = (*base, *start, *limit, *bound);
         let Some(place) = self.place.as_mut().filter(|place| place.end < limit && lsn < bound) else {
@@ -62,23 +83,23 @@ impl Cursor {
         };
         let at = place.end.wrapping_sub(start) as usize;
         let Some(rest) = self.reader.window().get(at..) else { return false };
-        let Some(frame) = parser.parse(rest, place.end) else { return false };
+        let Some(frame) = parser.parse_plain(rest, place.end) else { return false };
         if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn {
             return false;
         }
-        let len = frame_len(frame.payload.len() as u32);
+        let len = frame_len(frame.body.len() as u32);
         fetch_from(rest, DISTANCE.max(len as usize * 2), len as usize);
         let start = at + FRAME_HEADER_LEN;
-        self.passed =
-            Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
+        let (end, time, kind) = (start + frame.body.len(), frame.time, frame.entry_kind);
+        self.passed = Passed { time, start, end, kind, shared: false };
+        self.shared.forget();
         place.offset = place.end;
         place.end += len;
         place.prev_units = frame.prev_units;
         true
     }
 
-    /// The same towards the front.
-    pub(super) fn pass_plain_back(&mut self, lsn: u64) -> bool {
+    fn pass_plain_back(&mut self, lsn: u64) -> bool {
         let Short { parser, base, start, limit, bound } = &mut self.short;
         let (base, start, limit, bound) = (*base, *start, *limit, *bound);
         let Some(place) = self.place.as_mut().filter(|place| place.offset < limit && lsn < bound) else {
@@ -87,38 +108,88 @@ impl Cursor {
         let Some(offset) = place.previous().filter(|offset| *offset >= start) else { return false };
         let at = (offset - start) as usize;
         let Some(rest) = self.reader.window().get(at..) else { return false };
-        let Some(frame) = parser.parse(rest, offset) else { return false };
-        let len = frame_len(frame.payload.len() as u32);
+        let Some(frame) = parser.parse_plain(rest, offset) else { return false };
+        let len = frame_len(frame.body.len() as u32);
         if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn || offset + len != place.offset {
             return false;
         }
         let from = at.wrapping_sub(DISTANCE.max(len as usize * 3));
         fetch_from(self.reader.window(), from, len as usize);
         let start = at + FRAME_HEADER_LEN;
-        self.passed =
-            Passed { time: frame.time, start, end: start + frame.payload.len(), kind: frame.entry_kind };
+        let (end, time, kind) = (start + frame.body.len(), frame.time, frame.entry_kind);
+        self.passed = Passed { time, start, end, kind, shared: false };
+        self.shared.forget();
         (place.end, place.offset, place.prev_units) = (place.offset, offset, frame.prev_units);
         true
+    }
+
+    /// Moves to the next frame if it holds this entry and more, and to the entry.
+    #[inline(never)]
+    fn enter(&mut self, lsn: u64) -> bool {
+        match self.place {
+            Some(place) => self.enter_at(place.end, None, lsn),
+            None => false,
+        }
+    }
+
+    /// The same towards the front.
+    #[inline(never)]
+    fn enter_back(&mut self, lsn: u64) -> bool {
+        let Some(place) = self.place else { return false };
+        let offset = place.previous().filter(|offset| *offset >= self.short.start);
+        offset.is_some_and(|offset| self.enter_at(offset, Some(place.offset), lsn))
+    }
+
+    fn enter_at(&mut self, offset: u64, must_end: Option<u64>, lsn: u64) -> bool {
+        let Short { parser, base, start, limit, bound } = &mut self.short;
+        let Some(place) = self.place.filter(|_| offset < *limit) else { return false };
+        let at = offset.wrapping_sub(*start) as usize;
+        let Some(rest) = self.reader.window().get(at..) else { return false };
+        let Some(frame) = parser.parse(rest, offset) else { return false };
+        let EntriesFrame { count, columns, entry_kind, time, body, prev_units, .. } = frame;
+        // Where the columns are none that can be read, the long way says so.
+        let Ok(layout) = EntriesLayout::parse(count, columns, entry_kind, body) else { return false };
+        let first = Lsn::new(base.wrapping_add(u64::from(frame.lsn_delta)));
+        let body = at + FRAME_HEADER_LEN..at + FRAME_HEADER_LEN + body.len();
+        let shared = first.map(|first| Shared::new(layout, first, time, body, *bound));
+        let Some(shared) = shared.filter(|shared| shared.shows(lsn)) else { return false };
+        let end = offset + frame_len(frame.body.len() as u32);
+        if must_end.is_some_and(|must_end| end != must_end) {
+            return false;
+        }
+        self.place = Some(Place { offset, end, prev_units, ..place });
+        self.shared = shared;
+        self.pass_shared(lsn)
     }
 
     /// Remembers what the short way needs, for the window that was just read.
     pub(super) fn shorten(&mut self, segment: &Segment, bound: u64) {
         let start = self.reader.window_start();
         let limit = segment.written().min(start + self.reader.window().len() as u64);
-        let parser = PlainParser::new(segment.key());
+        let parser = EntriesParser::new(segment.key());
         self.short = Short { parser, base: segment.base().get(), start, limit, bound };
     }
 
     #[inline]
     pub(super) fn passed(&self, lsn: Lsn) -> Option<EntryRef<'_>> {
-        let Passed { time, start, end, kind } = self.passed;
+        let Passed { time, start, end, kind, shared } = self.passed;
+        if shared {
+            let (term, timestamp) = self.shared.marks();
+            let payload = self.bytes().get(start..end)?;
+            return Some(EntryRef { lsn, kind, term, timestamp, time, payload });
+        }
         let payload = self.reader.window().get(start..end)?;
         Some(EntryRef { lsn, kind, term: None, timestamp: None, time, payload })
     }
 
     #[inline]
     pub(super) fn take_passed(&self, lsn: Lsn) -> Option<Entry> {
-        let Passed { time, start, end, kind } = self.passed;
+        let Passed { time, start, end, kind, shared } = self.passed;
+        if shared {
+            let ((term, timestamp), transaction) = (self.shared.marks(), self.shared.transaction());
+            let payload = self.bytes().slice(start..end);
+            return Some(Entry { lsn, kind, term, timestamp, time, transaction, payload });
+        }
         let payload = self.reader.window().slice(start..end);
         Some(Entry { lsn, kind, term: None, timestamp: None, time, transaction: None, payload })
     }

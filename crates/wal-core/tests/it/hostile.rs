@@ -20,7 +20,7 @@ use crate::{
 
 const FIRST: &str = "00000000000000000001.wal";
 
-fn quiet() -> Options {
+pub(crate) fn quiet() -> Options {
     Options { background_threads: false, ..small() }
 }
 
@@ -149,12 +149,12 @@ fn segments(entry: impl Fn(u64) -> Vec<u8>) -> Files {
     files
 }
 
-fn read(files: &Files, recovery: RecoveryMode) -> Result<Log, LogError> {
+pub(crate) fn read(files: &Files, recovery: RecoveryMode) -> Result<Log, LogError> {
     Log::open_read_only(environment(storage(files)), Options { recovery, ..small() })
 }
 
 /// Where the frames of a segment are, as they follow each other.
-fn frames(bytes: &[u8]) -> Vec<(usize, FrameHeader)> {
+pub(crate) fn frames(bytes: &[u8]) -> Vec<(usize, FrameHeader)> {
     let key = SegmentHeader::decode(bytes).unwrap().key();
     let mut frames = vec![];
     let mut at = 512;
@@ -167,7 +167,7 @@ fn frames(bytes: &[u8]) -> Vec<(usize, FrameHeader)> {
 }
 
 /// Changes a frame, and makes it verify again.
-fn forge(bytes: &mut [u8], at: usize, change: impl FnOnce(&mut FrameHeader, &mut [u8])) {
+pub(crate) fn forge(bytes: &mut [u8], at: usize, change: impl FnOnce(&mut FrameHeader, &mut [u8])) {
     let key = SegmentHeader::decode(bytes).unwrap().key();
     let mut frame = FrameHeader::decode(bytes[at..].first_chunk().unwrap(), key, at as u64).unwrap();
     let body = &mut bytes[at + 40..][..frame.body_len as usize];

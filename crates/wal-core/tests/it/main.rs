@@ -27,6 +27,7 @@ mod reading;
 mod replaying;
 mod retention;
 mod settled;
+mod sharing;
 mod stats;
 mod stored;
 mod support;

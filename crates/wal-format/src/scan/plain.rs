@@ -1,11 +1,11 @@
 //! Passing over the frames that are met most, those of single appends, without handing each of them out.
 
 use super::{Item, LastFrame, Scanner, Stage};
-use crate::{DecodeError, FrameKind, PlainParser, layout::FRAME_ALIGN};
+use crate::{DecodeError, EntriesParser, FrameKind, layout::FRAME_ALIGN};
 
 impl Scanner {
     /// [`next`](Self::next) without those frames before the first bad place that hold one entry and nothing else
-    /// ([`PlainFrame`](crate::PlainFrame)). They are verified, and count in the verdict, like all others. For those who
+    /// ([plain](crate::EntriesFrame::is_plain) ones). They are verified, and count in the verdict, like all others. For those who
     /// want to know where a segment ends and what its control frames say: several times as fast when entries are small.
     ///
     /// # Errors
@@ -24,10 +24,10 @@ impl Scanner {
         let (mut delta, mut units, mut proven) =
             (self.expected_delta, self.expected_units, self.verdict.proven);
         let (mut passed, mut last) = (0, None);
-        let mut parser = PlainParser::new(key);
+        let mut parser = EntriesParser::new(key);
         while let Some(rest) = window.get(passed..) {
             let offset = self.offset.saturating_add(passed as u64);
-            let Some(frame) = parser.parse(rest, offset) else { break };
+            let Some(frame) = parser.parse_plain(rest, offset) else { break };
             if frame.lsn_delta != delta || frame.prev_units != units || !self.has_lsns(delta, 1) {
                 break;
             }

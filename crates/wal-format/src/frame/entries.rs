@@ -1,4 +1,4 @@
-//! The frame that is met most: that of a single append, without columns or compression.
+//! The frames that are met most: those of appends and batches that are not compressed.
 
 use super::{FrameHeader, FrameKind};
 use crate::{
@@ -11,52 +11,63 @@ use crate::{
 /// The words of a header.
 type Words = [u64; FRAME_HEADER_LEN / 8];
 
-/// A valid frame that holds one entry and nothing else.
+/// A valid frame of entries whose body is not compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlainFrame<'a> {
-    /// LSN of the entry, relative to the base of the segment.
+pub struct EntriesFrame<'a> {
+    /// LSN of the first entry, relative to the base of the segment.
     pub lsn_delta: u32,
+    /// How many entries it holds: at least one.
+    pub count: u32,
     /// Length of the frame before it in units of eight bytes.
     pub prev_units: u32,
     /// When it was stamped.
     pub time: u64,
     /// Everything of the segment before this offset had been synced when it was stamped; zero when it claims nothing.
     pub proves: u64,
-    /// The user's kind of the entry.
+    /// Which optional columns the body has.
+    pub columns: u8,
+    /// The user's kind of every entry, unless the body has a column of kinds.
     pub entry_kind: u8,
-    /// The payload.
-    pub payload: &'a [u8],
+    /// The body: of a [plain](Self::is_plain) frame the payload, otherwise for [`EntriesRef`](crate::EntriesRef).
+    pub body: &'a [u8],
 }
 
-impl PlainFrame<'_> {
+impl EntriesFrame<'_> {
+    /// Whether it holds one entry and nothing else.
+    #[inline]
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.count == 1 && self.columns == 0
+    }
+
     /// Length of the whole frame in units of eight bytes: what the next frame repeats.
     #[inline]
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "a frame is at most 1 GiB and 48 bytes long")]
     pub const fn units(&self) -> u32 {
-        (frame_len(self.payload.len() as u32) / 8) as u32
+        (frame_len(self.body.len() as u32) / 8) as u32
     }
 }
 
-/// [`parse_frame`](crate::parse_frame) for the frame that is met most: `None` when the one at the start of `window` is
-/// not valid or not of this form, which `parse_frame` then tells apart. Reads each word of the header once and builds
-/// nothing else.
+/// [`parse_frame`](crate::parse_frame) for the frames that are met most: `None` when the one at the start of `window`
+/// is not valid or not of this form, which `parse_frame` then tells apart. Reads each word of the header once and
+/// builds nothing else.
 ///
-/// Whoever reads many takes a [`PlainParser`].
+/// Whoever reads many takes an [`EntriesParser`].
 #[inline]
 #[must_use]
-pub fn parse_plain(window: &[u8], key: SegmentKey, offset: u64) -> Option<PlainFrame<'_>> {
-    parse(window, key, offset, &mut InOneGo(key.checksum))
+pub fn parse_entries(window: &[u8], key: SegmentKey, offset: u64) -> Option<EntriesFrame<'_>> {
+    parse::<false>(window, key, offset, &mut InOneGo(key.checksum))
 }
 
-/// [`parse_plain`] for many frames of one segment: of a header it only looks at what is different from the one before,
-/// which among frames of like entries is a third of it.
+/// [`parse_entries`] for many frames of one segment: of a header it only looks at what is different from the one
+/// before, which among frames of like entries is a third of it.
 ///
 /// ```
-/// use wal_format::{ChecksumKind, FRAME_HEADER_LEN, FrameHeader, FrameKind, PlainParser, SegmentKey};
+/// use wal_format::{ChecksumKind, EntriesParser, FRAME_HEADER_LEN, FrameHeader, FrameKind, SegmentKey};
 ///
 /// let key = SegmentKey { checksum: ChecksumKind::Crc32, salt: 7 };
-/// let mut parser = PlainParser::new(key);
+/// let mut parser = EntriesParser::new(key);
 /// for (lsn_delta, offset) in [(1, 4096), (2, 4144)] {
 ///     let header = FrameHeader {
 ///         body_crc: key.checksum.of(b"an entry"),
@@ -73,28 +84,35 @@ pub fn parse_plain(window: &[u8], key: SegmentKey, offset: u64) -> Option<PlainF
 ///     };
 ///     let mut frame = header.encode(key, offset).to_vec();
 ///     frame.extend_from_slice(b"an entry");
-///     assert_eq!(parser.parse(&frame, offset).map(|frame| frame.payload), Some(&b"an entry"[..]));
+///     assert_eq!(parser.parse(&frame, offset).map(|frame| frame.body), Some(&b"an entry"[..]));
 ///     assert_eq!(parser.parse(&frame, offset + 8), None, "a frame is valid in its place alone");
 /// }
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct PlainParser {
+pub struct EntriesParser {
     key: SegmentKey,
     sum: HeaderSum,
 }
 
-impl PlainParser {
+impl EntriesParser {
     /// A parser of the frames of one segment.
     #[must_use]
     pub const fn new(key: SegmentKey) -> Self {
         Self { key, sum: HeaderSum::new(key.checksum) }
     }
 
-    /// What [`parse_plain`] says of the frame at the start of `window`, which stands at `offset` of the segment.
+    /// What [`parse_entries`] says of the frame at the start of `window`, which stands at `offset` of the segment.
     #[inline(always)]
     #[must_use]
-    pub fn parse<'a>(&mut self, window: &'a [u8], offset: u64) -> Option<PlainFrame<'a>> {
-        parse(window, self.key, offset, &mut self.sum)
+    pub fn parse<'a>(&mut self, window: &'a [u8], offset: u64) -> Option<EntriesFrame<'a>> {
+        parse::<false>(window, self.key, offset, &mut self.sum)
+    }
+
+    /// The same of a [plain](EntriesFrame::is_plain) frame; the body of another one is not looked at.
+    #[inline(always)]
+    #[must_use]
+    pub fn parse_plain<'a>(&mut self, window: &'a [u8], offset: u64) -> Option<EntriesFrame<'a>> {
+        parse::<true>(window, self.key, offset, &mut self.sum)
     }
 }
 
@@ -121,11 +139,20 @@ impl Sum for HeaderSum {
 
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "each part of a word is taken on purpose")]
-fn parse<'a>(window: &'a [u8], key: SegmentKey, offset: u64, sum: &mut impl Sum) -> Option<PlainFrame<'a>> {
+fn parse<'a, const PLAIN: bool>(
+    window: &'a [u8],
+    key: SegmentKey,
+    offset: u64,
+    sum: &mut impl Sum,
+) -> Option<EntriesFrame<'a>> {
     let (header, rest) = window.split_first_chunk::<FRAME_HEADER_LEN>()?;
     let words @ [crcs, lens, counts, time, tail] = [0, 8, 16, 24, 32].map(|at| word(header, at));
-    // Kind 1, codec 0, no columns, and exactly one entry.
-    if (tail >> 32) as u32 & 0x00ff_ffff != u32::from(FrameKind::Entries.id()) || counts as u32 != 1 {
+    // Kind 1 and codec 0.
+    let (count, columns) = (counts as u32, (tail >> 48) as u8);
+    if (tail >> 32) as u16 != u16::from(FrameKind::Entries.id()) || count == 0 {
+        return None;
+    }
+    if PLAIN && (count, columns) != (1, 0) {
         return None;
     }
     let crc = sum.of_header(words, header.get(4..)?) ^ checksum::place(key.salt, offset);
@@ -134,18 +161,20 @@ fn parse<'a>(window: &'a [u8], key: SegmentKey, offset: u64, sum: &mut impl Sum)
         return None;
     }
     let proves = if lag == NO_PROOF { 0 } else { FrameHeader::claim(lag, offset)? };
-    let (payload, behind) = rest.split_at_checked(body_len as usize)?;
-    let padding = behind.get(..payload.len().wrapping_neg() % FRAME_ALIGN)?;
-    if key.checksum.of(payload) != (crcs >> 32) as u32 || padding.iter().any(|byte| *byte != 0) {
+    let (body, behind) = rest.split_at_checked(body_len as usize)?;
+    let padding = behind.get(..body.len().wrapping_neg() % FRAME_ALIGN)?;
+    if key.checksum.of(body) != (crcs >> 32) as u32 || padding.iter().any(|byte| *byte != 0) {
         return None;
     }
-    Some(PlainFrame {
+    Some(EntriesFrame {
         lsn_delta: (lens >> 32) as u32,
+        count,
         prev_units,
         time,
         proves,
+        columns,
         entry_kind: (tail >> 56) as u8,
-        payload,
+        body,
     })
 }
 

@@ -1,10 +1,10 @@
-//! The short way to an entry: durable, in a part of the file that is mapped, and alone in a frame that is not
-//! compressed. All others are found by the [`FrameReader`](super::FrameReader), which also says what is wrong.
+//! The short way to an entry: durable, in a part of the file that is mapped, and in a frame that is not compressed. All
+//! others are found by the [`FrameReader`](super::FrameReader), which also says what is wrong.
 
 use std::fmt;
 
 use bytes::Bytes;
-use wal_format::{FRAME_HEADER_LEN, Lsn, PlainFrame, parse_plain};
+use wal_format::{EntriesFrame, EntriesLayout, FRAME_HEADER_LEN, Lsn, hint_frame, parse_entries};
 
 use super::{Segment, read::hop_in};
 use crate::{local::fetch, points::Stretch};
@@ -29,13 +29,19 @@ pub struct Aim<'a> {
     stretch: Stretch,
 }
 
-/// A verified entry that fills a frame of its own.
+/// A verified entry, lent by the file.
 #[derive(Clone, Copy)]
-pub struct PlainEntry<'a> {
+pub struct AimedEntry<'a> {
     /// When it was stamped, in nanoseconds since 1970.
     pub time: u64,
     /// The user's kind of it.
-    pub entry_kind: u8,
+    pub kind: u8,
+    /// The term, when one was given.
+    pub term: Option<u64>,
+    /// The user's own time, when one was given.
+    pub timestamp: Option<i64>,
+    /// The transaction that committed it, when one did.
+    pub transaction: Option<[u8; 16]>,
     /// Its bytes.
     pub payload: &'a [u8],
     segment: &'a Segment,
@@ -43,7 +49,7 @@ pub struct PlainEntry<'a> {
     offset: u64,
 }
 
-impl PlainEntry<'_> {
+impl AimedEntry<'_> {
     /// Its bytes, to be kept.
     #[inline]
     #[must_use]
@@ -94,34 +100,67 @@ impl<'a> Aim<'a> {
         touch(end - 1);
     }
 
-    /// The entry, verified; `None` when it is not to be had in this way.
+    /// The entry, verified; `None` when it is not to be had in this way, or shares with others a frame of more
+    /// than `shared_max` bytes, which would be verified for this one alone.
     #[inline]
     #[must_use]
-    pub fn entry(&self) -> Option<PlainEntry<'a>> {
-        let at = if self.stretch.even { self.likely } else { self.hop_and_note()? };
-        let key = self.segment.key();
+    pub fn entry(&self, shared_max: usize) -> Option<AimedEntry<'a>> {
+        let at = if self.stretch.even { self.likely } else { self.hop_and_note(shared_max)? };
         let offset = self.start + at as u64;
-        let frame = parse_plain(self.window.get(at..)?, key, offset)?;
-        let PlainFrame { lsn_delta, time, entry_kind, payload, .. } = frame;
-        if lsn_delta == self.delta {
-            let offset = offset + FRAME_HEADER_LEN as u64;
-            Some(PlainEntry { time, entry_kind, payload, segment: self.segment, offset })
-        } else {
-            None
+        let frame = parse_entries(self.window.get(at..)?, self.segment.key(), offset)?;
+        let EntriesFrame { lsn_delta, time, entry_kind: kind, body, .. } = frame;
+        let offset = offset + FRAME_HEADER_LEN as u64;
+        if !frame.is_plain() {
+            return self.among(&frame, offset);
         }
+        let (term, timestamp, transaction, segment) = (None, None, None, self.segment);
+        (lsn_delta == self.delta).then_some(AimedEntry {
+            time,
+            kind,
+            term,
+            timestamp,
+            transaction,
+            payload: body,
+            segment,
+            offset,
+        })
+    }
+
+    /// The entry among those of a frame whose body begins at `offset`.
+    #[inline(never)]
+    fn among(&self, frame: &EntriesFrame<'a>, offset: u64) -> Option<AimedEntry<'a>> {
+        let EntriesFrame { lsn_delta, count, columns, entry_kind, time, body, .. } = *frame;
+        let index = self.delta.checked_sub(lsn_delta)?;
+        let layout = EntriesLayout::parse(count, columns, entry_kind, body).ok()?;
+        let entry = layout.get(body, index).ok()?;
+        Some(AimedEntry {
+            time,
+            kind: entry.kind,
+            term: entry.term,
+            timestamp: entry.timestamp,
+            transaction: layout.transaction(),
+            payload: entry.payload,
+            segment: self.segment,
+            offset: offset + entry.range.start as u64,
+        })
     }
 
     /// Goes from length to length to the frame. Where that turns out to be what the points suggest, this is noted: the
     /// next one need not, and an entry that looks like a frame is still never taken for one.
     #[inline(never)]
-    fn hop_and_note(&self) -> Option<usize> {
+    fn hop_and_note(&self, shared_max: usize) -> Option<usize> {
         let at = hop_in(self.window, self.delta, self.frame_len as u64)?;
+        let at = usize::try_from(at).ok()?;
+        let hint = hint_frame(self.window.get(at..)?)?;
+        if hint.count > 1 {
+            return (hint.frame_len <= shared_max as u64).then_some(at);
+        }
         if self.stretch.is_even(self.window)
             && let Some(index) = self.segment.index.get()
         {
             index.note_even(&self.stretch);
         }
-        usize::try_from(at).ok()
+        Some(at)
     }
 }
 
@@ -135,8 +174,8 @@ impl fmt::Debug for Aim<'_> {
     }
 }
 
-impl fmt::Debug for PlainEntry<'_> {
+impl fmt::Debug for AimedEntry<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PlainEntry").field("payload", &self.payload).finish_non_exhaustive()
+        f.debug_struct("AimedEntry").field("payload", &self.payload).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,264 @@
+//! Entries that share a frame with others, or have more than bytes, are found in every way like all others.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use wal_compress::{CodecId, Compression};
+use wal_core::{AppendOptions, Durability, Entry, EntryRef, Iter, Log, LogError, Options, user_value};
+use wal_format::{EntriesBuilder, Lsn, NewEntry};
+use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
+
+use crate::{
+    hostile::{forge, frames, quiet, read},
+    support::{environment, open, payload, small},
+};
+
+fn lsn(n: u64) -> Lsn {
+    Lsn::new(n).unwrap()
+}
+
+/// What was appended, without what the log adds.
+type Told = (u64, u8, Option<u64>, Option<i64>, Option<[u8; 16]>, Vec<u8>);
+
+fn told(entry: &Entry) -> Told {
+    let Entry { lsn, kind, term, timestamp, transaction, payload, .. } = entry;
+    (lsn.get(), *kind, *term, *timestamp, *transaction, payload.to_vec())
+}
+
+/// The same without the transaction, which is not lent.
+fn lent(entry: &EntryRef<'_>) -> Told {
+    let EntryRef { lsn, kind, term, timestamp, payload, .. } = *entry;
+    (lsn.get(), kind, term, timestamp, None, payload.to_vec())
+}
+
+fn without_transaction(told: &Told) -> Told {
+    let mut told = told.clone();
+    told.4 = None;
+    told
+}
+
+/// Appends single entries and batches of all kinds, and tells what they are.
+fn fill(log: &Log, rounds: u64) -> Vec<Told> {
+    let mut all: Vec<Told> = vec![];
+    for round in 0..rounds {
+        let mut batch = EntriesBuilder::default();
+        let count = match round % 8 {
+            0..=2 => 1,
+            3 => 40,
+            _ => 2 + round % 9,
+        };
+        let transaction = (round % 8 == 5).then_some([round as u8; 16]);
+        for n in 0..count {
+            let bytes = payload(round * 50 + n);
+            let rich = round % 8 >= 6 || round % 8 == 1;
+            let term = (rich && n % 3 != 1).then_some(round);
+            let timestamp = (rich && n % 2 == 0).then_some(-(n as i64));
+            let kind = if round % 8 == 2 || rich { n as u8 + 1 } else { 0 };
+            batch.push(&NewEntry { kind, term, timestamp, ..NewEntry::plain(&bytes) }).unwrap();
+            all.push((all.len() as u64 + 1, kind, term, timestamp, transaction, bytes));
+        }
+        if let Some(id) = transaction {
+            batch.set_transaction(id);
+        }
+        if round % 8 == 7 {
+            batch.add_metadata(&user_value("round", Some(&round.to_le_bytes())).unwrap());
+        }
+        let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+        log.append_batch(&batch, &buffered).unwrap();
+    }
+    all
+}
+
+/// Runs a test on logs in memory and in mapped files, compressed in part or not, whose ends are not durable, then
+/// durable, then read by somebody else.
+fn on_each(rounds: u64, test: impl Fn(&Log, &[Told])) {
+    let compressed =
+        Compression { codec: CodecId::ZSTD, min_len: 600, pack_len: 0, ..Compression::default() };
+    for compression in [Compression::default(), compressed] {
+        let dir = tempfile::tempdir().unwrap();
+        let files = LocalStorage::open(dir.path(), LocalOptions::default()).unwrap();
+        let storages: [Arc<dyn Storage>; 2] = [Arc::new(MemoryStorage::new()), Arc::new(files)];
+        for storage in storages {
+            let log = open(&storage, &Options { compression: compression.clone(), ..small() }).unwrap();
+            let mut all = fill(&log, rounds / 2);
+            log.sync().unwrap();
+            let first = all.len() as u64;
+            all.extend(fill(&log, rounds / 3).into_iter().map(|mut told| {
+                told.0 += first;
+                told
+            }));
+            test(&log, &all);
+            log.sync().unwrap();
+            // The second time more is known.
+            test(&log, &all);
+            test(&log, &all);
+            test(&Log::open_read_only(environment(storage), small()).unwrap(), &all);
+        }
+    }
+}
+
+#[test]
+fn they_are_found_in_every_way() {
+    on_each(240, |log, all| {
+        assert!(log.segments().unwrap().len() > 1);
+        let lsns: Vec<Lsn> = (0..all.len()).map(|n| lsn(1 + (n * 37 % all.len()) as u64)).collect();
+        let of = |lsn: Lsn| &all[lsn.get() as usize - 1];
+        for (entry, lsn) in log.get_many(&lsns).unwrap().iter().zip(&lsns) {
+            assert_eq!(told(entry), *of(*lsn));
+            assert_eq!(log.get(*lsn).unwrap(), *entry);
+            log.get_with(*lsn, |entry| assert_eq!(lent(&entry), without_transaction(of(*lsn)))).unwrap();
+        }
+        let mut shown = vec![0; lsns.len()];
+        log.get_many_with(&lsns, |nth, entry| {
+            assert_eq!(lent(&entry), without_transaction(of(lsns[nth])));
+            shown[nth] += 1;
+        })
+        .unwrap();
+        assert!(shown.iter().all(|times| *times == 1), "each is shown once");
+        let forwards: Vec<Told> = log.range(..).map(|entry| told(&entry.unwrap())).collect();
+        assert_eq!(forwards, all);
+        let mut backwards: Vec<Told> = log.range(..).rev().map(|entry| told(&entry.unwrap())).collect();
+        backwards.reverse();
+        assert_eq!(backwards, all);
+    });
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Next(bool),
+    Back(bool),
+    Seek(u64),
+    SeekBack(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => any::<bool>().prop_map(Step::Next),
+        4 => any::<bool>().prop_map(Step::Back),
+        1 => any::<u64>().prop_map(Step::Seek),
+        1 => any::<u64>().prop_map(Step::SeekBack),
+    ]
+}
+
+/// What an iterator gives, and what it should: its range and both ends, as indices.
+fn walk(entries: &mut Iter, all: &[Told], (start, end): (usize, usize), steps: &[Step]) {
+    let (mut front, mut back) = (start, end);
+    let near = |at: u64, here: usize| match at % 3 {
+        // Near the end that is moved, which may be in the same frame, or anywhere.
+        0 => (here + (at / 3 % 40) as usize).saturating_sub(20),
+        _ => (at / 3) as usize % (all.len() + 2),
+    };
+    for step in steps {
+        match *step {
+            Step::Next(true) => {
+                let found = entries.next_ref().map(|entry| lent(&entry.unwrap()));
+                assert_eq!(found, (front < back).then(|| without_transaction(&all[front])));
+                front += usize::from(front < back);
+            }
+            Step::Next(false) => {
+                let found = entries.next().map(|entry| told(&entry.unwrap()));
+                assert_eq!(found, (front < back).then(|| all[front].clone()));
+                front += usize::from(front < back);
+            }
+            Step::Back(true) => {
+                let found = entries.next_back_ref().map(|entry| lent(&entry.unwrap()));
+                assert_eq!(found, (front < back).then(|| without_transaction(&all[back - 1])));
+                back -= usize::from(front < back);
+            }
+            Step::Back(false) => {
+                let found = entries.next_back().map(|entry| told(&entry.unwrap()));
+                assert_eq!(found, (front < back).then(|| all[back - 1].clone()));
+                back -= usize::from(front < back);
+            }
+            Step::Seek(at) => {
+                let to = near(at, front);
+                entries.seek(lsn(1 + to as u64));
+                front = to.clamp(start, back.max(start));
+            }
+            Step::SeekBack(at) => {
+                let to = near(at, back);
+                entries.seek_back(lsn(1 + to as u64));
+                back = (to + 1).clamp(front.min(end), end);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_iterator_gives_them_from_both_ends_wherever_it_is_sent() {
+    let walks =
+        (any::<prop::sample::Index>(), any::<prop::sample::Index>(), prop::collection::vec(step(), 1..200));
+    on_each(60, |log, all| {
+        let config = ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() };
+        proptest!(config, |((start, end, steps) in &walks)| {
+            let (start, end) = (start.index(all.len()), end.index(all.len() + 1));
+            let end = if start % 2 == 0 { all.len() } else { end.max(start) };
+            let mut entries = log.range(lsn(1 + start as u64)..lsn(1 + end as u64));
+            walk(&mut entries, all, (start, end), &steps);
+        });
+    });
+}
+
+#[test]
+fn columns_that_contradict_themselves_are_an_error_with_a_place() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&memory, &quiet()).unwrap();
+    let batch = |log: &Log| {
+        let mut batch = EntriesBuilder::default();
+        (0..4).for_each(|n| batch.push(&NewEntry::plain(&payload(n))).unwrap());
+        log.append_batch(&batch, &AppendOptions::default()).unwrap();
+    };
+    (0..5).for_each(|_| batch(&log));
+    // What the newest segment says of itself is looked at when the log is opened.
+    let last = loop {
+        let last = log.append(&[7; 5000]).unwrap().get();
+        if log.segments().unwrap().len() > 2 {
+            break last;
+        }
+    };
+    drop(log);
+    let good = crate::damage::files(&*memory);
+    let (name, bytes) = good.iter().find(|(name, _)| name.ends_with(".wal")).unwrap();
+    let mut batches = frames(bytes).into_iter().filter(|(_, frame)| frame.count > 1);
+    let (at, _) = batches.nth(2).unwrap();
+    // In the third batch, entries 9 to 12: the second ends before it begins, or there is no room for so many.
+    type Forgery = fn(&mut wal_format::FrameHeader, &mut [u8]);
+    let ends: Forgery = |_, body| body[4..8].copy_from_slice(&1_u32.to_le_bytes());
+    let count: Forgery = |frame, _| frame.count = 200;
+    for (what, forgery, first_bad) in [("ends", ends, 10), ("count", count, 9)] {
+        let mut files = good.clone();
+        forge(files.get_mut(name).unwrap(), at, forgery);
+        let log = read(&files, wal_core::RecoveryMode::Refuse).unwrap();
+        let refused = |how: &str, error: Option<LogError>| match error {
+            Some(LogError::Undecodable { ref path, offset, .. }) => {
+                assert!(path.ends_with(name) && offset == at as u64, "{what} {how} {path} {offset}");
+            }
+            other => panic!("{what} {how}: {other:?}"),
+        };
+        let bad = lsn(first_bad);
+        refused("get", log.get(bad).err());
+        refused("get_with", log.get_with(bad, |_| ()).err());
+        refused("get_many", log.get_many(&[lsn(1), bad]).err());
+        refused("get_many_with", log.get_many_with(&[bad], |_, _| ()).err());
+        let mut entries = log.range(..);
+        (1..first_bad).for_each(|n| assert_eq!(entries.next().unwrap().unwrap().lsn, lsn(n), "{what}"));
+        refused("next", entries.next().unwrap().err());
+        assert!(entries.next().is_none() && entries.next_back().is_none(), "an error ends it");
+        let mut entries = log.range(..);
+        (1..first_bad).for_each(|n| assert_eq!(entries.next_ref().unwrap().unwrap().lsn, lsn(n), "{what}"));
+        refused("next_ref", entries.next_ref().unwrap().err());
+        assert!(entries.next_ref().is_none(), "an error ends it");
+        let mut entries = log.range(..);
+        let last_bad = if what == "ends" { 10 } else { 12 };
+        (last_bad + 1..=last)
+            .rev()
+            .for_each(|n| assert_eq!(entries.next_back().unwrap().unwrap().lsn, lsn(n), "{what}"));
+        refused("next_back", entries.next_back().unwrap().err());
+        assert!(entries.next_back().is_none(), "an error ends it");
+        let mut entries = log.range(..);
+        (last_bad + 1..=last)
+            .rev()
+            .for_each(|n| assert_eq!(entries.next_back_ref().unwrap().unwrap().lsn, lsn(n), "{what}"));
+        refused("next_back_ref", entries.next_back_ref().unwrap().err());
+    }
+}
