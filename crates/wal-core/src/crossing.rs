@@ -31,16 +31,16 @@ impl Place {
         Self { offset, end: offset + header.frame_len(), prev_units: header.prev_units, ..self }
     }
 
-    /// The same frame in a later view, by its first entry: in the same segment, or in another one where its writer has
+    /// The same frame in a later view, by an entry of it: in the same segment, or in another one where its writer has
     /// written it anew. `None` when it is not there any more.
-    pub(crate) fn in_later(self, engine: &Engine, view: &View, later: &View, first: Lsn) -> Option<Self> {
+    pub(crate) fn in_later(self, engine: &Engine, view: &View, later: &View, lsn: Lsn) -> Option<Self> {
         let header = |view: &View, position: usize| view.segments.get(position).map(|it| *it.header());
-        let position = later.position(first)?;
+        let position = later.position(lsn)?;
         if header(view, self.position)? == header(later, position)? {
             let bound = later.bound(position).map_or(u64::MAX, Lsn::get);
             return Some(Self { position, bound, ..self });
         }
-        let found = engine.peek_once(later, first, &mut FrameReader::new(PEEK_LEN)).ok()?;
+        let found = engine.peek_once(later, lsn, &mut FrameReader::new(PEEK_LEN)).ok()?;
         Self::new(later, found.position, found.offset, &found.header)
     }
 

@@ -223,6 +223,8 @@ impl Cursor {
         if lsn < segment.base() || lsn.get() >= place.bound {
             return Ok(None);
         }
+        // Reading may move the window, whatever comes of it.
+        self.shared.forget();
         loop {
             let (offset, loaded) = match (direction, place.previous()) {
                 (Direction::Forward, _) => (place.end, self.reader.load(segment, place.end)?),

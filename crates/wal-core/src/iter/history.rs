@@ -135,7 +135,7 @@ impl Iter {
         self.backward = Cursor { place: backward, ..Cursor::new() };
     }
 
-    /// The frame that was read last from one end, with its first entry, unless the next one to give is in it, too.
+    /// The frame that was read last from one end, with the entry that was, unless the next one to give is in it, too.
     fn left(&self, direction: Direction) -> Option<(Place, Lsn)> {
         let (last, next) = match direction {
             Direction::Forward => (self.front.wrapping_sub(1), self.front),
@@ -145,8 +145,7 @@ impl Iter {
         if shared.holds(next) {
             return None;
         }
-        let first = shared.first().or_else(|| Lsn::new(last))?;
-        Some(((*place)?, first))
+        Some(((*place)?, Lsn::new(last)?))
     }
 
     /// A cut behind the next entry only means that there are other segments now, unless one was given from there.

@@ -71,11 +71,6 @@ impl Shared {
         (self.term, self.timestamp)
     }
 
-    /// LSN of its first entry.
-    pub(super) fn first(&self) -> Option<Lsn> {
-        Lsn::new(self.first).filter(|_| self.count > 0)
-    }
-
     #[inline]
     pub(super) const fn transaction(&self) -> Option<[u8; 16]> {
         self.layout.transaction()

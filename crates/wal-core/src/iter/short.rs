@@ -126,21 +126,16 @@ impl Cursor {
     /// Moves to the next frame if it holds this entry and more, and to the entry.
     #[inline(never)]
     fn enter(&mut self, lsn: u64) -> bool {
-        match self.place {
-            Some(place) => self.enter_at(place.end, None, lsn),
-            None => false,
-        }
+        self.place.is_some_and(|place| self.enter_at(place.end, lsn))
     }
 
     /// The same towards the front.
     #[inline(never)]
     fn enter_back(&mut self, lsn: u64) -> bool {
-        let Some(place) = self.place else { return false };
-        let offset = place.previous().filter(|offset| *offset >= self.short.start);
-        offset.is_some_and(|offset| self.enter_at(offset, Some(place.offset), lsn))
+        self.place.and_then(|place| place.previous()).is_some_and(|offset| self.enter_at(offset, lsn))
     }
 
-    fn enter_at(&mut self, offset: u64, must_end: Option<u64>, lsn: u64) -> bool {
+    fn enter_at(&mut self, offset: u64, lsn: u64) -> bool {
         let Short { parser, base, start, limit, bound } = &mut self.short;
         let Some(place) = self.place.filter(|_| offset < *limit) else { return false };
         let at = offset.wrapping_sub(*start) as usize;
@@ -154,9 +149,6 @@ impl Cursor {
         let shared = first.map(|first| Shared::new(layout, first, time, body, *bound));
         let Some(shared) = shared.filter(|shared| shared.shows(lsn)) else { return false };
         let end = offset + frame_len(frame.body.len() as u32);
-        if must_end.is_some_and(|must_end| end != must_end) {
-            return false;
-        }
         self.place = Some(Place { offset, end, prev_units, ..place });
         self.shared = shared;
         self.pass_shared(lsn)

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use wal_compress::{CodecId, Compression};
-use wal_core::{AppendOptions, Durability, Entry, EntryRef, Iter, Log, LogError, Options, user_value};
-use wal_format::{EntriesBuilder, Lsn, NewEntry};
+use wal_core::{
+    AppendOptions, Durability, Entry, EntryRef, Iter, Log, LogError, Options, RecoveryMode, user_value,
+};
+use wal_format::{EntriesBuilder, FileName, FrameHeader, Lsn, NewEntry};
 use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, Storage};
 
 use crate::{
+    damage::files,
     hostile::{forge, frames, quiet, read},
     support::{environment, open, payload, small},
 };
@@ -217,18 +220,18 @@ fn columns_that_contradict_themselves_are_an_error_with_a_place() {
         }
     };
     drop(log);
-    let good = crate::damage::files(&*memory);
+    let good = files(&*memory);
     let (name, bytes) = good.iter().find(|(name, _)| name.ends_with(".wal")).unwrap();
     let mut batches = frames(bytes).into_iter().filter(|(_, frame)| frame.count > 1);
     let (at, _) = batches.nth(2).unwrap();
     // In the third batch, entries 9 to 12: the second ends before it begins, or there is no room for so many.
-    type Forgery = fn(&mut wal_format::FrameHeader, &mut [u8]);
+    type Forgery = fn(&mut FrameHeader, &mut [u8]);
     let ends: Forgery = |_, body| body[4..8].copy_from_slice(&1_u32.to_le_bytes());
     let count: Forgery = |frame, _| frame.count = 200;
     for (what, forgery, first_bad) in [("ends", ends, 10), ("count", count, 9)] {
         let mut files = good.clone();
         forge(files.get_mut(name).unwrap(), at, forgery);
-        let log = read(&files, wal_core::RecoveryMode::Refuse).unwrap();
+        let log = read(&files, RecoveryMode::Refuse).unwrap();
         let refused = |how: &str, error: Option<LogError>| match error {
             Some(LogError::Undecodable { ref path, offset, .. }) => {
                 assert!(path.ends_with(name) && offset == at as u64, "{what} {how} {path} {offset}");
@@ -260,5 +263,45 @@ fn columns_that_contradict_themselves_are_an_error_with_a_place() {
             .rev()
             .for_each(|n| assert_eq!(entries.next_back_ref().unwrap().unwrap().lsn, lsn(n), "{what}"));
         refused("next_back_ref", entries.next_back_ref().unwrap().err());
+    }
+}
+
+#[test]
+fn what_was_read_last_is_still_that_after_reading_on_failed() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let options = Options { segment_len: 4 << 20, first_segment_len: 4 << 20, ..quiet() };
+    let log = open(&memory, &options).unwrap();
+    let of = |n: u64| vec![n as u8; 50];
+    // The 6th is longer than what is read at once, and damaged. Around it are batches of four, and single ones.
+    let batch = |first: u64| {
+        let mut batch = EntriesBuilder::default();
+        (first..first + 4).for_each(|n| batch.push(&NewEntry::plain(&of(n))).unwrap());
+        log.append_batch(&batch, &AppendOptions::default()).unwrap();
+    };
+    log.append(&of(1)).unwrap();
+    batch(2);
+    log.append(&vec![6; 300 << 10]).unwrap();
+    batch(7);
+    log.append(&of(11)).unwrap();
+    let damaged = log.headers(lsn(6), lsn(7)).next().unwrap().unwrap();
+    drop(log);
+    let mut files = files(&*memory);
+    let name = FileName::Segment(damaged.segment).with_prefix("");
+    files.get_mut(&name).unwrap()[damaged.offset as usize + 50] ^= 1;
+
+    let log = read(&files, RecoveryMode::Refuse).unwrap();
+    let mut entries = log.range(..);
+    (1..=5).for_each(|n| assert_eq!(entries.next().unwrap().unwrap().payload, of(n)));
+    assert!(entries.next().unwrap().unwrap_err().is_damage());
+    for n in [3, 5, 2, 1] {
+        entries.seek(lsn(n));
+        assert_eq!(entries.next_ref().unwrap().unwrap().payload, of(n), "{n}");
+    }
+    let mut entries = log.range(..);
+    (7..=11).rev().for_each(|n| assert_eq!(entries.next_back().unwrap().unwrap().payload, of(n)));
+    assert!(entries.next_back().unwrap().unwrap_err().is_damage());
+    for n in [9, 7, 10, 11] {
+        entries.seek_back(lsn(n));
+        assert_eq!(entries.next_back_ref().unwrap().unwrap().payload, of(n), "{n}");
     }
 }
