@@ -38,9 +38,10 @@ impl Engine {
             let shape = BodyShape { count: 1, columns: 0, entry_kind: entry.kind };
             return self.append_body(entry.payload, shape, entry.payload.len(), terms);
         }
-        let mut batch = EntriesBuilder::default();
-        batch.push(entry).context(EncodingSnafu { operation: "encode the entry" })?;
-        self.append_batch(&batch, terms)
+        let mut body = Vec::new();
+        let shape = entry.encode(&mut body).context(EncodingSnafu { operation: "encode the entry" })?;
+        check_body_len(body.len())?;
+        self.append_body(&body, shape, entry.payload.len(), terms)
     }
 
     /// Appends a batch as one frame.
@@ -50,13 +51,13 @@ impl Engine {
         }
         self.check_len(batch.payload_len())?;
         check_body_len(batch.body_len())?;
+        let context = EncodingSnafu { operation: "read a change of the metadata" };
+        check_records(batch.metadata()).context(context)?;
         let mut body = Vec::new();
         let shape = batch.finish(&mut body);
         if batch.metadata().is_empty() {
             return self.append_body(&body, shape, batch.payload_len(), terms);
         }
-        let context = EncodingSnafu { operation: "read a change of the metadata" };
-        check_records(batch.metadata()).context(context)?;
         // Recovery must be able to read the records without a codec.
         let draft = self.draft(&body, 0, shape, batch.metadata());
         self.append_draft(&draft, batch.payload_len(), terms)

@@ -40,6 +40,39 @@ impl<'a> NewEntry<'a> {
         Ok(())
     }
 
+    /// Appends the body of a frame that holds this entry alone, as an [`EntriesBuilder`] lays it out, and says what the
+    /// header must say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check). Nothing is appended then.
+    ///
+    /// ```
+    /// use wal_format::{EntriesRef, NewEntry};
+    ///
+    /// let entry = NewEntry { term: Some(3), kind: 1, ..NewEntry::plain(b"one") };
+    /// let mut body = Vec::new();
+    /// let shape = entry.encode(&mut body)?;
+    /// let read = EntriesRef::parse(shape.count, shape.columns, shape.entry_kind, &body)?.get(0)?;
+    /// assert_eq!((read.payload, read.term, read.kind), (&b"one"[..], Some(3), 1));
+    /// # Ok::<(), wal_format::DecodeError>(())
+    /// ```
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<BodyShape, DecodeError> {
+        self.check()?;
+        let mut columns = 0;
+        out.reserve(self.payload.len().saturating_add(16));
+        if let Some(term) = self.term {
+            columns |= column::TERMS;
+            out.extend_from_slice(&term.to_le_bytes());
+        }
+        if let Some(timestamp) = self.timestamp {
+            columns |= column::TIMESTAMPS;
+            out.extend_from_slice(&timestamp.to_le_bytes());
+        }
+        out.extend_from_slice(self.payload);
+        Ok(BodyShape { count: 1, columns, entry_kind: self.kind })
+    }
+
     /// Whether the entry needs no column, so that alone in a frame its body is its payload.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
@@ -61,11 +94,14 @@ pub struct BodyShape {
 /// Collects entries and lays them out as the body of one frame. Reusable: [`clear`](Self::clear) keeps the memory.
 #[derive(Clone, Debug, Default)]
 pub struct EntriesBuilder {
+    /// Columns as they are stored. Those of kinds, terms and timestamps are empty until an entry needs them.
     kinds: Vec<u8>,
-    ends: Vec<u32>,
-    terms: Vec<u64>,
-    timestamps: Vec<i64>,
+    ends: Vec<[u8; 4]>,
+    terms: Vec<[u8; 8]>,
+    timestamps: Vec<[u8; 8]>,
     payloads: Vec<u8>,
+    /// Kind of the first entry.
+    kind: u8,
     transaction: Option<[u8; 16]>,
     metadata: Vec<u8>,
     columns: u8,
@@ -84,22 +120,33 @@ impl EntriesBuilder {
         if longer > BODY_LEN_MAX as usize {
             return Err(DecodeError::Invalid { what: "the body length", value: longer as u64 });
         }
-        if self.kinds.first().is_some_and(|first| *first != entry.kind) {
+        let before = self.ends.len();
+        if before == 0 {
+            self.kind = entry.kind;
+        }
+        if self.has(column::KINDS) || entry.kind != self.kind {
             self.columns |= column::KINDS;
+            self.kinds.resize(before, self.kind);
+            self.kinds.push(entry.kind);
         }
-        if entry.term.is_some() {
+        if self.has(column::TERMS) || entry.term.is_some() {
             self.columns |= column::TERMS;
+            self.terms.resize(before, NO_TERM.to_le_bytes());
+            self.terms.push(entry.term.unwrap_or(NO_TERM).to_le_bytes());
         }
-        if entry.timestamp.is_some() {
+        if self.has(column::TIMESTAMPS) || entry.timestamp.is_some() {
             self.columns |= column::TIMESTAMPS;
+            self.timestamps.resize(before, NO_TIMESTAMP.to_le_bytes());
+            self.timestamps.push(entry.timestamp.unwrap_or(NO_TIMESTAMP).to_le_bytes());
         }
-        self.kinds.push(entry.kind);
-        self.terms.push(entry.term.unwrap_or(NO_TERM));
-        self.timestamps.push(entry.timestamp.unwrap_or(NO_TIMESTAMP));
         self.payloads.extend_from_slice(entry.payload);
         let end = u32::try_from(self.payloads.len()).unwrap_or(u32::MAX);
-        self.ends.push(end);
+        self.ends.push(end.to_le_bytes());
         Ok(())
+    }
+
+    const fn has(&self, column: u8) -> bool {
+        self.columns & column != 0
     }
 
     /// Names the transaction that commits these entries.
@@ -147,14 +194,14 @@ impl EntriesBuilder {
     /// ```
     #[must_use]
     pub fn entry(&self, index: usize) -> Option<NewEntry<'_>> {
-        let end = *self.ends.get(index)? as usize;
-        let start =
-            index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
+        let end_of = |index: usize| self.ends.get(index).map(|end| u32::from_le_bytes(*end) as usize);
+        let start = index.checked_sub(1).and_then(end_of).unwrap_or(0);
+        let wide = |column: &[[u8; 8]]| column.get(index).map(|value| u64::from_le_bytes(*value));
         Some(NewEntry {
-            payload: self.payloads.get(start..end)?,
-            kind: *self.kinds.get(index)?,
-            term: self.terms.get(index).copied().filter(|term| *term != NO_TERM),
-            timestamp: self.timestamps.get(index).copied().filter(|timestamp| *timestamp != NO_TIMESTAMP),
+            payload: self.payloads.get(start..end_of(index)?)?,
+            kind: self.kinds.get(index).copied().unwrap_or(self.kind),
+            term: wide(&self.terms).filter(|term| *term != NO_TERM),
+            timestamp: wide(&self.timestamps).map(u64::cast_signed).filter(|at| *at != NO_TIMESTAMP),
         })
     }
 
@@ -176,8 +223,8 @@ impl EntriesBuilder {
 
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
-        let Self { kinds, ends, terms, timestamps, payloads, transaction, metadata, columns } = self;
-        (*transaction, *columns) = (None, 0);
+        let Self { kinds, ends, terms, timestamps, payloads, kind, transaction, metadata, columns } = self;
+        (*kind, *transaction, *columns) = (0, None, 0);
         kinds.clear();
         ends.clear();
         terms.clear();
@@ -189,33 +236,22 @@ impl EntriesBuilder {
     /// Appends the body to `out` and says what the header must say. There must be at least one entry.
     pub fn finish(&self, out: &mut Vec<u8>) -> BodyShape {
         let count = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
-        let has = |column: u8| self.columns & column != 0;
         out.reserve(self.body_len());
         if let Some(id) = self.transaction {
             out.extend_from_slice(&id);
         }
-        if has(column::METADATA) {
+        if self.has(column::METADATA) {
             out.extend_from_slice(&u32::try_from(self.metadata.len()).unwrap_or(u32::MAX).to_le_bytes());
             out.extend_from_slice(&self.metadata);
         }
-        if has(column::KINDS) {
-            out.extend_from_slice(&self.kinds);
-        }
+        out.extend_from_slice(&self.kinds);
         if count > 1 {
-            out.extend(self.ends.iter().flat_map(|end| end.to_le_bytes()));
+            out.extend_from_slice(self.ends.as_flattened());
         }
-        if has(column::TERMS) {
-            out.extend(self.terms.iter().flat_map(|term| term.to_le_bytes()));
-        }
-        if has(column::TIMESTAMPS) {
-            out.extend(self.timestamps.iter().flat_map(|timestamp| timestamp.to_le_bytes()));
-        }
+        out.extend_from_slice(self.terms.as_flattened());
+        out.extend_from_slice(self.timestamps.as_flattened());
         out.extend_from_slice(&self.payloads);
-        let entry_kind = self.kinds.first().copied().unwrap_or(0);
-        BodyShape {
-            count,
-            columns: self.columns,
-            entry_kind: if has(column::KINDS) { 0 } else { entry_kind },
-        }
+        let entry_kind = if self.has(column::KINDS) { 0 } else { self.kind };
+        BodyShape { count, columns: self.columns, entry_kind }
     }
 }

@@ -30,6 +30,11 @@ proptest! {
         if let Some(records) = &metadata {
             builder.add_metadata(records);
         }
+        for (n, (payload, kind, term, timestamp)) in entries.iter().enumerate() {
+            let entry = NewEntry { payload, kind: *kind, term: *term, timestamp: *timestamp };
+            prop_assert_eq!(builder.entry(n), Some(entry));
+        }
+        prop_assert_eq!(builder.entry(entries.len()), None);
         let mut body = Vec::new();
         let shape = builder.finish(&mut body);
         prop_assert!(body.len() <= builder.body_len());
@@ -43,6 +48,16 @@ proptest! {
             prop_assert_eq!(&body[entry.range.clone()], payload.as_slice());
             prop_assert_eq!((entry.kind, entry.term, entry.timestamp), (*kind, *term, *timestamp));
         }
+    }
+
+    #[test]
+    fn an_entry_alone_is_laid_out_like_a_batch_of_one((payload, kind, term, timestamp) in arb_entry()) {
+        let entry = NewEntry { payload: &payload, kind, term, timestamp };
+        let mut builder = EntriesBuilder::default();
+        builder.push(&entry).unwrap();
+        let (mut alone, mut batch) = (Vec::new(), Vec::new());
+        prop_assert_eq!(entry.encode(&mut alone).unwrap(), builder.finish(&mut batch));
+        prop_assert_eq!(alone, batch);
     }
 
     #[test]
