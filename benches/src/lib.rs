@@ -14,6 +14,7 @@
     reason = "a benchmark that fails should stop, and it is about time and files"
 )]
 
+pub mod batches;
 pub mod compression;
 pub mod objects;
 pub mod plain;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use wal_benches::{
-    compression, objects,
+    batches, compression, objects,
     plain::PlainLog,
     raw::RawFile,
     reading,
@@ -69,6 +69,9 @@ fn main() {
     }
     if wanted("reading") {
         reading::table(dir.path(), if quick { 256 } else { 1024 });
+    }
+    if wanted("batches") {
+        batches::table(dir.path());
     }
     if wanted("opening") {
         opening(dir.path(), if quick { 128 } else { 1024 });

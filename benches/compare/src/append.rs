@@ -168,11 +168,17 @@ pub fn throughput(
 }
 
 /// Fills a log, and keeps the places of its entries in a file beside it.
-pub fn fill(peer: &Peer, log: &dyn Subject, dir: &Path, len: usize, bytes: u64) -> Fallible<Outcome> {
+pub fn fill(
+    peer: &Peer,
+    log: &dyn Subject,
+    dir: &Path,
+    (len, batch): (usize, usize),
+    bytes: u64,
+) -> Fallible<Outcome> {
     let entries = entries(peer, len, bytes);
     let mut file = BufWriter::new(fs::File::create(places_file(dir))?);
     let start = Instant::now();
-    fill_with(peer, log, len, entries, |place| {
+    fill_with(peer, log, (len, batch), entries, |place| {
         for number in [place.space, place.at, place.len] {
             file.write_all(&number.to_le_bytes())?;
         }
@@ -185,27 +191,31 @@ pub fn fill(peer: &Peer, log: &dyn Subject, dir: &Path, len: usize, bytes: u64) 
     Ok(outcome)
 }
 
-/// Appends so many entries, as many at once as the peer needs to be quick.
+/// Appends so many entries, as many at once as the peer needs to be quick, or more.
 pub fn fill_with(
     peer: &Peer,
     log: &dyn Subject,
-    len: usize,
+    (len, batch): (usize, usize),
     entries: u64,
     mut keep: impl FnMut(Place) -> Fallible<()>,
 ) -> Fallible<()> {
     let payloads = payloads(len, 0);
     let mut left = entries;
     // A batch has to stay below the limits that rivals have on it.
-    let batch = peer.fill_batch.min(((2 << 20) / len).max(1)) as u64;
+    let mut batch = batch.max(peer.fill_batch).min(((2 << 20) / len).max(1)) as u64;
     while left > 0 {
         let count = left.min(batch);
-        left -= count;
-        if count == 1 {
+        if count > 1 {
+            let several: Vec<_> = payloads.iter().cycle().take(count as usize).map(Vec::as_slice).collect();
+            let Some(places) = log.append_batch(0, &several) else {
+                batch = 1;
+                continue;
+            };
+            places?.into_iter().try_for_each(&mut keep)?;
+        } else {
             keep(log.append(0, &payloads[left as usize % payloads.len()])?)?;
-            continue;
         }
-        let batch: Vec<_> = payloads.iter().cycle().take(count as usize).map(Vec::as_slice).collect();
-        log.append_batch(0, &batch).ok_or("it has no batches")??.into_iter().try_for_each(&mut keep)?;
+        left -= count;
     }
     Ok(())
 }

@@ -30,8 +30,9 @@ pub enum Work {
     Latency { mode: Mode, len: usize, batch: usize, threads: usize, millis: u64, segment_len: Option<u64> },
     /// Appends many entries and notes how long all took.
     Throughput { mode: Mode, len: usize, threads: usize, bytes: u64 },
-    /// Fills a log for the steps that follow; closes it, or ends as if killed.
-    Fill { len: usize, bytes: u64, segment_len: Option<u64>, is_closed: bool },
+    /// Fills a log for the steps that follow, so many entries at once where the peer can; closes it, or ends as if
+    /// killed.
+    Fill { len: usize, batch: usize, bytes: u64, segment_len: Option<u64>, is_closed: bool },
     /// Opens the log.
     Open { segment_len: Option<u64> },
     /// Reads the log in all ways that there are, each for so long at most.
@@ -166,8 +167,8 @@ fn perform(peer: &Peer, dir: &Path, work: &Work) -> Fallible<Outcome> {
         Work::Throughput { len, threads, bytes, .. } => {
             append::throughput(peer, &*log, *len, *threads, *bytes)
         }
-        Work::Fill { len, bytes, is_closed, .. } => {
-            let outcome = append::fill(peer, &*log, dir, *len, *bytes)?;
+        Work::Fill { len, batch, bytes, is_closed, .. } => {
+            let outcome = append::fill(peer, &*log, dir, (*len, *batch), *bytes)?;
             if *is_closed && outcome.is_supported {
                 log.close()?;
                 return Ok(outcome);

@@ -126,14 +126,21 @@ fn appends(rows: &mut Vec<Row>, repeats: usize, millis: u64, is_quick: bool) {
 }
 
 fn reads(rows: &mut Vec<Row>, repeats: usize, millis: u64, is_quick: bool) {
-    let mut sizes = vec![(128, MIB), (128, 16 * MIB), (KIB, 10 * MIB), (KIB, 100 * MIB)];
+    let mut sizes = vec![
+        (128, 1, MIB),
+        (128, 1, 16 * MIB),
+        (128, 100, 16 * MIB),
+        (KIB, 1, 10 * MIB),
+        (KIB, 1, 100 * MIB),
+    ];
     if !is_quick {
-        sizes.extend([(128, 160 * MIB), (KIB, 1024 * MIB)]);
+        sizes.extend([(128, 1, 160 * MIB), (KIB, 1, 1024 * MIB)]);
     }
-    for (len, bytes) in sizes {
-        let label = format!("{}, {}", size(len as u64), size(bytes));
+    for (len, batch, bytes) in sizes {
+        let batches = if batch > 1 { format!(" in batches of {batch}") } else { String::new() };
+        let label = format!("{}{batches}, {}", size(len as u64), size(bytes));
         let repeats = if bytes > 100 * MIB { 1 } else { repeats.min(3) };
-        let fill = Work::Fill { len, bytes, segment_len: None, is_closed: true };
+        let fill = Work::Fill { len, batch, bytes, segment_len: None, is_closed: true };
         rows.push(row(
             "read",
             &label,
@@ -151,7 +158,8 @@ fn reads(rows: &mut Vec<Row>, repeats: usize, millis: u64, is_quick: bool) {
 }
 
 fn opens(rows: &mut Vec<Row>, is_quick: bool) {
-    let fill = |bytes, segment_len, is_closed| Work::Fill { len: KIB, bytes, segment_len, is_closed };
+    let fill =
+        |bytes, segment_len, is_closed| Work::Fill { len: KIB, batch: 1, bytes, segment_len, is_closed };
     let count = |segment_len| Work::Count { len: KIB, segment_len };
     let mut sizes = vec![10 * MIB, 100 * MIB];
     if !is_quick {

@@ -18,7 +18,7 @@ use crate::{
 
 /// Passes of each way to read everything: the first two or three fill caches and page tables, and the median is of a
 /// warm log.
-const PASSES: usize = 7;
+const PASSES: usize = 25;
 /// Gets between two looks at the clock.
 const STRIDE: usize = 64;
 /// Gets in one call.
@@ -88,7 +88,7 @@ fn gets_at_once(log: &dyn Subject, places: &[Place], len: usize, time: Duration)
 fn fill(peer: &Peer, log: &dyn Subject, len: usize, bytes: u64) -> Fallible<Vec<Place>> {
     let entries = append::entries(peer, len, bytes);
     let mut places = Vec::with_capacity(entries as usize);
-    append::fill_with(peer, log, len, entries, |place| {
+    append::fill_with(peer, log, (len, 1), entries, |place| {
         places.push(place);
         Ok(())
     })?;
@@ -245,7 +245,7 @@ pub fn memory(peer: &Peer, log: &dyn Subject, len: usize, bytes: u64) -> Fallibl
     };
     let mut outcome = Outcome { appended: entries, ..Outcome::new() };
     let appending = watched(&|| {
-        append::fill_with(peer, log, len, entries, |_| Ok(()))?;
+        append::fill_with(peer, log, (len, 1), entries, |_| Ok(()))?;
         log.settle()
     })?;
     outcome.note("appending MiB", appending);

@@ -18,6 +18,7 @@ pub(crate) struct Cuts {
 const CUTS_KEPT: usize = 64;
 
 impl Cuts {
+    #[inline]
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }

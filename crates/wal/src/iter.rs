@@ -114,7 +114,7 @@ impl Iter {
     /// assert_eq!(total, 8);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>, Error>> {
         if self.inner.pass() {
             return self.inner.passed().map(Ok);
@@ -139,7 +139,7 @@ impl Iter {
     /// assert!(iter.next_back_ref().is_none());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn next_back_ref(&mut self) -> Option<Result<EntryRef<'_>, Error>> {
         if self.inner.pass_back() {
             return self.inner.passed_back().map(Ok);

@@ -31,7 +31,7 @@ impl Iter {
     }
 
     /// Moves to the next entry if the short way leads there, which is so for most.
-    #[inline]
+    #[inline(always)]
     pub fn pass(&mut self) -> bool {
         let passes = self.front < self.back
             && self.engine.cuts.generation() == self.generation
@@ -41,7 +41,7 @@ impl Iter {
     }
 
     /// The same from the back.
-    #[inline]
+    #[inline(always)]
     pub fn pass_back(&mut self) -> bool {
         let passes = self.front < self.back
             && self.engine.cuts.generation() == self.generation
@@ -51,14 +51,14 @@ impl Iter {
     }
 
     /// The entry that [`pass`](Self::pass) has just moved to; `None` after anything else.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn passed(&self) -> Option<EntryRef<'_>> {
         self.forward.passed(Lsn::new(self.front.wrapping_sub(1))?)
     }
 
     /// The entry that [`pass_back`](Self::pass_back) has just moved to; `None` after anything else.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn passed_back(&self) -> Option<EntryRef<'_>> {
         self.backward.passed(Lsn::new(self.back)?)

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{EntriesLayout, Lsn};
 
-use super::{Cursor, short::Passed};
+use super::{
+    Cursor,
+    short::{Passed, fetch_from},
+};
 use crate::{
     Entry, EntryRef, LogError,
     error::{DECODE, EncodingSnafu},
@@ -28,6 +31,9 @@ pub(super) struct Shared {
     /// Of the entry that the short way has just led to.
     term: Option<u64>,
     timestamp: Option<i64>,
+    /// So far before an entry is what a walk that goes backwards will come to; zero for one that goes forwards, of which
+    /// the processor knows by itself.
+    pub(super) back: usize,
 }
 
 impl Shared {
@@ -40,13 +46,14 @@ impl Shared {
         body: 0..0,
         term: None,
         timestamp: None,
+        back: 0,
     };
 
     /// A frame of which the entries from `bound` on are not shown without being asked for.
     pub(super) fn new(layout: EntriesLayout, first: Lsn, time: u64, body: Range<usize>, bound: u64) -> Self {
         let (first, count) = (first.get(), u64::from(layout.len()));
         let shown = count.min(bound.saturating_sub(first));
-        Self { layout, first, count, shown, time, body, term: None, timestamp: None }
+        Self { layout, first, count, shown, time, body, term: None, timestamp: None, back: 0 }
     }
 
     #[inline]
@@ -106,6 +113,9 @@ impl Cursor {
         let Some(found) = bytes.get(body.clone()) else { return false };
         let Ok(entry) = layout.get(found, lsn.wrapping_sub(*first) as u32) else { return false };
         let (start, end) = (body.start + entry.range.start, body.start + entry.range.end);
+        if self.shared.back > 0 {
+            fetch_from(bytes, start.wrapping_sub(self.shared.back), end - start);
+        }
         self.passed = Passed { time: *time, start, end, kind: entry.kind, shared: true };
         (self.shared.term, self.shared.timestamp) = (entry.term, entry.timestamp);
         true

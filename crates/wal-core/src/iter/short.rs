@@ -59,13 +59,13 @@ impl Passed {
 impl Cursor {
     /// The short way: moves to the next entry if it is in the frame that was read last or in the next one, and that is
     /// in the window already.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pass(&mut self, lsn: u64) -> bool {
         if self.shared.shows(lsn) { self.pass_shared(lsn) } else { self.pass_plain(lsn) || self.enter(lsn) }
     }
 
     /// The same towards the front.
-    #[inline]
+    #[inline(always)]
     pub(super) fn pass_back(&mut self, lsn: u64) -> bool {
         if self.shared.shows(lsn) {
             self.pass_shared(lsn)
@@ -149,8 +149,10 @@ impl Cursor {
         let shared = first.map(|first| Shared::new(layout, first, time, body, *bound));
         let Some(shared) = shared.filter(|shared| shared.shows(lsn)) else { return false };
         let end = offset + frame_len(frame.body.len() as u32);
+        let goes_back = offset < place.offset;
         self.place = Some(Place { offset, end, prev_units, ..place });
         self.shared = shared;
+        self.shared.back = if goes_back { DISTANCE.max(prev_units as usize * 8) } else { 0 };
         self.pass_shared(lsn)
     }
 
@@ -162,7 +164,7 @@ impl Cursor {
         self.short = Short { parser, base: segment.base().get(), start, limit, bound };
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn passed(&self, lsn: Lsn) -> Option<EntryRef<'_>> {
         let Passed { time, start, end, kind, shared } = self.passed;
         if shared {
@@ -190,7 +192,7 @@ impl Cursor {
 /// Has as many bytes fetched, where the walk will be soon, as it has just come further. The processor does so by itself
 /// only within a page, and only forwards.
 #[inline]
-fn fetch_from(window: &[u8], from: usize, len: usize) {
+pub(super) fn fetch_from(window: &[u8], from: usize, len: usize) {
     let len = len.min(FETCHED_MAX);
     if let Some(bytes) = window.get(from..from.wrapping_add(len)) {
         (0..bytes.len()).step_by(LINE).for_each(|line| fetch(&bytes[line]));
