@@ -1,4 +1,5 @@
-//! Entries that are durable, mapped and not compressed, without a lock: what most lookups in a warm log are. All others are found in [`read`](crate::read), which also says what is wrong.
+//! Entries that are durable, mapped and not compressed, without a lock: what most lookups in a warm log are. All others
+//! are found in [`read`](crate::read), which also says what is wrong.
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use crate::{Entry, EntryRef, engine::Engine};
 
 /// Of many entries, the next so many are on their way from memory while one is read.
 const AHEAD: usize = 16;
-/// Of many entries, those in longer frames with others are left to who reads them in order and verifies each frame once.
+/// Of many entries, those in longer frames with others are left to who reads them in order: that verifies each frame
+/// once.
 const SHARED_MAX: usize = 2 << 10;
 
 impl Engine {

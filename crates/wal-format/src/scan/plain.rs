@@ -4,8 +4,8 @@ use super::{Item, LastFrame, Scanner, Stage};
 use crate::{DecodeError, EntriesParser, FrameKind, layout::FRAME_ALIGN};
 
 impl Scanner {
-    /// [`next`](Self::next) without those frames before the first bad place that hold one entry and nothing else
-    /// ([plain](crate::EntriesFrame::is_plain) ones). They are verified, and count in the verdict, like all others. For those who
+    /// [`next`](Self::next) without the [plain](crate::EntriesFrame::is_plain) frames before the first bad place, which
+    /// hold one entry and nothing else. They are verified, and count in the verdict, like all others. For those who
     /// want to know where a segment ends and what its control frames say: several times as fast when entries are small.
     ///
     /// # Errors
