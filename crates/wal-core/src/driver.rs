@@ -474,3 +474,6 @@ impl Engine {
         Some(end - WARM / 2)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

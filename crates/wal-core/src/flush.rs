@@ -244,7 +244,9 @@ impl Engine {
         };
         let Chunk { tick, next, last_frame, .. } = *chunk;
         writer.progress = Some(Progress { segment, end: chunk.end(), tick, next, last_frame, bytes });
-        if !self.objects && chunk.end().saturating_sub(chunk.segment.durable()) >= BACKLOG {
+        // What a sync is about to cover is its own: the thread would only wait for it, and count as one that appends.
+        let is_left = !self.objects && chunk.tick > self.marks.syncing();
+        if is_left && chunk.end().saturating_sub(chunk.segment.durable()) >= BACKLOG {
             self.hasten_sync();
         }
         Ok(end)
