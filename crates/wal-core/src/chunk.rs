@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wal_format::{FRAME_HEADER_LEN, FrameHeader, IndexPoint, Lsn, Parsed, hint_frame, parse_frame};
-use wal_segment::{LoadedFrame, Segment, SegmentError, SparseIndex, point};
+use wal_segment::{LoadedFrame, Segment, SparseIndex, point};
 
 use crate::marks::Tick;
 
@@ -98,13 +98,9 @@ impl Chunk {
         Amount { bytes: self.bytes.len(), entries: usize::try_from(entries).unwrap_or(usize::MAX) }
     }
 
-    /// Writes the frames that were not stored. Says whether there were any.
-    pub(crate) fn write(&self) -> Result<bool, SegmentError> {
-        let rest = &self.bytes[self.stored..];
-        if rest.is_empty() {
-            return Ok(false);
-        }
-        self.segment.write(self.offset + self.stored as u64, rest).map(|()| true)
+    /// The frames that were not stored, and are to be written, with where they belong.
+    pub(crate) fn unwritten(&self) -> (u64, &[u8]) {
+        (self.offset + self.stored as u64, &self.bytes[self.stored..])
     }
 
     /// Where the run ends in the segment.

@@ -1,11 +1,14 @@
 //! Writing what is queued, and syncing what is written.
 
+mod parts;
+
 use std::{collections::VecDeque, mem, sync::Arc};
 
 use parking_lot::MutexGuard;
 use wal_format::Lsn;
 use wal_segment::{Segment, SegmentError};
 
+use self::parts::Parts;
 use crate::{
     LogError,
     appender::Appender,
@@ -200,8 +203,9 @@ impl Engine {
         mut start: Option<Start>,
     ) -> (usize, Result<Option<Start>, LogError>) {
         let mut ended = None;
+        let mut parts = self.parts(chunks);
         for (at, chunk) in chunks.iter().enumerate() {
-            match self.write_chunk(writer, chunk, start.take()) {
+            match self.write_chunk(writer, chunk, start.take(), &mut parts) {
                 Ok(end) => ended = Some(end),
                 Err(error) => return (at, Err(error)),
             }
@@ -214,13 +218,16 @@ impl Engine {
         writer: &mut Writer,
         chunk: &Chunk,
         mut start: Option<Start>,
+        parts: &mut Parts,
     ) -> Result<Start, LogError> {
         if let Some(before) = writer.progress.take_if(|before| !Arc::ptr_eq(&before.segment, &chunk.segment))
         {
             // Nothing of a segment is written before the one before it, seal included, is durable. Objects may arrive
             // in any order; they count in theirs.
             if self.objects {
-                return self.upload(writer, before).and_then(|()| self.write_chunk(writer, chunk, None));
+                return self
+                    .upload(writer, before)
+                    .and_then(|()| self.write_chunk(writer, chunk, None, parts));
             }
             self.sync_progress(&before)?;
             self.sealed.lock().push((before.segment, before.last_frame));
@@ -228,7 +235,7 @@ impl Engine {
             start = None;
         }
         let start = start.unwrap_or_else(|| Start::now(&*self.clock));
-        let wrote = chunk.write().map_err(|error| self.write_failed(error))?;
+        let wrote = self.write_parts(chunk, parts)?;
         let end = if wrote { Start::now(&*self.clock) } else { start };
         if wrote {
             self.stats.write_duration.record_alone(start.ns_until(end));
@@ -254,7 +261,7 @@ impl Engine {
 
     /// Want of space leaves the frames in memory, to be written again at the same places once there is some. After any
     /// other error the content of the file is unknown.
-    fn write_failed(&self, error: SegmentError) -> LogError {
+    pub(crate) fn write_failed(&self, error: SegmentError) -> LogError {
         add(&self.stats.write_errors, 1);
         if error.is_full() {
             LogError::segment("write entries", error)

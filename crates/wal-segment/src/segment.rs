@@ -6,6 +6,7 @@ mod read;
 
 use std::{
     fmt,
+    ops::Range,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -178,6 +179,16 @@ impl Segment {
     /// [`SegmentError::Io`]; the same bytes may be written again at the same offset.
     pub fn write(&self, offset: u64, frames: &[u8]) -> Result<(), SegmentError> {
         self.file.write_at(offset, frames).with_context(|_| self.io("write to"))
+    }
+
+    /// Has the medium begin to write this part of what was [written](Self::write), and does not wait: nothing is durable
+    /// before a sync, which has less to do then.
+    ///
+    /// # Errors
+    ///
+    /// [`SegmentError::Io`]: as after a failed sync, what becomes of the part is not known.
+    pub fn write_back(&self, range: Range<u64>) -> Result<(), SegmentError> {
+        self.file.write_back(range).map(drop).with_context(|_| self.io("write back"))
     }
 
     /// Puts frames where [`write`](Self::write) would, without a system call, if that is possible. Otherwise `false`:

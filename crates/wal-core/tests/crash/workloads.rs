@@ -21,6 +21,9 @@ pub(crate) struct Workload {
 }
 
 const BIG: usize = 20_000;
+const LONG: usize = 800 << 10;
+/// The workload with entries that the medium is asked to begin with before all of them is written.
+pub(crate) const IN_PARTS: &str = "in parts";
 
 fn with(sync: SyncPolicy) -> Setup {
     Setup::of(Options { sync, ..options() })
@@ -43,6 +46,11 @@ fn long() -> Setup {
     Setup::of(Options { segment_len: 256 << 10, first_segment_len: 256 << 10, ..options() })
 }
 
+/// Segments in which long entries have room.
+fn in_parts() -> Setup {
+    Setup::of(Options { segment_len: 2 << 20, first_segment_len: 2 << 20, ..options() })
+}
+
 fn begin(lens: &[usize]) -> Op {
     Op::Transact(Step::Begin(lens.to_vec()))
 }
@@ -55,6 +63,7 @@ pub(crate) fn workloads() -> Vec<Workload> {
     use Op::*;
     let script = |name, setup, ops| Workload { name, setup, ops };
     let mut all = vec![
+        script(IN_PARTS, in_parts(), vec![Append(10), Append(LONG), Batch(vec![LONG / 3; 3]), Append(11)]),
         script("tiny", always(), vec![Append(10), Append(700), Sync, Append(9)]),
         script(
             "batches",

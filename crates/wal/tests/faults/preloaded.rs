@@ -15,11 +15,16 @@ const SHIM: &str = "WAL_FAULTS_SHIM";
 /// Which call fails, and the how manieth.
 const CALL: &str = "WAL_FAULTS_CALL";
 const AT: &str = "WAL_FAULTS_AT";
-/// The call that only the next segment is written with, while nobody has it yet.
+/// The call that what no sync covers yet is written with: the next segment, while nobody has it, and long entries, of
+/// which the medium is asked to begin with a part while the rest is copied.
 const AHEAD: &str = "sync_file_range";
+/// A run without threads of the log, one with them, and one with long entries.
+const ROUNDS: [u64; 3] = [0, 1, LONG];
+const LONG: u64 = 2;
 
-fn options(background_threads: bool) -> Options {
-    Options { segment_len: 64 << 10, first_segment_len: 64 << 10, background_threads, ..Options::default() }
+fn options(round: u64) -> Options {
+    let len = if round == LONG { 2 << 20 } else { 64 << 10 };
+    Options { segment_len: len, first_segment_len: len, background_threads: round > 0, ..Options::default() }
 }
 
 /// What a failure has made of the log.
@@ -35,21 +40,22 @@ struct State {
 /// doubt, or the log calls itself poisoned, nothing may be.
 pub(crate) fn failing(log: &Path, round: u64) {
     say("ready");
-    let wal = match Wal::builder(log).options(options(round == 1)).open() {
+    let wal = match Wal::builder(log).options(options(round)).open() {
         Ok(wal) => wal,
         Err(error) => return refused(&error),
     };
     let mut state = State::default();
-    for number in 1..=60 {
+    let (count, len) = if round == LONG { (6, 900 << 10) } else { (60, 5000) };
+    for number in 1..=count {
         let next = wal.next_lsn().get();
-        match wal.append(payload(next, 0, 5000)) {
+        match wal.append(payload(next, 0, len)) {
             Ok(lsn) => {
                 assert!(!state.is_final, "entry {lsn} was acknowledged after a failure");
                 say(&format!("acknowledged {lsn}"));
             }
             Err(error) => note(&error, &mut state),
         }
-        if number % 25 == 0 {
+        if number % (count / 2 - 5).max(2) == 0 {
             let first = next / 2 + 1;
             say(&format!("trimming {first}"));
             match wal.truncate_before(lsn(first)) {
@@ -102,7 +108,7 @@ fn note(error: &Error, state: &mut State) {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     rounds: u64,
     poisoned: u64,
@@ -116,20 +122,25 @@ fn a_call_that_fails_once_is_final_where_it_must_be() {
     let shim = env::var_os(SHIM).expect("run this through cargo xtask faults");
     let call = env::var(CALL).unwrap();
     let mut tally = Tally::default();
-    for threads in [0, 1] {
+    for round in ROUNDS {
+        let before = tally;
         for at in 1.. {
-            if !fail(&shim, &call, at, threads, &mut tally) {
+            if !fail(&shim, &call, at, round, &mut tally) {
                 break;
             }
         }
+        if call == AHEAD && round != LONG {
+            // What was filled is made anew, or not filled: an append that needs the segment does not even ask for this.
+            let is_nobodys = tally.refused == 0 && tally.poisoned == 0;
+            assert!(is_nobodys && (round == 0 || tally.rounds > 0), "{call} is in nobody's way: {tally:?}");
+        } else {
+            assert!(
+                tally.poisoned > before.poisoned,
+                "{call} was never in the way of an append in run {round}"
+            );
+        }
     }
     let Tally { rounds, poisoned, refused, unnoticed } = tally;
-    if call == AHEAD {
-        // What was filled is made anew, or not filled: an append that needs the segment does not even ask for this.
-        assert!(rounds > 0 && refused == 0 && poisoned == 0, "{call} is in nobody's way: {tally:?}");
-    } else {
-        assert!(poisoned > 0, "{call} was never in the way of an append");
-    }
     println!(
         "result: {rounds} rounds: {poisoned} poisoned, {refused} refused, {unnoticed} without effect on the caller; \
          all acknowledged entries there after reopening"
@@ -137,14 +148,14 @@ fn a_call_that_fails_once_is_final_where_it_must_be() {
 }
 
 /// Whether the run was long enough for the call to fail.
-fn fail(shim: &OsString, call: &str, at: u64, threads: u64, tally: &mut Tally) -> bool {
+fn fail(shim: &OsString, call: &str, at: u64, round: u64, tally: &mut Tally) -> bool {
     let dir = tempfile::tempdir().unwrap();
-    let mut command = command("failing", dir.path(), threads);
+    let mut command = command("failing", dir.path(), round);
     command.env("LD_PRELOAD", shim).env(CALL, call).env(AT, at.to_string());
     let ended = Running::start(command).wait();
     ended.succeeded();
     let acknowledged: BTreeSet<u64> = ended.said("acknowledged").map(|line| line[0]).collect();
-    verify(dir.path(), &ended, &acknowledged);
+    verify(dir.path(), round, &ended, &acknowledged);
     let is_failed = ended.said("injected").next().is_some();
     if is_failed {
         tally.rounds += 1;
@@ -157,9 +168,10 @@ fn fail(shim: &OsString, call: &str, at: u64, threads: u64, tally: &mut Tally) -
     is_failed
 }
 
-fn verify(log: &Path, ended: &Ended, acknowledged: &BTreeSet<u64>) {
+fn verify(log: &Path, round: u64, ended: &Ended, acknowledged: &BTreeSet<u64>) {
     let trimmed = ended.said("trimming").map(|line| line[0]).max().unwrap_or(1);
-    let wal = Wal::builder(log).options(options(false)).open().unwrap();
+    let wal =
+        Wal::builder(log).options(Options { background_threads: false, ..options(round) }).open().unwrap();
     let mut present = BTreeSet::new();
     for entry in wal.iter() {
         let entry = entry.unwrap();
