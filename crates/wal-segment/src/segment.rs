@@ -181,8 +181,8 @@ impl Segment {
         self.file.write_at(offset, frames).with_context(|_| self.io("write to"))
     }
 
-    /// Has the medium begin to write this part of what was [written](Self::write), and does not wait: nothing is durable
-    /// before a sync, which has less to do then.
+    /// Has the medium begin to write this part of what was [written](Self::write), and does not wait: nothing is
+    /// durable before a sync, which has less to do then.
     ///
     /// # Errors
     ///

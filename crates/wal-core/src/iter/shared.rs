@@ -31,8 +31,8 @@ pub(super) struct Shared {
     /// Of the entry that the short way has just led to.
     term: Option<u64>,
     timestamp: Option<i64>,
-    /// So far before an entry is what a walk that goes backwards will come to. Zero for one that goes forwards: there the
-    /// processor knows by itself.
+    /// So far before an entry is what a walk that goes backwards will come to. Zero for one that goes forwards, where
+    /// the processor knows by itself.
     pub(super) back: usize,
 }
 
