@@ -186,11 +186,7 @@ impl Iter {
         let neighbour =
             cursor.neighbour(view, lsn, direction, until).map_err(|error| engine.unreadable(lsn, error))?;
         match neighbour {
-            Some((header, body)) if is_plain(&header) => Ok(Found::Window(header, body)),
-            Some((header, body)) => {
-                let opened = cursor.open_neighbour(engine, view, header, body, until);
-                opened.map_err(|error| cursor.undecodable(view, lsn, error))
-            }
+            Some(found) => cursor.open_in_window(engine, view, lsn, found, until),
             None => cursor.open_other(engine, view, lsn, direction, until),
         }
     }
@@ -256,15 +252,29 @@ impl Cursor {
     }
 
     /// Opens the frame that the cursor has just moved to, in the reader's window.
-    fn open_neighbour(
+    fn open_in_window(
         &mut self,
         engine: &Engine,
         view: &View,
-        header: FrameHeader,
-        body: Range<usize>,
+        lsn: Lsn,
+        (header, body): (FrameHeader, Range<usize>),
         until: u64,
     ) -> Result<Found, LogError> {
+        if is_plain(&header) {
+            return Ok(Found::Window(header, body));
+        }
         let first = lsn_of(view, self.place, &header);
+        let opened = self.open_shared(engine, (first, header, body), until);
+        opened.map_err(|error| self.undecodable(view, lsn, error))
+    }
+
+    /// The same of a frame that is not a plain one, by its first entry.
+    fn open_shared(
+        &mut self,
+        engine: &Engine,
+        (first, header, body): (Lsn, FrameHeader, Range<usize>),
+        until: u64,
+    ) -> Result<Found, LogError> {
         if header.codec == 0 {
             let bytes = self.reader.window().get(body.clone()).unwrap_or(&[]);
             let context = EncodingSnafu { operation: DECODE };
@@ -289,13 +299,20 @@ impl Cursor {
     ) -> Result<Found, LogError> {
         self.close();
         self.short = Short::NONE;
-        let memory = mem::take(&mut self.spare);
         engine.check_readable(lsn)?;
         let (position, frame) = match direction {
             Direction::Forward => self.look_up(engine, view, lsn)?,
             Direction::Backward => self.look_up_back(engine, view, lsn)?,
         };
         self.place = Place::new(view, position, frame.offset, &frame.header);
+        if let Some((place, segment)) = self.place.zip(view.segments.get(position))
+            && let Some(body) = self.reader.body_of(segment, &frame)
+        {
+            // It goes on from here as from a neighbour.
+            self.shorten(segment, place.bound.min(until));
+            return self.open_in_window(engine, view, lsn, (frame.header, body), until);
+        }
+        let memory = mem::take(&mut self.spare);
         let open = OpenFrame::in_memory(memory, frame.header, frame.lsn, frame.body, &engine.payloads);
         open.and_then(|open| self.open(open, until)).map_err(|error| self.undecodable(view, lsn, error))
     }

@@ -389,6 +389,17 @@ impl FrameReader {
         self.load_slowly(segment, offset)
     }
 
+    /// Where the body of a frame that was read stands in the [`window`](Self::window), unless that has moved, or the
+    /// frame came from somewhere else.
+    #[must_use]
+    pub fn body_of(&self, segment: &Segment, frame: &LoadedFrame) -> Option<Range<usize>> {
+        let at = usize::try_from(frame.offset.checked_sub(self.start)?).ok()?;
+        let start = at.checked_add(FRAME_HEADER_LEN)?;
+        let body = start..start.checked_add(frame.body.len())?;
+        let is_there = self.covers(segment, frame.offset) && body.end <= self.window.len();
+        is_there.then_some(body)
+    }
+
     /// The bytes read last.
     #[must_use]
     pub const fn window(&self) -> &Bytes {
