@@ -154,18 +154,19 @@ impl Engine {
                 self.marks.set_syncing(writer.chunks.last().map_or_else(written, |last| last.tick));
             }
         }
-        self.write_taken(writer, None).map(drop)
+        self.write_taken(writer, None, for_sync).map(drop)
     }
 
-    /// Writes what was taken out of the queue; the first write began at `start`, or begins now. Says when the last one
-    /// ended.
+    /// Writes what was taken out of the queue, for a sync that follows or not; the first write began at `start`, or
+    /// begins now. Says when the last one ended.
     pub(crate) fn write_taken(
         &self,
         writer: &mut Writer,
         start: Option<Start>,
+        for_sync: bool,
     ) -> Result<Option<Start>, LogError> {
         let mut chunks = mem::take(&mut writer.chunks);
-        let write = || self.write_chunks(writer, &chunks, start);
+        let write = || self.write_chunks(writer, &chunks, start, for_sync);
         let (written, result) = self.or_poison("write entries", write);
         if result.is_ok() && matches!(&*chunks, [chunk] if chunk.bytes.len() <= SMALL) {
             // Readers find the frames in the file from now on, before they look here.
@@ -186,7 +187,8 @@ impl Engine {
         self.end_object(appender);
         let mut chunks = Vec::new();
         appender.take_queue(&mut chunks);
-        let write = || self.write_chunks(writer, &chunks, None);
+        // A sync follows, but that of others may be under way: nothing is begun that could fail beside it.
+        let write = || self.write_chunks(writer, &chunks, None, false);
         let (written, result) = self.or_poison("write entries", write);
         appender.landed(&mut chunks, written);
         result?;
@@ -201,9 +203,10 @@ impl Engine {
         writer: &mut Writer,
         chunks: &[Arc<Chunk>],
         mut start: Option<Start>,
+        for_sync: bool,
     ) -> (usize, Result<Option<Start>, LogError>) {
         let mut ended = None;
-        let mut parts = self.parts(chunks);
+        let mut parts = Parts::new(chunks, for_sync && !self.objects);
         for (at, chunk) in chunks.iter().enumerate() {
             match self.write_chunk(writer, chunk, start.take(), &mut parts) {
                 Ok(end) => ended = Some(end),
@@ -252,7 +255,7 @@ impl Engine {
         let Chunk { tick, next, last_frame, .. } = *chunk;
         writer.progress = Some(Progress { segment, end: chunk.end(), tick, next, last_frame, bytes });
         // What a sync is about to cover is its own: the thread would only wait for it, and count as one that appends.
-        let is_left = !self.objects && chunk.tick > self.marks.syncing();
+        let is_left = !self.objects && !parts.is_synced;
         if is_left && chunk.end().saturating_sub(chunk.segment.durable()) >= BACKLOG {
             self.hasten_sync();
         }

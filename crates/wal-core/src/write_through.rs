@@ -70,7 +70,7 @@ impl Engine {
         let stamped = self.stamp(&mut appender, draft, now);
         appender.take_queue(&mut writer.chunks);
         drop(appender);
-        let written = self.write_taken(&mut writer, Some(start));
+        let written = self.write_taken(&mut writer, Some(start), false);
         drop(writer);
         turn.end();
         self.watch.wake();

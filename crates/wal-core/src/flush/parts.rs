@@ -20,11 +20,18 @@ pub(super) struct Parts {
     begun: u64,
     /// Bytes that are still to be copied.
     left: u64,
-    /// Whether a sync follows.
-    is_synced: bool,
+    /// Whether whoever writes syncs next. Nobody else may ask: a sync that is under way beside one that fails could
+    /// succeed without what that has lost.
+    pub(super) is_synced: bool,
 }
 
 impl Parts {
+    /// For chunks that are about to be written.
+    pub(super) fn new(chunks: &[Arc<Chunk>], is_synced: bool) -> Self {
+        let left = chunks.iter().map(|chunk| chunk.unwritten().1.len() as u64).sum();
+        Self { segment: None, begun: 0, left, is_synced }
+    }
+
     /// What to ask for after `len` bytes were copied that end at `end`, if anything.
     fn copied(&mut self, end: u64, len: u64) -> Option<Range<u64>> {
         self.left = self.left.saturating_sub(len);
@@ -38,13 +45,6 @@ impl Parts {
 }
 
 impl Engine {
-    /// For chunks that are about to be written.
-    pub(super) fn parts(&self, chunks: &[Arc<Chunk>]) -> Parts {
-        let left = chunks.iter().map(|chunk| chunk.unwritten().1.len() as u64).sum();
-        let is_synced = chunks.last().is_some_and(|last| last.tick <= self.marks.syncing());
-        Parts { segment: None, begun: 0, left, is_synced: is_synced && !self.objects }
-    }
-
     /// Writes a chunk. Says whether there was anything that had not been stored.
     pub(super) fn write_parts(&self, chunk: &Chunk, parts: &mut Parts) -> Result<bool, LogError> {
         let (mut offset, bytes) = chunk.unwritten();

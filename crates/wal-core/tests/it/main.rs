@@ -20,6 +20,7 @@ mod metadata;
 mod packers;
 mod packing;
 mod panics;
+mod parts;
 mod patience;
 mod preparing;
 mod races;

@@ -1,0 +1,76 @@
+//! Long entries, of which the medium is asked to begin with a part while the rest is copied.
+#![expect(clippy::disallowed_methods, reason = "a test of what overlaps has a thread of its own")]
+
+use std::{
+    io::ErrorKind,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use wal_core::{AppendOptions, Durability, Options};
+use wal_format::NewEntry;
+use wal_segment::Storage;
+use wal_sim::{DiskOptions, Faults, Shots, SimDisk};
+
+use crate::{hooked::Hooked, support::open};
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A sync meets a full disk in the second part of a long entry, and goes on with what comes before it. Meanwhile that
+/// is written again by somebody who does not sync: should the medium be asked to begin then, and fail, it would lose
+/// what the sync is about to call durable.
+#[test]
+fn what_no_sync_follows_is_not_begun() {
+    let disk = SimDisk::with_options(7, DiskOptions { traced: false, ..DiskOptions::default() });
+    let hooked = Hooked::new(disk.storage());
+    let storage: Arc<dyn Storage> = Arc::new(hooked.clone());
+    let options = Options {
+        segment_len: 16 << 20,
+        first_segment_len: 16 << 20,
+        background_threads: false,
+        ..Options::default()
+    };
+    let log = open(&storage, &options).unwrap();
+    log.append(b"first").unwrap();
+    // Who may not wait leaves the writing to others.
+    let buffered = Some(Durability::Buffered);
+    let hasty = AppendOptions { durability: buffered, timeout: Some(LONG), ..AppendOptions::default() };
+    for len in [300 << 10, 2 << 20] {
+        log.append_entry(&NewEntry::plain(&vec![7; len]), &hasty).unwrap();
+    }
+    let (is_syncing, syncing) = mpsc::channel();
+    let (go_on, going_on) = mpsc::channel::<()>();
+    let (calls, gates) = (AtomicU64::new(0), Mutex::new(Some((is_syncing, going_on))));
+    hooked.set(move |called, _| {
+        if called == "write" && calls.fetch_add(1, Ordering::SeqCst) == 2 {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let gate = if called == "sync" { gates.lock().unwrap().take() } else { None };
+        if let Some((is_syncing, going_on)) = gate {
+            is_syncing.send(()).unwrap();
+            going_on.recv_timeout(LONG).unwrap();
+        }
+        Ok(())
+    });
+    thread::scope(|scope| {
+        let sync = scope.spawn(|| log.sync());
+        syncing.recv_timeout(LONG).unwrap();
+        disk.set_faults(Faults { write_back: Shots::from(0), ..Faults::default() });
+        let _ = log.maintain();
+        go_on.send(()).unwrap();
+        assert!(sync.join().unwrap().is_err(), "there was no space for all of it");
+    });
+    let durable = log.durable_lsn().unwrap();
+    assert_eq!(durable.get(), 2);
+    disk.kill();
+    drop(log);
+    disk.set_faults(Faults::default());
+    disk.crash(1);
+    let next = open(&disk.storage(), &options).unwrap().next_lsn();
+    assert!(durable < next, "{durable} was durable, and the log goes on with {next}");
+}
