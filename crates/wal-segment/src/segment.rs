@@ -48,8 +48,8 @@ pub struct Segment {
     index: OnceLock<Box<Points>>,
     /// Held while that one loads it.
     loading: Mutex<()>,
-    /// Whether a sync failed. Held during every sync: of two syncs that overlap on one file the system may tell only
-    /// one that the data is lost.
+    /// Whether a sync failed, or an early write. Held during every sync: of two syncs that overlap on one file the
+    /// system may tell only one that the data is lost.
     sync_failed: Mutex<bool>,
 }
 
@@ -186,9 +186,10 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Io`]: as after a failed sync, what becomes of the part is not known.
+    /// [`SegmentError::Io`]: as after a failed sync, what becomes of the part is not known, and no sync is tried again.
     pub fn write_back(&self, range: Range<u64>) -> Result<(), SegmentError> {
-        self.file.write_back(range).map(drop).with_context(|_| self.io("write back"))
+        let begun = self.file.write_back(range).map(drop);
+        begun.inspect_err(|_| *self.sync_failed.lock() = true).with_context(|_| self.io("write back"))
     }
 
     /// Puts frames where [`write`](Self::write) would, without a system call, if that is possible. Otherwise `false`:
@@ -222,7 +223,8 @@ impl Segment {
     ///
     /// # Errors
     ///
-    /// [`SegmentError::Io`] when the sync fails, [`SegmentError::SyncFailed`] ever after.
+    /// [`SegmentError::Io`] when the sync fails, [`SegmentError::SyncFailed`] ever after, and after a
+    /// [`write_back`](Self::write_back) that failed.
     pub fn sync(&self) -> Result<(), SegmentError> {
         let mut failed = self.sync_failed.lock();
         if *failed {
@@ -338,14 +340,15 @@ mod tests {
         fn punch(&self, _: Range<u64>) -> io::Result<()> {
             Ok(())
         }
+        fn write_back(&self, _: Range<u64>) -> io::Result<bool> {
+            Err(io::Error::other("lost"))
+        }
         fn sync(&self) -> io::Result<()> {
             if self.0.fetch_add(1, Ordering::Relaxed) == 0 { Err(io::Error::other("lost")) } else { Ok(()) }
         }
     }
 
-    /// Of two threads that sync one file the second may have waited for the first, and must not hear that all is well.
-    #[test]
-    fn a_sync_that_failed_is_never_tried_again() {
+    fn forgetful() -> (Arc<Forgetful>, Segment) {
         let file = Arc::new(Forgetful::default());
         let directory = Arc::new(Directory::new(Arc::new(MemoryStorage::new()), ""));
         let header = SegmentHeader {
@@ -359,10 +362,25 @@ mod tests {
         };
         let segment =
             Segment::created(directory, header, Lsn::FIRST, "1".to_owned(), Arc::<Forgetful>::clone(&file));
+        (file, segment)
+    }
+
+    /// Of two threads that sync one file the second may have waited for the first, and must not hear that all is well.
+    #[test]
+    fn a_sync_that_failed_is_never_tried_again() {
+        let (file, segment) = forgetful();
         assert!(matches!(segment.sync(), Err(SegmentError::Io { .. })));
         for _ in 0..2 {
             assert!(matches!(segment.sync(), Err(SegmentError::SyncFailed { .. })));
         }
         assert_eq!(file.0.load(Ordering::Relaxed), 1, "the file was asked once");
+    }
+
+    #[test]
+    fn nothing_is_synced_after_an_early_write_that_failed() {
+        let (file, segment) = forgetful();
+        assert!(matches!(segment.write_back(0..1), Err(SegmentError::Io { .. })));
+        assert!(matches!(segment.sync(), Err(SegmentError::SyncFailed { .. })));
+        assert_eq!(file.0.load(Ordering::Relaxed), 0, "the file was not asked");
     }
 }
