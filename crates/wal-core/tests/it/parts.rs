@@ -12,12 +12,15 @@ use std::{
     time::Duration,
 };
 
-use wal_core::{AppendOptions, Durability, Options};
-use wal_format::NewEntry;
-use wal_segment::Storage;
+use wal_core::{AppendOptions, Durability, LogError, Options};
+use wal_format::{Lsn, NewEntry};
+use wal_segment::{MemoryStorage, Storage};
 use wal_sim::{DiskOptions, Faults, Shots, SimDisk};
 
-use crate::{hooked::Hooked, support::open};
+use crate::{
+    hooked::Hooked,
+    support::{on_all, open},
+};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -73,4 +76,58 @@ fn what_no_sync_follows_is_not_begun() {
     disk.crash(1);
     let next = open(&disk.storage(), &options).unwrap().next_lsn();
     assert!(durable < next, "{durable} was durable, and the log goes on with {next}");
+}
+
+/// Of the frames before the long entry some are stored where that is possible: it begins in the middle of a run.
+#[test]
+fn a_disk_that_is_full_in_the_second_part_has_it_written_later() {
+    on_all(|storage| {
+        let hooked = Hooked::new(Arc::clone(&storage));
+        let options = Options {
+            segment_len: 16 << 20,
+            first_segment_len: 16 << 20,
+            background_threads: false,
+            ..Options::default()
+        };
+        let log = open(&(Arc::new(hooked.clone()) as Arc<dyn Storage>), &options).unwrap();
+        let written = AppendOptions { durability: Some(Durability::Written), ..AppendOptions::default() };
+        log.append(b"1").unwrap();
+        for n in 2..=4_u64 {
+            log.append_entry(&NewEntry::plain(n.to_string().as_bytes()), &written).unwrap();
+        }
+        let long: Vec<u8> = (0..2_000_000_u32).map(|n| (n / 7) as u8).collect();
+        let calls = AtomicU64::new(0);
+        hooked.set(move |called, _| {
+            let is_full = called == "write" && calls.fetch_add(1, Ordering::SeqCst) == 1;
+            if is_full { Err(ErrorKind::StorageFull.into()) } else { Ok(()) }
+        });
+        let error = log.append(&long).unwrap_err();
+        assert!(matches!(&error, LogError::Unconfirmed { .. }), "{error:?}");
+        assert_eq!(log.get(Lsn::new(5).unwrap()).unwrap().payload, long);
+        assert_eq!(log.append(b"6").unwrap().get(), 6);
+        drop(log);
+        let log = open(&storage, &options).unwrap();
+        let found: Vec<_> = log.range(..).map(|entry| entry.unwrap().payload).collect();
+        assert_eq!(found, [b"1", b"2", b"3", b"4", &long[..], b"6"]);
+    });
+}
+
+/// What the medium says of a part is what it would say of a sync.
+#[test]
+fn a_disk_that_is_full_when_a_part_is_begun_is_a_failed_sync() {
+    let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
+    let options = Options {
+        segment_len: 16 << 20,
+        first_segment_len: 16 << 20,
+        background_threads: false,
+        ..Options::default()
+    };
+    let log = open(&(Arc::new(hooked.clone()) as Arc<dyn Storage>), &options).unwrap();
+    log.append(b"first").unwrap();
+    hooked.set(|called, _| if called == "write_back" { Err(ErrorKind::StorageFull.into()) } else { Ok(()) });
+    log.append(&vec![7; 2 << 20]).unwrap_err();
+    hooked.set(|_, _| Ok(()));
+    assert!(matches!(log.append(b"late"), Err(LogError::Poisoned { .. })));
+    assert_eq!((log.stats().sync_errors, log.stats().write_errors), (1, 0));
+    assert_eq!(log.durable_lsn(), Some(Lsn::FIRST));
 }
