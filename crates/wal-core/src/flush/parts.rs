@@ -68,7 +68,109 @@ impl Engine {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::{io, iter::repeat_n, mem};
+
+    use bytes::Bytes;
+    use parking_lot::Mutex;
+    use wal_format::{ChecksumKind, LogId, Lsn, SegmentHeader};
+    use wal_segment::{Directory, MemoryStorage, Segment, StorageFile};
+
     use super::*;
+    use crate::{Environment, Log, Options};
+
+    /// A file that remembers what is asked of it.
+    #[derive(Debug, Default)]
+    struct Asked(Mutex<Vec<(&'static str, Range<u64>)>>);
+
+    impl StorageFile for Asked {
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+        fn view(&self, _: Range<u64>) -> io::Result<Bytes> {
+            Ok(Bytes::new())
+        }
+        fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.0.lock().push(("write", offset..offset + data.len() as u64));
+            Ok(())
+        }
+        fn reserve(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+        fn freeze(&self, _: u64) {}
+        fn punch(&self, _: Range<u64>) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_back(&self, range: Range<u64>) -> io::Result<bool> {
+            self.0.lock().push(("begin", range));
+            Ok(true)
+        }
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A chunk of so many bytes, of which some are stored.
+    fn chunk(segment: u64, file: &Arc<Asked>, offset: u64, len: u64, stored: usize) -> Arc<Chunk> {
+        let directory = Arc::new(Directory::new(Arc::new(MemoryStorage::new()), ""));
+        let header = SegmentHeader {
+            checksum: ChecksumKind::Crc32,
+            ignorable_flags: 0,
+            log_id: LogId([1; 16]),
+            segment: SegmentId(segment),
+            epoch: 1,
+            salt: 1,
+            created: 0,
+        };
+        let segment =
+            Segment::created(directory, header, Lsn::FIRST, String::new(), Arc::<Asked>::clone(file));
+        let mut chunk = Chunk::new(Arc::new(segment), offset, Lsn::FIRST, 1, None);
+        chunk.bytes.extend(repeat_n(7, len as usize));
+        chunk.stored = stored;
+        Arc::new(chunk)
+    }
+
+    #[test]
+    fn the_medium_begins_with_what_was_copied_and_with_nothing_else() {
+        let log = Log::open(Environment::new(Arc::new(MemoryStorage::new())), Options::default()).unwrap();
+        let file = Arc::new(Asked::default());
+        let (at, end) = (100_000, 100_000 + PART);
+        // The end of one segment, of which some is stored, and the beginning of the next.
+        let chunks = [
+            chunk(1, &file, at, PART + 8, 8),
+            chunk(1, &file, end + 8, 16, 0),
+            chunk(2, &file, 4096, PART + 8, 0),
+            chunk(2, &file, 4104 + PART, 2 * REST, 0),
+        ];
+        let asked = |is_synced| {
+            let mut parts = Parts::new(&chunks, is_synced);
+            chunks.iter().for_each(|chunk| assert!(log.engine().write_parts(chunk, &mut parts).unwrap()));
+            mem::take(&mut *file.0.lock())
+        };
+        assert_eq!(
+            asked(true),
+            [
+                ("write", at + 8..end + 8),
+                ("begin", at + 8..end + 8),
+                ("write", end + 8..end + 24),
+                ("write", 4096..4096 + PART),
+                ("begin", 4096..4096 + PART),
+                ("write", 4096 + PART..4104 + PART),
+                ("write", 4104 + PART..4104 + 2 * PART),
+            ]
+        );
+        assert_eq!(
+            asked(false),
+            [
+                ("write", at + 8..end + 8),
+                ("write", end + 8..end + 24),
+                ("write", 4096..4104 + PART),
+                ("write", 4104 + PART..4104 + 2 * PART),
+            ]
+        );
+    }
 
     /// What is asked for while `lens` are copied, one after the other.
     fn asked(lens: &[u64], is_synced: bool) -> Vec<(u64, u64)> {
