@@ -355,7 +355,8 @@ pub trait StorageFile: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Errors of the medium; those that it finds later are the next `sync`'s.
+    /// Errors of the medium, final as those of a `sync`: a later one may succeed without what was lost. What the medium
+    /// finds after the call is the next `sync`'s.
     fn write_back(&self, range: Range<u64>) -> io::Result<bool> {
         let _ = range;
         Ok(false)
