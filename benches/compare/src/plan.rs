@@ -31,7 +31,11 @@ pub const WORKLOADS: &[(&str, &str)] = &[
     ("batch", "Batches of 100 entries of 128 B, durable; atomic where the peer says so"),
     ("buffered", "Buffered appends, the hand-over to the operating system included"),
     ("written", "Appends whose bytes are with the operating system on return"),
-    ("read", "Reading a warm log, verified where the peer verifies: sequential, backwards, at random"),
+    (
+        "read",
+        "Reading a warm log, verified where the peer verifies: sequential, backwards, at random; one written in \
+         batches, too, by those who have them",
+    ),
     ("hot", "Gets at random from a log that was just written, then beside a thread that appends"),
     ("beside", "One writer, buffered where the peer has that, beside three readers at random"),
     ("open", "Opening after a clean close"),

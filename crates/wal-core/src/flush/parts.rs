@@ -32,6 +32,11 @@ impl Parts {
         Self { segment: None, begun: 0, left, is_synced }
     }
 
+    /// How much of the rest of a chunk, of `rest` bytes, is written next.
+    fn next_len(&self, rest: usize) -> usize {
+        if self.is_synced && self.left >= PART + REST { rest.min(PART as usize) } else { rest }
+    }
+
     /// What to ask for after `len` bytes were copied that end at `end`, if anything.
     fn copied(&mut self, end: u64, len: u64) -> Option<Range<u64>> {
         self.left = self.left.saturating_sub(len);
@@ -47,12 +52,14 @@ impl Parts {
 impl Engine {
     /// Writes a chunk. Says whether there was anything that had not been stored.
     pub(super) fn write_parts(&self, chunk: &Chunk, parts: &mut Parts) -> Result<bool, LogError> {
-        let (mut offset, bytes) = chunk.unwritten();
+        let (mut offset, mut rest) = chunk.unwritten();
+        let is_stored = rest.is_empty();
         if parts.segment.replace(chunk.segment.id()) != Some(chunk.segment.id()) {
             parts.begun = offset;
         }
-        let part = if parts.is_synced { PART as usize } else { bytes.len().max(1) };
-        for bytes in bytes.chunks(part) {
+        while !rest.is_empty() {
+            let (bytes, behind) = rest.split_at(parts.next_len(rest.len()));
+            rest = behind;
             chunk.segment.write(offset, bytes).map_err(|error| self.write_failed(error))?;
             offset += bytes.len() as u64;
             if let Some(range) = parts.copied(offset, bytes.len() as u64) {
@@ -62,7 +69,7 @@ impl Engine {
                 })?;
             }
         }
-        Ok(!bytes.is_empty())
+        Ok(!is_stored)
     }
 }
 
@@ -182,6 +189,16 @@ mod tests {
             parts.copied(end, *len).map(|range| (range.start, range.end))
         });
         copied.collect()
+    }
+
+    #[test]
+    fn what_is_not_begun_is_written_whole() {
+        let parts = |left, is_synced| Parts { segment: None, begun: 4096, left, is_synced };
+        let (part, enough) = (PART as usize, PART + REST);
+        assert_eq!(parts(enough, true).next_len(enough as usize), part);
+        assert_eq!(parts(enough, true).next_len(part - 1), part - 1);
+        assert_eq!(parts(enough - 1, true).next_len(enough as usize - 1), enough as usize - 1);
+        assert_eq!(parts(8 * PART, false).next_len(8 * part), 8 * part);
     }
 
     #[test]

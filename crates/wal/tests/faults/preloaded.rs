@@ -45,7 +45,7 @@ pub(crate) fn failing(log: &Path, round: u64) {
         Err(error) => return refused(&error),
     };
     let mut state = State::default();
-    let (count, len) = if round == LONG { (6, 900 << 10) } else { (60, 5000) };
+    let (count, len, trims) = if round == LONG { (6, 900 << 10, 2) } else { (60, 5000, 25) };
     for number in 1..=count {
         let next = wal.next_lsn().get();
         match wal.append(payload(next, 0, len)) {
@@ -55,7 +55,7 @@ pub(crate) fn failing(log: &Path, round: u64) {
             }
             Err(error) => note(&error, &mut state),
         }
-        if number % (count / 2 - 5).max(2) == 0 {
+        if number % trims == 0 {
             let first = next / 2 + 1;
             say(&format!("trimming {first}"));
             match wal.truncate_before(lsn(first)) {
