@@ -67,6 +67,13 @@ impl Iter {
         self.engine.look_again.is_some()
     }
 
+    /// Whether it is noted that the entry before `end` was given, or a higher one. From the back the short way notes
+    /// nothing: it leads only to entries below those.
+    #[inline(always)]
+    pub(super) const fn is_noted(&self, end: u64) -> bool {
+        end <= self.given.end
+    }
+
     /// An entry was given from the back.
     #[inline]
     pub(super) fn note_back(&mut self, lsn: Lsn) {

@@ -44,6 +44,7 @@ impl Iter {
     #[inline(always)]
     pub fn pass_back(&mut self) -> bool {
         let passes = self.front < self.back
+            && self.is_noted(self.back)
             && self.engine.cuts.generation() == self.generation
             && self.backward.pass_back(self.back - 1);
         self.back -= u64::from(passes);

@@ -271,6 +271,33 @@ fn in_the_process_that_writes_a_cut_counts_wherever_an_iterator_is_sent() {
     });
 }
 
+/// Ten entries that share a frame, or those of single frames.
+fn write_batch(log: &Log, kind: u8) {
+    let mut batch = EntriesBuilder::default();
+    (0..10).for_each(|_| batch.push(&NewEntry::plain(&[kind; 200])).unwrap());
+    log.append_batch(&batch, &AppendOptions::default()).unwrap();
+}
+
+/// Takes an entry of a batch from the back, and then a higher one of the same.
+fn higher_later(entries: &mut Iter) {
+    for n in [5, 10] {
+        entries.seek_back(lsn(n));
+        given(entries.next_back(), n, b'o');
+    }
+}
+
+#[test]
+fn the_highest_entry_of_a_batch_counts_also_when_a_lower_one_was_given_before() {
+    let log = open(&(Arc::new(MemoryStorage::new()) as Arc<dyn Storage>), &quiet()).unwrap();
+    write_batch(&log, b'o');
+    let mut entries = log.range(..);
+    higher_later(&mut entries);
+    log.truncate_after(lsn(7)).unwrap();
+    append(&log, b'n', 3, Durability::Durable);
+    (1..=7).for_each(|n| given(entries.next(), n, b'o'));
+    cut_off(entries.next());
+}
+
 /// Entries and their kinds, however they are read.
 type Read = Box<dyn Iterator<Item = Result<(Lsn, u8), LogError>>>;
 
