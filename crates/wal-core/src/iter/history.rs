@@ -99,10 +99,7 @@ impl Iter {
     pub(super) fn leave_front(&mut self, front: u64) {
         self.note_front();
         (self.front, self.given.from, self.given.stopped) = (front, front, 0);
-        // Within the frame that was read last, its place stays: that is where the iterator will have been.
-        if !self.forward.shared.holds(front) {
-            self.forward.leave();
-        }
+        self.forward.leave_for(front);
     }
 
     /// Whoever moves an iterator after it was cut off has been told, and begins anew.

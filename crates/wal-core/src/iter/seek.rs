@@ -25,9 +25,7 @@ impl Iter {
         let back = lsn.next().get().clamp(self.front.min(self.range.end), self.range.end);
         if back != self.back {
             self.back = back;
-            if !self.backward.shared.holds(back.wrapping_sub(1)) {
-                self.backward.leave();
-            }
+            self.backward.leave_for(back.wrapping_sub(1));
         }
     }
 
@@ -45,11 +43,14 @@ impl Iter {
 }
 
 impl Cursor {
-    /// The next entry is not the neighbour.
-    pub(super) fn leave(&mut self) {
-        self.close();
-        self.place = None;
-        self.short = Short::NONE;
+    /// The next entry is this one, and not the neighbour. Within the frame that was read last the place stays: that is
+    /// where the iterator will have been.
+    pub(super) fn leave_for(&mut self, lsn: u64) {
         self.passed = Passed::NONE;
+        if !self.shared.holds(lsn) {
+            self.close();
+            self.place = None;
+            self.short = Short::NONE;
+        }
     }
 }

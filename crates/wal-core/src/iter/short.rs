@@ -150,6 +150,8 @@ impl Cursor {
         let Some(shared) = shared.filter(|shared| shared.shows(lsn)) else { return false };
         let end = offset + frame_len(frame.body.len() as u32);
         let goes_back = offset < place.offset;
+        // Should the entry be none that can be read, nothing was passed: what was is not of this frame.
+        self.passed = Passed::NONE;
         self.place = Some(Place { offset, end, prev_units, ..place });
         self.shared = shared;
         self.shared.back = if goes_back { DISTANCE.max(prev_units as usize * 8) } else { 0 };

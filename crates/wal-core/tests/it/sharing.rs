@@ -305,3 +305,35 @@ fn what_was_read_last_is_still_that_after_reading_on_failed() {
         assert_eq!(entries.next_back_ref().unwrap().unwrap().payload, of(n), "{n}");
     }
 }
+
+/// A log with one batch, the entries 1 to 10: each is its number, ten times.
+fn ten() -> Log {
+    let log = open(&(Arc::new(MemoryStorage::new()) as Arc<dyn Storage>), &quiet()).unwrap();
+    let mut batch = EntriesBuilder::default();
+    (1..=10).for_each(|n| batch.push(&NewEntry::plain(&[n; 10])).unwrap());
+    log.append_batch(&batch, &AppendOptions::default()).unwrap();
+    log
+}
+
+#[test]
+fn nothing_was_passed_once_an_iterator_was_sent_elsewhere() {
+    let log = ten();
+    let mut entries = log.range(..);
+    assert_eq!(entries.next_ref().unwrap().unwrap().payload, [1; 10]);
+    assert!(entries.pass());
+    assert_eq!(entries.passed().unwrap().payload, [2; 10]);
+    entries.seek(lsn(8));
+    assert_eq!(entries.passed(), None, "entry 7 was not passed");
+    assert!(entries.pass());
+    assert_eq!(entries.passed().unwrap().payload, [8; 10]);
+
+    let mut entries = log.range(..);
+    assert_eq!(entries.next_back_ref().unwrap().unwrap().payload, [10; 10]);
+    assert!(entries.pass_back());
+    assert_eq!(entries.passed_back().unwrap().payload, [9; 10]);
+    entries.seek_back(lsn(4));
+    assert_eq!(entries.passed_back(), None, "entry 5 was not passed");
+    assert_eq!(entries.next_back_ref().unwrap().unwrap().payload, [4; 10]);
+    assert!(entries.pass_back());
+    assert_eq!(entries.passed_back().unwrap().payload, [3; 10]);
+}
