@@ -279,8 +279,8 @@ impl Cursor {
             let bytes = self.reader.window().get(body.clone()).unwrap_or(&[]);
             let context = EncodingSnafu { operation: DECODE };
             let layout = EntriesLayout::parse(header.count, header.columns, header.entry_kind, bytes);
-            let bound = self.place.map_or(until, |place| place.bound.min(until));
-            self.shared = Shared::new(layout.context(context)?, first, header.time, body, bound);
+            let ends = (self.bound(), until);
+            self.shared = Shared::new(layout.context(context)?, first, header.time, body, ends);
             return Ok(Found::Shared);
         }
         let memory = mem::take(&mut self.spare);
@@ -319,11 +319,16 @@ impl Cursor {
 
     fn open(&mut self, open: OpenFrame, until: u64) -> Result<Found, LogError> {
         self.short = Short::NONE;
-        let bound = self.place.map_or(until, |place| place.bound.min(until));
         let (header, body) = (open.header(), 0..open.bytes().len());
-        self.shared = Shared::new(open.layout()?, open.first(), header.time, body, bound);
+        let ends = (self.bound(), until);
+        self.shared = Shared::new(open.layout()?, open.first(), header.time, body, ends);
         self.open = Some(open);
         Ok(Found::Shared)
+    }
+
+    /// Entries from this LSN on are in no frame of the segment that the cursor stands in.
+    fn bound(&self) -> u64 {
+        self.place.map_or(u64::MAX, |place| place.bound)
     }
 
     /// The frame that holds `lsn`, in this segment or at the beginning of a later one.

@@ -21,7 +21,7 @@ pub(super) struct Shared {
     layout: EntriesLayout,
     /// LSN of its first entry.
     first: u64,
-    /// How many entries it holds.
+    /// How many entries it holds that do not stand in a later segment.
     count: u64,
     /// How many of them the short way may lead to.
     shown: u64,
@@ -49,10 +49,18 @@ impl Shared {
         back: 0,
     };
 
-    /// A frame of which the entries from `bound` on are not shown without being asked for.
-    pub(super) fn new(layout: EntriesLayout, first: Lsn, time: u64, body: Range<usize>, bound: u64) -> Self {
-        let (first, count) = (first.get(), u64::from(layout.len()));
-        let shown = count.min(bound.saturating_sub(first));
+    /// A frame whose entries from `bound` on are none, because they stand in a later segment, and of which those from
+    /// `until` on are not shown without being asked for.
+    pub(super) fn new(
+        layout: EntriesLayout,
+        first: Lsn,
+        time: u64,
+        body: Range<usize>,
+        (bound, until): (u64, u64),
+    ) -> Self {
+        let first = first.get();
+        let count = u64::from(layout.len()).min(bound.saturating_sub(first));
+        let shown = count.min(until.saturating_sub(first));
         Self { layout, first, count, shown, time, body, term: None, timestamp: None, back: 0 }
     }
 

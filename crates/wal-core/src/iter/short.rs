@@ -146,7 +146,8 @@ impl Cursor {
         let Ok(layout) = EntriesLayout::parse(count, columns, entry_kind, body) else { return false };
         let first = Lsn::new(base.wrapping_add(u64::from(frame.lsn_delta)));
         let body = at + FRAME_HEADER_LEN..at + FRAME_HEADER_LEN + body.len();
-        let shared = first.map(|first| Shared::new(layout, first, time, body, *bound));
+        let ends = (place.bound, *bound);
+        let shared = first.map(|first| Shared::new(layout, first, time, body, ends));
         let Some(shared) = shared.filter(|shared| shared.shows(lsn)) else { return false };
         let end = offset + frame_len(frame.body.len() as u32);
         let goes_back = offset < place.offset;

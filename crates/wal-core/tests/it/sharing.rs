@@ -337,3 +337,50 @@ fn nothing_was_passed_once_an_iterator_was_sent_elsewhere() {
     assert!(entries.pass_back());
     assert_eq!(entries.passed_back().unwrap().payload, [3; 10]);
 }
+
+#[test]
+fn a_batch_that_claims_entries_of_the_next_segment_is_not_asked_for_them() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let log = open(&memory, &quiet()).unwrap();
+    let mut batch = EntriesBuilder::default();
+    (0..4).for_each(|n| batch.push(&NewEntry::plain(&[n; 100])).unwrap());
+    (0..200).for_each(|_| {
+        log.append_batch(&batch, &AppendOptions::default()).unwrap();
+    });
+    let all: Vec<Entry> = log.range(..).map(Result::unwrap).collect();
+    let base = log.segments().unwrap()[1].base.get();
+    drop(log);
+    let mut files = files(&*memory);
+    files.retain(|name, _| name.ends_with(".wal"));
+    // The last batch of the first segment says that it holds six.
+    let bytes = files.first_entry().unwrap().into_mut();
+    let (at, _) = frames(bytes).into_iter().rfind(|(_, frame)| frame.count == 4).unwrap();
+    forge(bytes, at, |frame, body| {
+        frame.count = 6;
+        let len = u32::try_from(body.len()).unwrap() - 24;
+        for (n, end) in body.chunks_exact_mut(4).take(6).enumerate() {
+            end.copy_from_slice(&(len / 6 * (n as u32 + 1)).min(len).to_le_bytes());
+        }
+        body[20..24].copy_from_slice(&len.to_le_bytes());
+    });
+    let log = read(&files, RecoveryMode::Refuse).unwrap();
+    for start in [1, base - 1, base - 3] {
+        let behind = log.range(lsn(start)..).map(Result::unwrap).filter(|entry| entry.lsn.get() >= base);
+        assert!(behind.eq(all[base as usize - 1..].iter().cloned()), "from {start}");
+    }
+    let back = log.range(..).rev().map(Result::unwrap).take_while(|entry| entry.lsn.get() >= base);
+    assert!(back.eq(all[base as usize - 1..].iter().rev().cloned()));
+    assert_eq!(log.get(lsn(base)).unwrap(), all[base as usize - 1]);
+    let mut entries = log.range(..);
+    for n in [base - 1, base, base + 1, base - 1, base] {
+        entries.seek(lsn(n));
+        let given = entries.next().unwrap().unwrap();
+        assert!(n < base || given == all[n as usize - 1], "{n}");
+    }
+    entries.seek(lsn(1));
+    for n in [base, base - 1, base, base + 1] {
+        entries.seek_back(lsn(n));
+        let given = entries.next_back().unwrap().unwrap();
+        assert!(n < base || given == all[n as usize - 1], "{n}");
+    }
+}
