@@ -17,6 +17,7 @@ mod hooks;
 mod hostile;
 mod lives;
 mod metadata;
+mod model;
 mod packers;
 mod packing;
 mod panics;
