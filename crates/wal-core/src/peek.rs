@@ -107,7 +107,7 @@ impl Engine {
         if let Some(written) = self.peek_written(view, position, lsn, reader)? {
             return Ok(written);
         }
-        if let Some(frame) = self.appender.lock().pending_frame(lsn, Part::Whole) {
+        if let Some(frame) = self.pending(view, position, lsn, Part::Whole) {
             return Ok(Peeked { position, offset: frame.offset, first: frame.lsn, header: frame.header });
         }
         // Between the two looks the frame went from memory to the file.

@@ -12,7 +12,7 @@ use crate::{
     error::{OutOfRangeSnafu, TruncatedSnafu},
     frame_cache::FramePlace,
     open::READ_ATTEMPTS,
-    packs::Part,
+    packs::{NO_PLACE, Part},
     stats::add,
     view::View,
 };
@@ -133,11 +133,20 @@ impl Engine {
             return Ok(found);
         }
         let position = view.position(lsn).ok_or_else(|| self.gone(lsn))?;
-        if let Some(frame) = self.appender.lock().pending_frame(lsn, part) {
+        if let Some(frame) = self.pending(view, position, lsn, part) {
             return Ok((position, frame));
         }
         // Between the two looks the frame went from memory to the file.
         self.load_written(view, lsn, reader)?.ok_or_else(|| self.gone(lsn))
+    }
+
+    /// The frame in memory that holds `lsn`. Of a segment that was begun after the view it has no place there.
+    pub(crate) fn pending(&self, view: &View, position: usize, lsn: Lsn, part: Part) -> Option<LoadedFrame> {
+        let frame = self.appender.lock().pending_frame(lsn, part)?;
+        let base = view.segments.get(position).map(|segment| segment.base());
+        let delta = base.and_then(|base| frame.lsn.since(base));
+        let is_there = delta == Some(u64::from(frame.header.lsn_delta));
+        Some(LoadedFrame { offset: if is_there { frame.offset } else { NO_PLACE }, ..frame })
     }
 
     /// The same among what is written. Takes no lock that an append takes.

@@ -298,6 +298,34 @@ fn the_highest_entry_of_a_batch_counts_also_when_a_lower_one_was_given_before() 
     cut_off(entries.next());
 }
 
+/// The range goes on behind the end of the log once that was cut, and the log comes there in a segment that it began
+/// after the iterator had looked.
+#[test]
+fn what_came_in_a_later_segment_than_an_iterator_knows_is_no_damage() {
+    let log = open(&(Arc::new(MemoryStorage::new()) as Arc<dyn Storage>), &never_synced()).unwrap();
+    write(&log, b'o', 120);
+    let mut entries = log.range(..);
+    given(entries.next(), 1, b'o');
+    log.truncate_from(lsn(21)).unwrap();
+    given(entries.next(), 2, b'o');
+    let known = log.segments().unwrap().len();
+    write(&log, b'n', 64);
+    append(&log, b'n', 36, Durability::Buffered);
+    assert!(log.segments().unwrap().len() > known && log.next_lsn() == lsn(121));
+    for n in 86..=120 {
+        entries.seek(lsn(n));
+        for n in n..=120 {
+            match entries.next().unwrap() {
+                Ok(entry) => assert_eq!((entry.lsn, entry.payload[0]), (lsn(n), b'n')),
+                Err(error) => {
+                    assert!(matches!(error, LogError::CutOff { .. }), "{n}: {error:?}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
 /// Entries and their kinds, however they are read.
 type Read = Box<dyn Iterator<Item = Result<(Lsn, u8), LogError>>>;
 
