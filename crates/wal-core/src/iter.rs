@@ -221,6 +221,7 @@ impl Cursor {
         }
         // Reading may move the window, whatever comes of it.
         self.shared.forget();
+        self.short = Short::NONE;
         loop {
             let (offset, loaded) = match (direction, place.previous()) {
                 (Direction::Forward, _) => (place.end, self.reader.load(segment, place.end)?),
