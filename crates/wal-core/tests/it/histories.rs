@@ -326,6 +326,26 @@ fn what_came_in_a_later_segment_than_an_iterator_knows_is_no_damage() {
     }
 }
 
+#[test]
+fn batches_that_a_failed_sync_leaves_uncertain_are_not_given_by_who_was_on_the_way() {
+    let hooked = Hooked::new(Arc::new(MemoryStorage::new()));
+    let log = Log::open(environment(Arc::new(hooked.clone())), never_synced()).unwrap();
+    (0..3).for_each(|_| write_batch(&log, b'o'));
+    log.sync().unwrap();
+    (0..3).for_each(|_| write_batch(&log, b'u'));
+    append(&log, b'u', 1, Durability::Written);
+    let (mut forwards, mut lent, mut backwards) = (log.range(..), log.range(..), log.range(..));
+    given(forwards.next(), 1, b'o');
+    assert!(lent.next_ref().is_some());
+    given(backwards.next_back(), 61, b'u');
+    hooked.fail("sync");
+    log.sync().unwrap_err();
+    (2..=30).for_each(|n| given(forwards.next(), n, b'o'));
+    assert!(forwards.next().unwrap().is_err());
+    assert_eq!(std::iter::from_fn(|| lent.next_ref().map(|it| it.is_ok())).filter(|ok| *ok).count(), 29);
+    assert!(backwards.next_back().unwrap().is_err());
+}
+
 /// Entries and their kinds, however they are read.
 type Read = Box<dyn Iterator<Item = Result<(Lsn, u8), LogError>>>;
 
