@@ -1,6 +1,6 @@
 //! Entries that share a frame with others, or have more than bytes, are found in every way like all others.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use proptest::prelude::*;
 use wal_compress::{CodecId, Compression};
@@ -382,5 +382,111 @@ fn a_batch_that_claims_entries_of_the_next_segment_is_not_asked_for_them() {
         entries.seek_back(lsn(n));
         let given = entries.next_back().unwrap().unwrap();
         assert!(n < base || given == all[n as usize - 1], "{n}");
+    }
+}
+
+/// What is forged, in words, and what may be given of the frame for it: nothing is known of these entries any more.
+fn forge_somehow(bytes: &mut [u8], at: usize, random: &mut impl FnMut(u64) -> u64) -> (String, Range<u64>) {
+    let (mut what, mut claimed) = (String::new(), 0..0);
+    forge(bytes, at, |frame, body| {
+        let before = *frame;
+        let small = random(9) as u32;
+        match random(9) {
+            0 => frame.count = frame.count.wrapping_add(small).max(1),
+            1 => frame.count = frame.count.saturating_sub(small).max(1),
+            2 => frame.count = u32::MAX >> random(32),
+            3 => frame.columns = random(64) as u8,
+            4 => frame.prev_units = (random(1 << 12) as u32).max(1),
+            5 => frame.prev_units = frame.prev_units.wrapping_add(small).wrapping_sub(4).max(1),
+            6 => frame.lsn_delta = frame.lsn_delta.wrapping_add(small).wrapping_sub(4),
+            7 => frame.codec = random(4) as u8,
+            _ => {}
+        }
+        if random(2) == 0 && !body.is_empty() {
+            for _ in 0..=small {
+                body[random(body.len().min(60) as u64) as usize] = random(256) as u8;
+            }
+        }
+        let all = [before.lsn_delta, frame.lsn_delta].map(u64::from);
+        claimed = all[0].min(all[1])..(all[0] + u64::from(before.count)).max(all[1] + u64::from(frame.count));
+        what = format!("{before:?} became {frame:?}");
+    });
+    (what, claimed)
+}
+
+#[test]
+fn forged_frames_change_no_other_entries() {
+    let memory: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let compressed =
+        Compression { codec: CodecId::ZSTD, min_len: 600, pack_len: 0, ..Compression::default() };
+    let log = open(&memory, &Options { compression: compressed, ..quiet() }).unwrap();
+    let all = fill(&log, 260);
+    assert!(log.segments().unwrap().len() > 1);
+    let second = log.segments().unwrap()[1].base.get();
+    drop(log);
+    let mut good = files(&*memory);
+    good.retain(|name, _| name.ends_with(".wal"));
+    let bytes = good.first_entry().unwrap().get().clone();
+    let of_entries: Vec<usize> =
+        frames(&bytes).into_iter().filter(|(_, frame)| frame.count > 0).map(|(at, _)| at).collect();
+    let mut state = 7_u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below.max(1)
+    };
+    for _ in 0..400 {
+        let mut files = good.clone();
+        let at = of_entries[random(of_entries.len() as u64) as usize];
+        let (what, claimed) = forge_somehow(files.first_entry().unwrap().into_mut(), at, &mut random);
+        let Ok(log) = read(&files, RecoveryMode::Refuse) else { continue };
+        let claimed = claimed.start + 1..(claimed.end + 1).min(second);
+        let is = |entry: &EntryRef<'_>, n: u64, how: &str| {
+            assert_eq!(entry.lsn.get(), n, "{how}: {what}");
+            let same = lent(entry) == without_transaction(&all[n as usize - 1]);
+            assert!(same || claimed.contains(&n), "{how} {n}: {what}");
+        };
+        for n in claimed.start.saturating_sub(3).max(1)..(claimed.end + 3).min(all.len() as u64) {
+            let _ = log.get_with(lsn(n), |entry| is(&entry, n, "get"));
+            if let Ok(entries) = log.get_many(&[lsn(n), lsn(1)]) {
+                assert_eq!(entries[0].lsn, lsn(n), "{what}");
+            }
+        }
+        let end = all.len() as u64 + 1;
+        let mut entries = log.range(..);
+        let (mut front, mut back) = (1, end);
+        for _ in 0..300 {
+            let near = (claimed.start + random(claimed.end.min(second) - claimed.start + 8))
+                .saturating_sub(4)
+                .max(1);
+            let (item, n, how) = match random(6) {
+                0 => {
+                    entries.seek(lsn(near));
+                    front = near.clamp(1, back);
+                    continue;
+                }
+                1 => {
+                    entries.seek_back(lsn(near));
+                    back = (near + 1).clamp(front, end);
+                    continue;
+                }
+                2 | 3 => (entries.next_ref(), front, "next"),
+                _ => (entries.next_back_ref(), back - 1, "next_back"),
+            };
+            match item {
+                None => {
+                    assert!(front >= back, "{how} {n}: {what}");
+                    (front, back) = (1, end);
+                    entries = log.range(..);
+                }
+                Some(Ok(entry)) => {
+                    is(&entry, n, how);
+                    if how == "next" { front += 1 } else { back -= 1 }
+                }
+                Some(Err(_)) => (front, back) = (entries.front().get(), entries.back().get()),
+            }
+        }
+        let forwards = log.range(..).map_while(Result::ok).count();
+        let backwards = log.range(..).rev().map_while(Result::ok).count();
+        assert!(forwards.max(backwards) <= all.len(), "{what}");
     }
 }
