@@ -155,7 +155,7 @@ impl Cursor {
         self.passed = Passed::NONE;
         self.place = Some(Place { offset, end, prev_units, ..place });
         self.shared = shared;
-        self.shared.back = if goes_back { DISTANCE.max(prev_units as usize * 8) } else { 0 };
+        self.shared.back = if goes_back { DISTANCE.max((prev_units as usize).saturating_mul(8)) } else { 0 };
         self.pass_shared(lsn)
     }
 
