@@ -51,14 +51,14 @@ impl Iter {
         passes
     }
 
-    /// The entry that [`pass`](Self::pass) has just moved to; `None` after anything else.
+    /// The entry that [`pass`](Self::pass) moved to last; `None` if the iterator was moved in another way since.
     #[inline(always)]
     #[must_use]
     pub fn passed(&self) -> Option<EntryRef<'_>> {
         self.forward.passed(Lsn::new(self.front.wrapping_sub(1))?)
     }
 
-    /// The entry that [`pass_back`](Self::pass_back) has just moved to; `None` after anything else.
+    /// The entry that [`pass_back`](Self::pass_back) moved to last; `None` if that end was moved in another way since.
     #[inline(always)]
     #[must_use]
     pub fn passed_back(&self) -> Option<EntryRef<'_>> {
