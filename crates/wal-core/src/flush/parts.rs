@@ -7,7 +7,7 @@ use wal_format::SegmentId;
 use crate::{LogError, chunk::Chunk, engine::Engine, stats::add};
 
 /// Of what a sync will cover the medium is asked to begin with so much at a time. Without that it would idle until all
-/// of it is copied, which takes a fifth of the time that it takes to write (`docs/adr/0028`).
+/// of it is copied (`docs/adr/0028`).
 const PART: u64 = 512 << 10;
 /// Nothing is asked for when less than this is left: the sync comes soon.
 const REST: u64 = PART / 2;
@@ -25,6 +25,15 @@ pub(super) struct Parts {
     pub(super) is_synced: bool,
 }
 
+/// What to do next with a chunk.
+#[derive(Debug, PartialEq, Eq)]
+struct Part {
+    /// So many bytes are written.
+    len: usize,
+    /// And the medium is asked to begin with this, then.
+    begins: Option<Range<u64>>,
+}
+
 impl Parts {
     /// For chunks that are about to be written.
     pub(super) fn new(chunks: &[Arc<Chunk>], is_synced: bool) -> Self {
@@ -32,20 +41,21 @@ impl Parts {
         Self { segment: None, begun: 0, left, is_synced }
     }
 
-    /// How much of the rest of a chunk, of `rest` bytes, is written next.
-    fn next_len(&self, rest: usize) -> usize {
-        if self.is_synced && self.left >= PART + REST { rest.min(PART as usize) } else { rest }
-    }
-
-    /// What to ask for after `len` bytes were copied that end at `end`, if anything.
-    fn copied(&mut self, end: u64, len: u64) -> Option<Range<u64>> {
-        self.left = self.left.saturating_sub(len);
+    /// The next part of a chunk, of which `rest` bytes are left, from `offset` of this segment on.
+    fn next(&mut self, segment: SegmentId, offset: u64, rest: usize) -> Part {
+        if self.segment.replace(segment) != Some(segment) {
+            self.begun = offset;
+        }
+        let splits = self.is_synced && self.left >= PART + REST;
+        let len = if splits { rest.min(PART as usize) } else { rest };
+        self.left = self.left.saturating_sub(len as u64);
+        let end = offset.saturating_add(len as u64);
         let range = self.begun..end;
         let asks = self.is_synced && self.left >= REST && end.saturating_sub(self.begun) >= PART;
-        asks.then(|| {
+        if asks {
             self.begun = end;
-            range
-        })
+        }
+        Part { len, begins: asks.then_some(range) }
     }
 }
 
@@ -54,15 +64,12 @@ impl Engine {
     pub(super) fn write_parts(&self, chunk: &Chunk, parts: &mut Parts) -> Result<bool, LogError> {
         let (mut offset, mut rest) = chunk.unwritten();
         let is_stored = rest.is_empty();
-        if parts.segment.replace(chunk.segment.id()) != Some(chunk.segment.id()) {
-            parts.begun = offset;
-        }
         while !rest.is_empty() {
-            let (bytes, behind) = rest.split_at(parts.next_len(rest.len()));
-            rest = behind;
+            let Part { len, begins } = parts.next(chunk.segment.id(), offset, rest.len());
+            let (bytes, behind) = rest.split_at(len);
             chunk.segment.write(offset, bytes).map_err(|error| self.write_failed(error))?;
-            offset += bytes.len() as u64;
-            if let Some(range) = parts.copied(offset, bytes.len() as u64) {
+            (offset, rest) = (offset + len as u64, behind);
+            if let Some(range) = begins {
                 chunk.segment.write_back(range).map_err(|error| {
                     add(&self.stats.sync_errors, 1);
                     self.poison("begin to sync entries", error)
@@ -75,146 +82,65 @@ impl Engine {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::{io, iter::repeat_n, mem};
-
-    use bytes::Bytes;
-    use parking_lot::Mutex;
-    use wal_format::{ChecksumKind, LogId, Lsn, SegmentHeader};
-    use wal_segment::{Directory, MemoryStorage, Segment, StorageFile};
-
     use super::*;
-    use crate::{Environment, Log, Options};
 
-    /// A file that remembers what is asked of it.
-    #[derive(Debug, Default)]
-    struct Asked(Mutex<Vec<(&'static str, Range<u64>)>>);
-
-    impl StorageFile for Asked {
-        fn len(&self) -> io::Result<u64> {
-            Ok(0)
+    /// What is written of chunks of these segments, offsets and lengths, each with what is begun then.
+    fn parts(chunks: &[(u64, u64, u64)], is_synced: bool) -> Vec<(u64, Option<(u64, u64)>)> {
+        let left = chunks.iter().map(|(_, _, len)| len).sum();
+        let mut parts = Parts { segment: None, begun: 0, left, is_synced };
+        let mut all = vec![];
+        for (segment, offset, len) in chunks {
+            let mut written = 0;
+            while written < *len {
+                let rest = (len - written) as usize;
+                let part = parts.next(SegmentId(*segment), offset + written, rest);
+                written += part.len as u64;
+                all.push((part.len as u64, part.begins.map(|range| (range.start, range.end))));
+            }
         }
-        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
-            Ok(0)
-        }
-        fn view(&self, _: Range<u64>) -> io::Result<Bytes> {
-            Ok(Bytes::new())
-        }
-        fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-            self.0.lock().push(("write", offset..offset + data.len() as u64));
-            Ok(())
-        }
-        fn reserve(&self, _: u64) -> io::Result<()> {
-            Ok(())
-        }
-        fn freeze(&self, _: u64) {}
-        fn punch(&self, _: Range<u64>) -> io::Result<()> {
-            Ok(())
-        }
-        fn write_back(&self, range: Range<u64>) -> io::Result<bool> {
-            self.0.lock().push(("begin", range));
-            Ok(true)
-        }
-        fn sync(&self) -> io::Result<()> {
-            Ok(())
-        }
+        all
     }
 
-    /// A chunk of so many bytes, of which some are stored.
-    fn chunk(segment: u64, file: &Arc<Asked>, offset: u64, len: u64, stored: usize) -> Arc<Chunk> {
-        let directory = Arc::new(Directory::new(Arc::new(MemoryStorage::new()), ""));
-        let header = SegmentHeader {
-            checksum: ChecksumKind::Crc32,
-            ignorable_flags: 0,
-            log_id: LogId([1; 16]),
-            segment: SegmentId(segment),
-            epoch: 1,
-            salt: 1,
-            created: 0,
-        };
-        let segment =
-            Segment::created(directory, header, Lsn::FIRST, String::new(), Arc::<Asked>::clone(file));
-        let mut chunk = Chunk::new(Arc::new(segment), offset, Lsn::FIRST, 1, None);
-        chunk.bytes.extend(repeat_n(7, len as usize));
-        chunk.stored = stored;
-        Arc::new(chunk)
+    /// The same of one chunk after the other in one segment.
+    fn in_a_row(lens: &[u64], is_synced: bool) -> Vec<(u64, Option<(u64, u64)>)> {
+        let mut offset = 4096;
+        let chunks: Vec<_> = lens
+            .iter()
+            .map(|len| {
+                offset += len;
+                (1, offset - len, *len)
+            })
+            .collect();
+        parts(&chunks, is_synced)
     }
+
+    const AT: u64 = 4096;
 
     #[test]
-    fn the_medium_begins_with_what_was_copied_and_with_nothing_else() {
-        let log = Log::open(Environment::new(Arc::new(MemoryStorage::new())), Options::default()).unwrap();
-        let file = Arc::new(Asked::default());
-        let (at, end) = (100_000, 100_000 + PART);
-        // The end of one segment, of which some is stored, and the beginning of the next.
-        let chunks = [
-            chunk(1, &file, at, PART + 8, 8),
-            chunk(1, &file, end + 8, 16, 0),
-            chunk(2, &file, 4096, PART + 8, 0),
-            chunk(2, &file, 4104 + PART, 2 * REST, 0),
-        ];
-        let asked = |is_synced| {
-            let mut parts = Parts::new(&chunks, is_synced);
-            chunks.iter().for_each(|chunk| assert!(log.engine().write_parts(chunk, &mut parts).unwrap()));
-            mem::take(&mut *file.0.lock())
-        };
-        assert_eq!(
-            asked(true),
-            [
-                ("write", at + 8..end + 8),
-                ("begin", at + 8..end + 8),
-                ("write", end + 8..end + 24),
-                ("write", 4096..4096 + PART),
-                ("begin", 4096..4096 + PART),
-                ("write", 4096 + PART..4104 + PART),
-                ("write", 4104 + PART..4104 + 2 * PART),
-            ]
-        );
-        assert_eq!(
-            asked(false),
-            [
-                ("write", at + 8..end + 8),
-                ("write", end + 8..end + 24),
-                ("write", 4096..4104 + PART),
-                ("write", 4104 + PART..4104 + 2 * PART),
-            ]
-        );
-    }
-
-    /// What is asked for while `lens` are copied, one after the other.
-    fn asked(lens: &[u64], is_synced: bool) -> Vec<(u64, u64)> {
-        let left = lens.iter().sum();
-        let mut parts = Parts { segment: None, begun: 4096, left, is_synced };
-        let mut end = 4096;
-        let copied = lens.iter().filter_map(|len| {
-            end += len;
-            parts.copied(end, *len).map(|range| (range.start, range.end))
-        });
-        copied.collect()
+    fn parts_follow_each_other_up_to_the_last() {
+        let (one, two) = (Some((AT, AT + PART)), Some((AT + PART, AT + 2 * PART)));
+        assert_eq!(in_a_row(&[PART; 3], true), [(PART, one), (PART, two), (PART, None)]);
+        assert_eq!(in_a_row(&[3 * PART], true), [(PART, one), (PART, two), (PART, None)]);
+        assert_eq!(in_a_row(&[PART, REST], true), [(PART, one), (REST, None)]);
+        let quarters = in_a_row(&[PART / 4; 8], true);
+        assert_eq!(quarters.iter().filter_map(|(_, begun)| *begun).collect::<Vec<_>>(), [(AT, AT + PART)]);
+        assert_eq!(quarters.iter().position(|(_, begun)| begun.is_some()), Some(3));
     }
 
     #[test]
     fn what_is_not_begun_is_written_whole() {
-        let parts = |left, is_synced| Parts { segment: None, begun: 4096, left, is_synced };
-        let (part, enough) = (PART as usize, PART + REST);
-        assert_eq!(parts(enough, true).next_len(enough as usize), part);
-        assert_eq!(parts(enough, true).next_len(part - 1), part - 1);
-        assert_eq!(parts(enough - 1, true).next_len(enough as usize - 1), enough as usize - 1);
-        assert_eq!(parts(8 * PART, false).next_len(8 * part), 8 * part);
+        assert_eq!(in_a_row(&[PART + REST - 1], true), [(PART + REST - 1, None)]);
+        assert_eq!(in_a_row(&[PART - 1, REST], true), [(PART - 1, None), (REST, None)]);
+        assert_eq!(in_a_row(&[8 * PART], false), [(8 * PART, None)]);
+        assert_eq!(in_a_row(&[PART; 2], false), [(PART, None); 2]);
     }
 
+    /// What was written of the one before it is synced before anything of the next one is written.
     #[test]
-    fn parts_follow_each_other_up_to_the_last() {
-        let far = 4096 + 2 * PART;
-        assert_eq!(asked(&[PART; 3], true), [(4096, 4096 + PART), (4096 + PART, far)]);
-        assert_eq!(asked(&[PART, REST], true), [(4096, 4096 + PART)]);
-        assert_eq!(asked(&[PART / 4; 8], true), [(4096, 4096 + PART)], "the second one is the last");
-        assert_eq!(asked(&[3 * PART, PART], true), [(4096, 4096 + 3 * PART)]);
-    }
-
-    #[test]
-    fn little_is_left_to_the_sync_and_all_where_none_follows() {
-        assert_eq!(asked(&[PART, REST - 1], true), []);
-        assert_eq!(asked(&[PART - 1, REST], true), []);
-        assert_eq!(asked(&[2 * PART], true), []);
-        assert_eq!(asked(&[PART; 8], false), []);
+    fn what_is_begun_is_of_one_segment() {
+        let (at, first) = (100_000, PART - 8);
+        let begun = Some((AT, AT + PART));
+        let chunks = [(1, at, first), (2, AT, PART + 8), (2, AT + PART + 8, 2 * REST)];
+        assert_eq!(parts(&chunks, true), [(first, None), (PART, begun), (8, None), (2 * REST, None)]);
     }
 }

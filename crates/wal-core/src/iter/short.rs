@@ -110,7 +110,7 @@ impl Cursor {
         let Some(rest) = self.reader.window().get(at..) else { return false };
         let Some(frame) = parser.parse_plain(rest, offset) else { return false };
         let len = frame_len(frame.body.len() as u32);
-        if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn || offset + len != place.offset {
+        if base.wrapping_add(u64::from(frame.lsn_delta)) != lsn {
             return false;
         }
         let from = at.wrapping_sub(DISTANCE.max(len as usize * 3));
@@ -119,7 +119,7 @@ impl Cursor {
         let (end, time, kind) = (start + frame.body.len(), frame.time, frame.entry_kind);
         self.passed = Passed { time, start, end, kind, shared: false };
         self.shared.forget();
-        (place.end, place.offset, place.prev_units) = (place.offset, offset, frame.prev_units);
+        (place.end, place.offset, place.prev_units) = (offset + len, offset, frame.prev_units);
         true
     }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use wal_format::{EntriesFrame, EntriesLayout, FRAME_HEADER_LEN, Lsn, hint_frame, parse_entries};
+use wal_format::{EntriesFrame, EntriesLayout, FRAME_HEADER_LEN, Lsn, parse_entries};
 
 use super::{Segment, read::hop_in};
 use crate::{local::fetch, points::Stretch};
@@ -149,9 +149,8 @@ impl<'a> Aim<'a> {
     /// next one need not, and an entry that looks like a frame is still never taken for one.
     #[inline(never)]
     fn hop_and_note(&self, shared_max: usize) -> Option<usize> {
-        let at = hop_in(self.window, self.delta, self.frame_len as u64)?;
+        let (at, hint) = hop_in(self.window, self.delta, self.frame_len as u64)?;
         let at = usize::try_from(at).ok()?;
-        let hint = hint_frame(self.window.get(at..)?)?;
         if hint.count > 1 {
             return (hint.frame_len <= shared_max as u64).then_some(at);
         }

@@ -7,8 +7,8 @@ use std::{hint::black_box, io, ops::Range};
 use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    FIRST_FRAME, FRAME_ALIGN, FRAME_HEADER_LEN, FrameFault, FrameHeader, IndexPoint, Lsn, Parsed, Scanner,
-    SegmentIndex, hint_frame, parse_frame,
+    FIRST_FRAME, FRAME_ALIGN, FRAME_HEADER_LEN, FrameFault, FrameHeader, FrameHint, IndexPoint, Lsn, Parsed,
+    Scanner, SegmentIndex, hint_frame, parse_frame,
 };
 
 use super::Segment;
@@ -276,15 +276,16 @@ fn ascends(one: &IndexPoint, next: &IndexPoint) -> bool {
     one.lsn_delta <= next.lsn_delta && one.units < next.units
 }
 
-/// Follows unverified lengths from the start of a window to the frame that holds `delta`; `None` when it is not there.
+/// Follows unverified lengths from the start of a window to the frame that holds `delta`, and says how it describes
+/// itself; `None` when it is not there.
 /// Frames mostly have the length `likely`.
 #[inline]
-pub(super) fn hop_in(window: &[u8], delta: u32, likely: u64) -> Option<u64> {
+pub(super) fn hop_in(window: &[u8], delta: u32, likely: u64) -> Option<(u64, FrameHint)> {
     let mut at = 0_u64;
     loop {
         let hint = hint_frame(window.get(usize::try_from(at).ok()?..)?)?;
         if delta.checked_sub(hint.lsn_delta)? < hint.count {
-            return Some(at);
+            return Some((at, hint));
         }
         // The same number either way. But the processor, which guesses that they are equal, goes on to the next frame
         // without waiting for this one's length to come from memory.
@@ -335,7 +336,7 @@ impl FrameReader {
         }
         // Mostly the frame is near, and one look at the file is enough.
         let offset = match hop_in(&self.window, delta, 0) {
-            Some(at) if self.covers(segment, start) => Some(start + at),
+            Some((at, _)) if self.covers(segment, start) => Some(start + at),
             _ => segment.locate(lsn)?,
         };
         match offset {
