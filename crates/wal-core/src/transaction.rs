@@ -120,14 +120,14 @@ impl Log {
         let bytes_max = options.bytes_max.min(engine.options.entry_len_max);
         let deadline = engine.clock.monotonic().checked_add(options.timeout);
         let limits = TransactionOptions { bytes_max, ..*options };
-        let pending = {
+        let (pending, is_sooner) = {
             // Under the lock that closing takes, so that a log that is closed has no open transaction.
             let appender = engine.appender.lock();
             engine.check_writable(&appender)?;
             let entropy = engine.preparer()?.entropy();
             engine.transactions.registry().begin(|id| Pending::new(id, deadline, limits), entropy)?
         };
-        self.wake_for_deadline(deadline);
+        self.wake_for_deadline(is_sooner);
         Ok(Transaction { owner: Arc::new(Owner { log: self.clone(), pending }) })
     }
 
@@ -150,10 +150,9 @@ impl Log {
         self.engine().expire_transactions()
     }
 
-    fn wake_for_deadline(&self, deadline: Option<Duration>) {
-        let engine = self.engine();
-        let earliest = engine.transactions.next_deadline();
-        if let Some(driver) = engine.driver.get().filter(|_| deadline.is_some() && deadline == earliest) {
+    /// The log's thread sleeps until the first deadline that it knows.
+    fn wake_for_deadline(&self, is_sooner: bool) {
+        if let Some(driver) = self.engine().driver.get().filter(|_| is_sooner) {
             driver.kick();
         }
     }
@@ -271,8 +270,7 @@ impl Transaction {
                 transactions.settle(pending, TransactionState::Uncertain { first: *first, last: *last });
             }
             Err(_) => {
-                transactions.put_back(pending, entries);
-                log.wake_for_deadline(pending.deadline);
+                log.wake_for_deadline(transactions.put_back(pending, entries));
                 // Closing rolled back what it found, and may not have found this one.
                 if log.engine().appender.lock().closed {
                     let _ = transactions.roll_back(pending);

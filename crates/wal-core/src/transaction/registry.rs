@@ -33,6 +33,7 @@ impl Transactions {
         self.registry.get_or_init(|| Box::<Registry>::default()).registry()
     }
 
+    /// When the first of those that are open will be past its time. Who asks looks again by then.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         self.registry.get()?.next_deadline()
     }
@@ -63,7 +64,9 @@ impl Upkeep for Registry {
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        self.all.lock().deadlines.first().map(|(deadline, _)| *deadline)
+        let mut all = self.all.lock();
+        all.awaited = all.deadlines.first().map(|(deadline, _)| *deadline);
+        all.awaited
     }
 
     fn expire(&self, now: Duration) -> usize {
@@ -72,7 +75,7 @@ impl Upkeep for Registry {
             let mut all = self.all.lock();
             while let Some((deadline, id)) = all.deadlines.first().copied().filter(|(due, _)| *due <= now) {
                 all.deadlines.remove(&(deadline, id));
-                due.extend(all.open.get(&TransactionId(id)).cloned());
+                due.extend(all.open(TransactionId(id)).cloned());
             }
         }
         // One that is being committed does not expire.
@@ -81,7 +84,7 @@ impl Upkeep for Registry {
     }
 
     fn roll_back_all(&self) {
-        let open: Vec<_> = self.all.lock().open.values().cloned().collect();
+        let open: Vec<_> = self.all.lock().known.values().filter_map(Known::open).cloned().collect();
         for pending in open {
             let _ = self.roll_back(&pending);
         }
@@ -95,45 +98,75 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct All {
-    open: HashMap<TransactionId, Arc<Pending>>,
+    /// The open ones, and those that are remembered.
+    known: HashMap<TransactionId, Known>,
     /// Of those that can expire, soonest first. One that is being committed may be missing.
     deadlines: BTreeSet<(Duration, [u8; 16])>,
-    /// Oldest first.
-    ended: VecDeque<(TransactionId, TransactionState)>,
+    /// The log's thread looks at this time at the latest, or, with none of them open, when it is woken.
+    awaited: Option<Duration>,
+    /// Those that ended and are remembered, oldest first.
+    ended: VecDeque<TransactionId>,
+}
+
+#[derive(Debug)]
+enum Known {
+    Open(Arc<Pending>),
+    Ended(TransactionState),
+}
+
+impl Known {
+    const fn open(&self) -> Option<&Arc<Pending>> {
+        match self {
+            Self::Open(pending) => Some(pending),
+            Self::Ended(_) => None,
+        }
+    }
 }
 
 impl All {
-    fn ended(&self, id: TransactionId) -> Option<TransactionState> {
-        self.ended.iter().rev().find(|(ended, _)| *ended == id).map(|(_, state)| *state)
+    fn open(&self, id: TransactionId) -> Option<&Arc<Pending>> {
+        self.known.get(&id)?.open()
+    }
+
+    /// Has one expire in time. Says whether the log's thread would look too late.
+    fn await_deadline(&mut self, pending: &Pending) -> bool {
+        let Some(deadline) = pending.deadline else { return false };
+        self.deadlines.insert((deadline, pending.id.0));
+        let is_sooner = self.awaited.is_none_or(|awaited| deadline < awaited);
+        if is_sooner {
+            self.awaited = Some(deadline);
+        }
+        is_sooner
     }
 }
 
 impl Registry {
+    /// Opens one. Says whether the log's thread must be woken for its end.
     pub(super) fn begin(
         &self,
         pending: impl FnOnce(TransactionId) -> Pending,
         entropy: &dyn Entropy,
-    ) -> Result<Arc<Pending>, LogError> {
+    ) -> Result<(Arc<Pending>, bool), LogError> {
         let mut all = self.all.lock();
         let draw = || {
             let (high, low) = (u128::from(entropy.next()), u128::from(entropy.next()));
             TransactionId((high << 64 | low).to_le_bytes())
         };
-        let is_new = |id: &TransactionId| !all.open.contains_key(id) && all.ended(*id).is_none();
-        let id = (0..DRAWS).map(|_| draw()).find(is_new);
+        let id = (0..DRAWS).map(|_| draw()).find(|id| !all.known.contains_key(id));
         let id = id.ok_or(LogError::Exhausted { what: "ids of transactions" })?;
         let pending = Arc::new(pending(id));
-        all.open.insert(id, Arc::clone(&pending));
-        all.deadlines.extend(pending.deadline.map(|deadline| (deadline, id.0)));
-        Ok(pending)
+        all.known.insert(id, Known::Open(Arc::clone(&pending)));
+        let is_sooner = all.await_deadline(&pending);
+        Ok((pending, is_sooner))
     }
 
     pub(super) fn state(&self, id: TransactionId, now: Duration) -> TransactionState {
         let open = {
             let all = self.all.lock();
-            match all.open.get(&id) {
-                Some(pending) => Arc::clone(pending),
-                None => return all.ended(id).unwrap_or(TransactionState::Unknown),
+            match all.known.get(&id) {
+                Some(Known::Open(pending)) => Arc::clone(pending),
+                Some(Known::Ended(state)) => return *state,
+                None => return TransactionState::Unknown,
             }
         };
         self.look(&open, now)
@@ -153,7 +186,8 @@ impl Registry {
     }
 
     pub(super) fn active(&self) -> usize {
-        self.all.lock().open.len()
+        let all = self.all.lock();
+        all.known.len() - all.ended.len()
     }
 
     pub(super) fn change<T>(
@@ -181,10 +215,11 @@ impl Registry {
         }
     }
 
-    /// Puts the entries back after a commit that appended nothing.
-    pub(super) fn put_back(&self, pending: &Pending, entries: EntriesBuilder) {
+    /// Puts the entries back after a commit that appended nothing. Says whether the log's thread must be woken for its
+    /// end.
+    pub(super) fn put_back(&self, pending: &Pending, entries: EntriesBuilder) -> bool {
         *pending.stage.lock() = Stage::Active(entries);
-        self.all.lock().deadlines.extend(pending.deadline.map(|deadline| (deadline, pending.id.0)));
+        self.all.lock().await_deadline(pending)
     }
 
     /// A commit is over.
@@ -206,13 +241,16 @@ impl Registry {
     fn end(&self, pending: &Pending, stage: &mut Stage, state: TransactionState) {
         *stage = Stage::Ended(state);
         let mut all = self.all.lock();
-        all.open.remove(&pending.id);
         if let Some(deadline) = pending.deadline {
             all.deadlines.remove(&(deadline, pending.id.0));
         }
-        if all.ended.len() == ENDED_MAX {
-            all.ended.pop_front();
+        let was = all.known.insert(pending.id, Known::Ended(state));
+        if was.is_none_or(|was| was.open().is_some()) {
+            all.ended.push_back(pending.id);
         }
-        all.ended.push_back((pending.id, state));
+        if all.ended.len() > ENDED_MAX {
+            let forgotten = all.ended.pop_front();
+            forgotten.map(|id| all.known.remove(&id));
+        }
     }
 }

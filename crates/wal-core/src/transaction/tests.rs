@@ -22,3 +22,40 @@ fn the_logs_thread_ends_what_nobody_looks_at() {
     assert_eq!(log.expire_transactions(), 0);
     assert_eq!((short.state(), long.state()), (TransactionState::Expired, TransactionState::Active));
 }
+
+#[test]
+fn the_logs_thread_is_woken_only_for_what_ends_before_it_looks() {
+    let registry = Transactions::default();
+    let entropy = crate::SystemEntropy;
+    let begin = |seconds: Option<u64>| {
+        let deadline = seconds.map(Duration::from_secs);
+        let make = |id| Pending::new(id, deadline, TransactionOptions::default());
+        registry.registry().begin(make, &entropy).unwrap()
+    };
+    let (first, woken) = begin(Some(10));
+    assert!(woken, "it may sleep for ever");
+    assert!(!begin(None).1, "that never ends");
+    registry.registry().roll_back(&first).unwrap();
+    assert!(!begin(Some(11)).1, "it looks after 10 seconds, and finds this one");
+    let (soon, woken) = begin(Some(9));
+    assert!(woken);
+    assert_eq!(registry.next_deadline(), Some(Duration::from_secs(9)));
+    registry.registry().roll_back(&soon).unwrap();
+    assert_eq!(registry.next_deadline(), Some(Duration::from_secs(11)));
+    assert!(begin(Some(10)).1, "it has looked since, and sleeps for longer");
+}
+
+#[test]
+fn those_that_ended_in_turn_end_by_themselves() {
+    let log = Log::open(Environment::new(Arc::new(MemoryStorage::new())), Options::default()).unwrap();
+    let options = TransactionOptions { timeout: Duration::from_millis(5), ..TransactionOptions::default() };
+    for _ in 0..3 {
+        let ended = log.begin(&options).unwrap();
+        ended.rollback().unwrap();
+        let left = log.begin(&options).unwrap();
+        while log.engine().transactions.registry().active() > 0 {
+            thread::yield_now();
+        }
+        assert_eq!(left.state(), TransactionState::Expired);
+    }
+}
