@@ -11,9 +11,9 @@ use wal_segment::{Directory, Segment, SegmentError, Storage, StorageFile};
 
 use crate::{
     Log, LogError,
+    beside::READ_ATTEMPTS,
     engine::Engine,
     error::{InconsistentSnafu, MissingLogSnafu, NotEmptySnafu},
-    open::READ_ATTEMPTS,
     read::is_gone,
     recover,
     view::View,

@@ -8,7 +8,7 @@ use wal_segment::{Directory, Storage};
 
 use crate::{
     Extras, LogError, Options,
-    open::READ_ATTEMPTS,
+    beside::READ_ATTEMPTS,
     payload::Payloads,
     read::is_gone,
     recover::{Part, Remains, walk},

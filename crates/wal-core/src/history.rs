@@ -15,10 +15,10 @@ use wal_segment::FrameReader;
 use crate::{
     LogError,
     appender::Appender,
+    beside::READ_ATTEMPTS,
     cuts::Cuts,
     engine::Engine,
     error::{CutOffSnafu, TruncatedSnafu},
-    open::READ_ATTEMPTS,
     peek::PEEK_LEN,
     read::is_gone,
     view::View,

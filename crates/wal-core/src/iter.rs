@@ -22,11 +22,11 @@ use self::{
 };
 use crate::{
     Entry, EntryRef, LogError,
+    beside::READ_ATTEMPTS,
     crossing::Place,
     engine::Engine,
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::{DECODE, EncodingSnafu},
-    open::READ_ATTEMPTS,
     packs::{NO_PLACE, Part},
     read::{is_gone, undecodable},
     view::View,

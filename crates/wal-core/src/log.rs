@@ -12,6 +12,7 @@ use crate::{
     Durability, Entry, EntryRef, Environment, LogError, Options, RecoveryReport, Ticket, Truncation,
     WhenFull,
     append::Stamped,
+    beside,
     closing::Handle,
     driver::{Driver, start_hooks, start_tier},
     engine::Engine,
@@ -78,7 +79,7 @@ impl Log {
     ///
     /// [`LogError::MissingLog`] when there is none; otherwise as [`open`](Self::open).
     pub fn open_read_only(environment: Environment, options: Options) -> Result<Self, LogError> {
-        let engine = told(environment, options, open::for_reading, true)?;
+        let engine = told(environment, options, beside::for_reading, true)?;
         start_hooks(&engine)?;
         Ok(Self { handle: Arc::new(Handle::new(engine)) })
     }

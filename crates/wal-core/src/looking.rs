@@ -7,9 +7,12 @@
 //! - One during which an older one was taken in looks again. Every such one began before the second attempt, so that
 //!   there are at most as many attempts as threads.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
-use crate::sync::AtomicU64;
+use crate::{
+    glance::Known,
+    sync::{AtomicU64, Mutex},
+};
 
 #[derive(Debug, Default)]
 pub(crate) struct Looking {
@@ -17,6 +20,8 @@ pub(crate) struct Looking {
     begun: AtomicU64,
     /// The one taken in last.
     taken: AtomicU64,
+    /// What that one has found, where a glance is enough to go on from it.
+    known: Mutex<Option<Arc<Known>>>,
 }
 
 /// A look that was begun.
@@ -39,6 +44,15 @@ pub(crate) enum Seen {
 }
 
 impl Looking {
+    pub(crate) fn known(&self) -> Option<Arc<Known>> {
+        self.known.lock().clone()
+    }
+
+    /// To be called under the lock under which looks are taken in.
+    pub(crate) fn remember(&self, known: Option<Known>) {
+        *self.known.lock() = known.map(Arc::new);
+    }
+
     /// To be called before anything is looked at.
     pub(crate) fn begin(&self) -> Look {
         let nth = self.begun.fetch_add(1, Ordering::AcqRel) + 1;

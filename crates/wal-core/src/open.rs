@@ -1,5 +1,4 @@
-//! Opening a log: for writing, which takes the lock and makes the end of the log certain, or for reading, which changes
-//! nothing.
+//! Opening a log for writing, which takes the lock and makes the end of the log certain.
 
 use std::sync::Arc;
 
@@ -8,16 +7,15 @@ use wal_format::{
     FIRST_FRAME, FRAME_HEADER_LEN, FileName, FrameFault, FrameHeader, LogId, Lsn, Metadata, Position,
     Predecessor,
 };
-use wal_segment::{Directory, FrameReader, Segment, SegmentError, SegmentSet, Storage, WriterLock};
+use wal_segment::{Directory, FrameReader, Segment, SegmentError, Storage, WriterLock};
 
 use crate::{
     Clock, Entropy, Extras, Hooks, LogError, Options, RecoveryMode, SystemClock, SystemEntropy, Tiered,
     appender::Appender,
     begin::{Beginning, Carried, Inheritance},
     engine::{Engine, Parts},
-    error::{ExhaustedSnafu, InvalidOptionSnafu, LockedSnafu, MissingLogSnafu, TornTailSnafu},
+    error::{ExhaustedSnafu, InvalidOptionSnafu, LockedSnafu, TornTailSnafu},
     events::Span,
-    looking::Seen,
     prepare::Preparer,
     recover::{self, CutPlace, Found, FoundLog, Lost, Part, Remains, position},
     report::{Cut, RecoveryReport},
@@ -29,8 +27,6 @@ use crate::{
 pub(crate) const SUPERSEDE_LEN: u64 = 64 << 10;
 /// How often a writer tries to take over a log that others take over at the same time.
 const TAKEOVER_ATTEMPTS: usize = 16;
-/// A live writer may be between two steps when a reader looks; what looks like damage is looked at so often.
-pub(crate) const READ_ATTEMPTS: usize = 10;
 
 /// What a log is opened with, apart from its settings.
 #[derive(Clone, Debug)]
@@ -176,71 +172,6 @@ fn writer(
     Ok(engine)
 }
 
-pub(crate) fn for_reading(environment: Environment, options: Options) -> Result<Arc<Engine>, LogError> {
-    options.validate()?;
-    let Environment { storage, clock, codecs, hooks, extras, .. } = environment;
-    extras.check_codecs(&codecs)?;
-    let directory = Arc::new(Directory::new(storage, &options.prefix));
-    let span = Span::recovery(&directory);
-    let start = look(&directory, &options)?;
-    drop(span);
-    Engine::new(Parts {
-        options,
-        codecs,
-        directory,
-        clock,
-        preparer: None,
-        look_again: Some(look_again),
-        appender: start.appender,
-        durable_next: start.durable_next,
-        view: start.view,
-        inheritance: Inheritance::None,
-        report: start.report,
-        fences: SegmentSet::default(),
-        hooks,
-        tier: None,
-        extras,
-    })
-}
-
-/// Reads the state of a log that a live writer may be changing: segments come and go, and a frame that is being written
-/// looks torn. Only what stays wrong is wrong.
-pub(crate) fn look(directory: &Arc<Directory>, options: &Options) -> Result<Start, LogError> {
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        let found = recover::find_beside_a_writer(directory);
-        match found.and_then(|found| Start::new(directory, &found, options)) {
-            Err(error) if attempts < READ_ATTEMPTS && may_pass(&error) => std::thread::yield_now(),
-            Err(error) if options.recovery == RecoveryMode::ReadToDamage && is_loss(&error) => {
-                return recover::remains(directory)?
-                    .map_or(Err(error), |left| Start::of_remains(directory, &left));
-            }
-            Ok(start) if start.report.next.is_none() => {
-                return MissingLogSnafu { location: directory.storage().location() }.fail();
-            }
-            result => return result,
-        }
-    }
-}
-
-/// Damage around which the rest can be read; files of another log among ours are such, too.
-fn is_loss(error: &LogError) -> bool {
-    let foreign = matches!(error, LogError::Segment { source: SegmentError::Foreign { .. }, .. });
-    error.is_damage() || foreign
-}
-
-fn may_pass(error: &LogError) -> bool {
-    let gone = |source: &SegmentError| {
-        source.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-    };
-    match error {
-        LogError::Segment { source, .. } => gone(source) || source.is_damage(),
-        LogError::TornTail { .. } => true,
-        error => error.is_damage(),
-    }
-}
-
 fn new_log_id(entropy: &dyn Entropy) -> LogId {
     let (high, low) = (u128::from(entropy.next()), u128::from(entropy.next()));
     LogId(((high << 64) | low).to_le_bytes())
@@ -258,7 +189,11 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    fn new(directory: &Arc<Directory>, found: &Found, options: &Options) -> Result<Self, LogError> {
+    pub(crate) fn new(
+        directory: &Arc<Directory>,
+        found: &Found,
+        options: &Options,
+    ) -> Result<Self, LogError> {
         let mut report = RecoveryReport {
             dead: found.dead.clone(),
             unused: found.unused.clone(),
@@ -301,7 +236,7 @@ impl Start {
     }
 
     /// For reading what is left of a damaged log.
-    fn of_remains(directory: &Arc<Directory>, left: &Remains) -> Result<Self, LogError> {
+    pub(crate) fn of_remains(directory: &Arc<Directory>, left: &Remains) -> Result<Self, LogError> {
         let lost = left.lost();
         let verdict = &left.verdict;
         let next = verdict.next.unwrap_or(left.first_retained);
@@ -433,50 +368,7 @@ pub(crate) fn frame_before(segment: &Segment, end: u64, units: u32) -> Result<Pr
     })
 }
 
-/// For a log that is open for reading.
-fn look_again(engine: &Engine) -> Result<(), LogError> {
-    loop {
-        let begun = engine.looking.begin();
-        let start = look(&engine.directory, &engine.options)?;
-        engine.payloads.learn(&start.appender.metadata);
-        let mut appender = engine.appender.lock();
-        match engine.looking.end(begun) {
-            Seen::Newest => engine.take_in(&mut appender, start),
-            Seen::Outdated => {}
-            Seen::Doubtful => continue,
-        }
-        return Ok(());
-    }
-}
-
 impl Engine {
-    /// For a log that is open for reading: takes in what a writer has done since. Nothing for others.
-    pub(crate) fn look_again(&self) -> Result<(), LogError> {
-        self.look_again.map_or(Ok(()), |look_again| look_again(self))
-    }
-
-    /// What a look has seen is the log from now on.
-    fn take_in(&self, appender: &mut Appender, seen: Start) {
-        let cut = self.view().cut_until(appender.next, &seen.view);
-        // The end moves last: an entry that is promised can be found.
-        self.view.store(Arc::new(seen.view));
-        self.set_first_retained(seen.appender.first_retained);
-        self.marks.set_durable(0, seen.durable_next);
-        self.marks.set_written(0, seen.appender.next);
-        self.marks.set_next(seen.appender.next);
-        *appender = seen.appender;
-        // Whoever has seen a part of this waits for the lock before asking.
-        if let Some(next) = cut {
-            self.looks.cut(next);
-        }
-    }
-
-    /// The view, after a file of an older one turned out to be gone.
-    pub(crate) fn newer_view(&self) -> Result<Arc<View>, LogError> {
-        self.look_again()?;
-        Ok(self.view())
-    }
-
     /// Recovery's last step: what the operating system may have held only in memory is written anew, before anybody is
     /// told that it is there. Returns how many entries that were.
     fn rewrite_end(&self) -> Result<u64, LogError> {

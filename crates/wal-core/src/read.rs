@@ -7,11 +7,11 @@ use wal_segment::{FrameReader, LoadedFrame, Segment, SegmentError};
 
 use crate::{
     Entry, EntryRef, LogError,
+    beside::READ_ATTEMPTS,
     engine::Engine,
     entry::OpenFrame,
     error::{OutOfRangeSnafu, TruncatedSnafu},
     frame_cache::FramePlace,
-    open::READ_ATTEMPTS,
     packs::{NO_PLACE, Part},
     stats::add,
     view::View,

@@ -208,15 +208,15 @@ fn has_begun(directory: &Directory, segment: SegmentId) -> Result<bool, LogError
 }
 
 /// What the control frames of the newest segment add up to.
-struct State {
-    first_retained: Lsn,
-    metadata: Metadata,
+pub(crate) struct State {
+    pub(crate) first_retained: Lsn,
+    pub(crate) metadata: Metadata,
     /// The seal that was seen last, and where.
-    seal: Option<(u64, Seal)>,
+    pub(crate) seal: Option<(u64, Seal)>,
 }
 
 impl State {
-    fn take(&mut self, item: &Item<'_>, path: &str) -> Result<(), SegmentError> {
+    pub(crate) fn take(&mut self, item: &Item<'_>, path: &str) -> Result<(), SegmentError> {
         let Item::Frame(frame) = item else { return Ok(()) };
         let unreadable = |source| SegmentError::Body { path: path.to_owned(), offset: frame.offset, source };
         match frame.header.kind {
@@ -236,6 +236,11 @@ impl State {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether the log goes on in another segment, or begins elsewhere than it did.
+    pub(crate) fn ends(&self, first_retained: Lsn) -> bool {
+        self.seal.is_some() || self.first_retained != first_retained
     }
 
     /// The seal, if it is the last frame.

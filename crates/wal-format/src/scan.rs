@@ -2,6 +2,7 @@
 //! and fuzzers share.
 
 mod plain;
+mod resume;
 mod verdict;
 
 use alloc::vec::Vec;

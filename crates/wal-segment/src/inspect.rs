@@ -168,6 +168,39 @@ fn scan_by(
     }
 }
 
+/// Reads on behind the end that a scan found, up to the first place where no frame stands now: what lies beyond is not
+/// looked at further than it happens to be read. `None` where the scan found no frame at all.
+///
+/// # Errors
+///
+/// Those of [`scan`].
+pub fn scan_on(
+    file: &dyn StorageFile,
+    of: &Inspected,
+    from: &Verdict,
+    mut each: impl FnMut(&Item<'_>) -> Result<(), SegmentError>,
+) -> Result<Option<Verdict>, SegmentError> {
+    let resumed = of.opening.as_ref().and_then(|opening| Scanner::resume(&of.header, opening, from));
+    let Some(mut scanner) = resumed else { return Ok(None) };
+    // Mostly there is little.
+    let (mut offset, mut len) = (from.end, INSPECT_LEN);
+    while !scanner.found_end() {
+        let read = scanner
+            .feed_with(len, |room| file.read_at(offset, room))
+            .with_context(|_| IoSnafu { operation: "read", path: of.path.clone() })?;
+        if read == 0 {
+            scanner.end();
+        }
+        (offset, len) = (offset + read as u64, SCAN_LEN);
+        while let Some(item) =
+            scanner.next_notable().map_err(|source| SegmentError::header(&of.path, source))?
+        {
+            each(&item)?;
+        }
+    }
+    Ok(Some(*scanner.verdict()))
+}
+
 /// Space that was never written to, which most of a newest segment is, unless it was filled with zeros: a scan that
 /// only looks whether anything follows passes over it.
 fn holes(file: &dyn StorageFile) -> io::Result<Vec<Range<u64>>> {

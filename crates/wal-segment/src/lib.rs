@@ -21,7 +21,7 @@ pub use by_segment::{BySegment, SegmentSet};
 pub use directory::{Directory, Listing};
 pub use error::SegmentError;
 pub use filling::Filling;
-pub use inspect::{Inspected, check_last_frame, inspect, scan, scan_notable};
+pub use inspect::{Inspected, check_last_frame, inspect, scan, scan_notable, scan_on};
 pub use lazy::LazyFile;
 pub use local::{LocalOptions, LocalStorage, ReadMode, WholeDirectory, WriteMode, fetch};
 pub use memory::MemoryStorage;

@@ -191,6 +191,12 @@ impl Points {
         Some(self.pieces.get(nth)?.get()?.get(at)?.load(Ordering::Relaxed))
     }
 
+    /// The last point.
+    pub(crate) fn last(&self) -> Option<IndexPoint> {
+        let len = self.len.load(Ordering::Acquire);
+        self.get(len.checked_sub(1)?).map(point_of)
+    }
+
     /// All points.
     pub(crate) fn to_vec(&self) -> Vec<IndexPoint> {
         let len = self.len.load(Ordering::Acquire);

@@ -2,6 +2,7 @@
 
 mod aim;
 mod copy;
+mod grow;
 mod read;
 
 use std::{

@@ -7,8 +7,8 @@ use wal_format::Lsn;
 use super::Tail;
 use crate::{
     LogError,
+    beside::READ_ATTEMPTS,
     error::{CutOffSnafu, TruncatedSnafu},
-    open::READ_ATTEMPTS,
     read::is_gone,
     view::View,
 };

@@ -135,23 +135,28 @@ impl Segment {
             return Ok(index);
         }
         let index = self.load_index()?;
-        Ok(self.index.get_or_init(|| Box::new(Points::of(index.points()))))
+        Ok(self.index.get_or_init(|| Box::new(index)))
     }
 
-    fn load_index(&self) -> Result<SparseIndex, SegmentError> {
+    fn load_index(&self) -> Result<Points, SegmentError> {
         let is_mine =
             |sidecar: &SegmentIndex| sidecar.base == self.base && sidecar.points.is_sorted_by(ascends);
-        match self.directory.read_index(&self.header, self.file_len()?).filter(is_mine) {
-            Some(sidecar) => Ok(SparseIndex::from_points(sidecar.points, self.written())),
-            None => self.build_index(),
+        if let Some(sidecar) = self.directory.read_index(&self.header, self.file_len()?).filter(is_mine) {
+            let index = SparseIndex::from_points(sidecar.points, self.written());
+            return Ok(Points::of(index.points()));
         }
+        let mut index = SparseIndex::default();
+        self.index_from(FIRST_FRAME, &mut index)?;
+        // With room for more: another process may still be writing it.
+        let points = Points::default();
+        points.extend(index.points(), &[], 0);
+        Ok(points)
     }
 
-    /// Walks all frame headers. At damage it goes on with the next frame that verifies, which gets a point of its own,
-    /// so that what lies behind stays within reach; looking for an entry that is gone finds the damage and says so.
-    fn build_index(&self) -> Result<SparseIndex, SegmentError> {
-        let mut index = SparseIndex::default();
-        let mut offset = FIRST_FRAME;
+    /// Walks all frame headers from an offset on. At damage it goes on with the next frame that verifies, which gets a
+    /// point of its own, so that what lies behind stays within reach; looking for an entry that is gone finds the
+    /// damage and says so.
+    pub(super) fn index_from(&self, mut offset: u64, index: &mut SparseIndex) -> Result<(), SegmentError> {
         let mut window = Bytes::new();
         let mut start = offset;
         while offset < self.written() {
@@ -174,7 +179,7 @@ impl Segment {
             index.extend(&[point(lsn_delta, next)]);
             (window, start, offset) = (Bytes::new(), next, next);
         }
-        Ok(index)
+        Ok(())
     }
 
     /// The next frame behind a place that holds none, and its first LSN relative to the base.
