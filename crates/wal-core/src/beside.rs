@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::MutexGuard;
-use wal_segment::{Directory, SegmentError, SegmentSet};
+use wal_segment::{Directory, Segment, SegmentError, SegmentSet};
 
 use crate::{
     LogError, Options, RecoveryMode,
@@ -118,11 +118,13 @@ fn look_again(engine: &Engine) -> Result<(), LogError> {
         let now = engine.clock.monotonic();
         let known = engine.looking.known();
         if let Some(glance) = known.and_then(|known| known.glance(&engine.directory, now)) {
-            match engine.newest(begun) {
+            let grown = match engine.newest(begun) {
                 Taking::In(mut appender) => engine.take_in_more(&mut appender, glance),
-                Taking::Nothing => {}
+                Taking::Nothing => None,
                 Taking::Again => continue,
-            }
+            };
+            // Nobody waits for this, and it may fail: only to find something takes longer then.
+            drop(grown.map(|segment| segment.index_more()));
             return Ok(());
         }
         let Looked { start, known } = look(&engine.directory, &engine.options, now)?;
@@ -178,13 +180,13 @@ impl Engine {
         }
     }
 
-    /// The same of a look that read only what came: the newest segment has grown.
-    fn take_in_more(&self, appender: &mut Appender, seen: Glance) {
-        let Glance::More(known) = seen else { return };
-        if let Some(segment) = self.view().segments.last().filter(|last| last.id() == known.segment()) {
-            let (written, durable) = known.ends();
-            segment.grow(written, durable);
-        }
+    /// The same of a look that read only what came. Returns the segment that has grown.
+    fn take_in_more(&self, appender: &mut Appender, seen: Glance) -> Option<Arc<Segment>> {
+        let Glance::More(known) = seen else { return None };
+        let view = self.view();
+        let segment = view.segments.last().filter(|last| last.id() == known.segment())?;
+        let (written, durable) = known.ends();
+        segment.grow(written, durable);
         if appender.metadata != *known.metadata() {
             self.payloads.learn(known.metadata());
             appender.metadata = known.metadata().clone();
@@ -194,6 +196,7 @@ impl Engine {
         self.marks.set_next(known.next());
         (appender.next, appender.time) = (known.next(), known.time());
         self.looking.remember(Some(*known));
+        Some(Arc::clone(segment))
     }
 
     /// The view, after a file of an older one turned out to be gone.

@@ -13,7 +13,7 @@
 //! One thing it does not see: damage that leaves only zeros where the end was, with frames behind them that prove more
 //! to be there. Looking at everything now and then does.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use wal_format::{FRAME_HEADER_LEN, FileName, FrameHeader, Lsn, Metadata, SegmentId, Verdict};
 use wal_segment::{Directory, Inspected, StorageFile, inspect, scan_on};
@@ -26,7 +26,7 @@ const WHOLE: Duration = Duration::from_secs(10);
 /// A log as a look has found it.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
-    segments: Vec<SegmentId>,
+    segments: Arc<[SegmentId]>,
     head: Inspected,
     verdict: Verdict,
     first_retained: Lsn,
@@ -49,7 +49,7 @@ impl Known {
         let FoundLog { head, verdict, first_retained, metadata, .. } = found.log.as_ref()?;
         // What stands behind the end may become a part of the log, or be damage.
         (!verdict.dirty).then(|| Self {
-            segments: found.listing.segments.clone(),
+            segments: found.listing.segments.as_slice().into(),
             head: head.clone(),
             verdict: *verdict,
             first_retained: *first_retained,
@@ -90,7 +90,7 @@ impl Known {
     /// What came since; `None` where only a look at everything can tell. Errors are left to that.
     pub(crate) fn glance(&self, directory: &Directory, now: Duration) -> Option<Glance> {
         let is_fresh = now.saturating_sub(self.looked) < WHOLE;
-        if !is_fresh || directory.list().ok()?.segments != self.segments || !self.is_newest(directory) {
+        if !is_fresh || *directory.list().ok()?.segments != *self.segments || !self.is_newest(directory) {
             return None;
         }
         let file = directory.open(FileName::Segment(self.segment())).ok()?;

@@ -10,6 +10,7 @@ mod damage;
 mod dictionaries;
 mod extras;
 mod following;
+mod glances;
 mod health;
 mod histories;
 mod hooked;
