@@ -16,6 +16,7 @@
 
 pub mod batches;
 pub mod compression;
+pub mod following;
 pub mod objects;
 pub mod plain;
 pub mod raw;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use wal_benches::{
-    batches, compression, objects,
+    batches, compression, following, objects,
     plain::PlainLog,
     raw::RawFile,
     reading,
@@ -72,6 +72,9 @@ fn main() {
     }
     if wanted("batches") {
         batches::table(dir.path());
+    }
+    if wanted("following") {
+        following::table(dir.path());
     }
     if wanted("opening") {
         opening(dir.path(), if quick { 128 } else { 1024 });

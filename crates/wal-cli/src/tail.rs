@@ -11,8 +11,8 @@ Examples:
   wal tail ./log -f                          and then whatever a writer appends, until interrupted
   wal tail ./log -n 0 -f --durable           only what comes, and only once it survives a power loss
 
-Works beside a live writer and takes no lock. While nothing comes, the files are looked at ten times a second. If the
-log is cut or trimmed beneath it, the command fails and says so.";
+Works beside a live writer and takes no lock. While nothing comes, the files are looked at ten to a hundred times a
+second. If the log is cut or trimmed beneath it, the command fails and says so.";
 
 /// Print the last entries, and follow the log
 #[derive(Debug, clap::Args)]

@@ -17,6 +17,10 @@ use crate::{
 /// How often a log of another process is looked at while nothing comes: soon at first, then ever less often.
 const POLL_MIN: Duration = Duration::from_millis(1);
 const POLL_MAX: Duration = Duration::from_millis(100);
+/// What so many looks take lies between two of them, in the end: a two-hundredth of a processor.
+const POLL_LOOKS: u32 = 200;
+/// And no less than this.
+const POLL_OFTEN: Duration = Duration::from_millis(10);
 /// Where each look is a request that costs.
 const POLL_OBJECTS: Duration = Duration::from_secs(1);
 
@@ -68,7 +72,8 @@ impl From<Lsn> for TailOptions {
 /// Follows a log: gives its entries in order, and waits for those to come.
 ///
 /// In the process that writes the log it sleeps until an entry is there. A log that is open for reading is looked at
-/// again and again while nothing comes, at intervals that grow from 1 to 100 milliseconds.
+/// again and again while nothing comes, at intervals that grow from 1 millisecond to 10, or, where it takes long, to as
+/// much as costs half a percent of a processor, and 100 at most.
 ///
 /// What ends it is an error, the same each time until [`seek`](Self::seek): [`LogError::Closed`] and
 /// [`LogError::Poisoned`] once all visible entries were given; [`LogError::CutOff`] when an entry that it has given was
@@ -171,13 +176,20 @@ impl Tail {
     ///
     /// What ends the tail, as described above; otherwise as reading the entry.
     pub fn try_next(&mut self) -> Result<Option<Entry>, LogError> {
-        match self.step() {
-            Ok(None) if !self.engine().is_live() => {
-                self.engine().look_again()?;
-                self.step()
-            }
-            stepped => stepped,
+        self.look().map(|(entry, _)| entry)
+    }
+
+    /// The same, and how long it took to look at the files.
+    fn look(&mut self) -> Result<(Option<Entry>, Duration), LogError> {
+        let entry = self.step()?;
+        if entry.is_some() || self.engine().is_live() {
+            return Ok((entry, Duration::ZERO));
         }
+        let now = || self.engine().clock.monotonic();
+        let began = now();
+        self.engine().look_again()?;
+        let cost = now().saturating_sub(began);
+        Ok((self.step()?, cost))
     }
 
     /// The next entry, waiting for it so long; `None` when it did not come.
@@ -210,8 +222,9 @@ impl Tail {
     fn wait_until(&mut self, deadline: Option<Duration>) -> Result<Option<Entry>, LogError> {
         let mut pause = POLL_MIN;
         loop {
-            if let Some(entry) = self.try_next()? {
-                return Ok(Some(entry));
+            let (entry, cost) = self.look()?;
+            if entry.is_some() {
+                return Ok(entry);
             }
             let engine = self.engine();
             let now = || engine.clock.monotonic();
@@ -224,7 +237,7 @@ impl Tail {
                 let look = now().saturating_add(pause);
                 let until = deadline.map_or(look, |deadline| deadline.min(look));
                 engine.watch.wait(|| engine.failure().is_some(), Some(until), now);
-                pause = (pause * 2).min(if engine.objects { POLL_OBJECTS } else { POLL_MAX });
+                pause = (pause * 2).min(if engine.objects { POLL_OBJECTS } else { longest(cost) });
             }
         }
     }
@@ -261,6 +274,11 @@ impl Tail {
     }
 }
 
+/// How long a tail waits at most between two looks that take so long.
+fn longest(look: Duration) -> Duration {
+    look.saturating_mul(POLL_LOOKS).clamp(POLL_OFTEN, POLL_MAX)
+}
+
 impl Iterator for Tail {
     type Item = Result<Entry, LogError>;
 
@@ -270,5 +288,17 @@ impl Iterator for Tail {
         }
         let item = self.wait();
         self.item(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_done_less_often() {
+        let of = |micros| longest(Duration::from_micros(micros)).as_millis();
+        assert_eq!([0, 20, 50, 100, 400, 500, 10_000].map(of), [10, 10, 10, 20, 80, 100, 100]);
+        assert_eq!(longest(Duration::MAX), POLL_MAX);
     }
 }
