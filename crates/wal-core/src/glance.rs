@@ -10,8 +10,9 @@
 //! - What was found adds entries, metadata or marks. A segment that was sealed and a log that was trimmed are looked at
 //!   wholly, and so is whatever does not verify.
 //!
-//! One thing it does not see: damage that leaves only zeros where the end was, with frames behind them that prove more
-//! to be there. Looking at everything now and then does.
+//! What it does not see is damage to what was known before: in older segments, in the newest one before its end, in the
+//! opening of one that was begun, or zeros where the end was, with frames behind them that prove more to be there. Who
+//! reads such an entry is told; and looking at everything now and then finds what a new reader would.
 
 use std::{sync::Arc, time::Duration};
 

@@ -59,3 +59,19 @@ fn those_that_ended_in_turn_end_by_themselves() {
         assert_eq!(left.state(), TransactionState::Expired);
     }
 }
+
+/// Its time is over while a commit that will fail has it.
+#[test]
+fn one_that_was_put_back_is_waited_for_again() {
+    let transactions = Transactions::default();
+    let registry = transactions.registry();
+    let deadline = Duration::from_secs(5);
+    let make = |id| Pending::new(id, Some(deadline), TransactionOptions::default());
+    let (pending, _) = registry.begin(make, &crate::SystemEntropy).unwrap();
+    let entries = registry.take(&pending, Duration::ZERO).unwrap();
+    assert_eq!(transactions.expire(deadline), 0, "it is being committed");
+    assert_eq!(transactions.next_deadline(), None);
+    assert!(registry.put_back(&pending, entries), "the thread sleeps for ever");
+    assert_eq!(transactions.next_deadline(), Some(deadline));
+    assert_eq!((transactions.expire(deadline), registry.active()), (1, 0));
+}

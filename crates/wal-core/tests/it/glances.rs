@@ -294,16 +294,52 @@ fn damage_in_what_came_is_found() {
     assert!(at_once > 100 && later == 1, "{at_once} and {later}");
 }
 
+/// However busy the writer is.
+#[test]
+fn everything_is_looked_at_every_ten_seconds() {
+    let storage = memory();
+    let log = open(&storage, &quiet()).unwrap();
+    append(&log, 1, Durability::Durable);
+    let beside = Beside::new(&storage);
+    let wholes: Vec<bool> = (0..25)
+        .map(|n| {
+            append(&log, n, Durability::Durable);
+            beside.time.advance(Duration::from_secs(1));
+            beside.look()
+        })
+        .collect();
+    assert_eq!(wholes.iter().filter(|whole| **whole).count(), 2);
+    assert!(wholes[9] && wholes[19]);
+}
+
+/// What a tail gave of what came is cut off before anybody looks wholly.
+#[test]
+fn a_cut_of_what_only_a_glance_has_seen_ends_a_tail() {
+    let storage = memory();
+    let log = open(&storage, &quiet()).unwrap();
+    append(&log, 1, Durability::Durable);
+    let beside = Beside::new(&storage);
+    let mut tail = beside.reader.tail(TailOptions { from: TailFrom::Start, visibility: Visibility::Written });
+    (2..=9).for_each(|n| append(&log, n, Durability::Durable));
+    assert!(!beside.look());
+    (1..=9).for_each(|n| assert_eq!(tail.try_next().unwrap().unwrap().lsn, lsn(n)));
+    log.truncate_after(lsn(5)).unwrap();
+    append(&log, 60, Durability::Durable);
+    assert!(beside.look());
+    assert!(matches!(tail.try_next(), Err(LogError::CutOff { .. })));
+}
+
 /// As when a directory was emptied, and filled by another log.
 #[test]
 fn another_log_under_the_same_names_is_noticed() {
     let (storage, other) = (memory(), memory());
     let log = open(&storage, &quiet()).unwrap();
-    append(&log, 1, Durability::Durable);
+    append(&log, 10, Durability::Durable);
     let beside = Beside::new(&storage);
     drop(log);
     let log = open(&other, &quiet()).unwrap();
-    (2..=3).for_each(|n| append(&log, n, Durability::Durable));
+    // As long as the one that was there.
+    append(&log, 11, Durability::Durable);
     for name in storage.list().unwrap() {
         storage.remove(&name).unwrap();
     }

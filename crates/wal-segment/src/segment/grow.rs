@@ -15,15 +15,15 @@ impl Segment {
         self.mark_durable(durable.min(written));
     }
 
-    /// Adds what [came](Self::grow) to the index, if there is one: until then it is found from the last point on. Reads
-    /// the headers behind that.
+    /// Adds what [came](Self::grow) to the index, if there is one and nobody else does: until then it is found from
+    /// the last point on. Reads the headers behind that.
     ///
     /// # Errors
     ///
     /// [`SegmentError::Io`]: what was not added is added the next time.
     pub fn index_more(&self) -> Result<(), SegmentError> {
-        // Of two at once, the one would put its points behind those of the other.
-        let _loading = self.loading.lock();
+        // Of two at once, the one would put its points behind those of the other. Nobody waits: that one may hang.
+        let Some(_loading) = self.loading.try_lock() else { return Ok(()) };
         let Some(points) = self.index.get() else { return Ok(()) };
         let last: Vec<_> = points.last().into_iter().collect();
         let from = last.first().map_or(FIRST_FRAME, |last| last.offset());
