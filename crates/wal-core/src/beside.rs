@@ -68,7 +68,7 @@ impl Looked {
     ) -> Result<Self, LogError> {
         let start = Start::new(directory, found, options)?;
         let grows = directory.storage().capabilities().append_after_sync;
-        let known = Known::of(found, start.durable_next, now).filter(|_| grows);
+        let known = if grows { Known::of(found, start.durable_next, now) } else { None };
         Ok(Self { start, known })
     }
 }

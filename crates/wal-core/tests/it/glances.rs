@@ -95,12 +95,18 @@ fn memory() -> Arc<dyn Storage> {
     Arc::new(MemoryStorage::new())
 }
 
-#[test]
-fn what_only_adds_is_read_alone() {
+/// A log of one entry, its files, and a reader that knows them.
+fn watched() -> (Log, Arc<dyn Storage>, Beside) {
     let storage = memory();
     let log = open(&storage, &quiet()).unwrap();
-    append(&log, 1, Durability::Durable);
+    append(&log, 10, Durability::Durable);
     let beside = Beside::new(&storage);
+    (log, storage, beside)
+}
+
+#[test]
+fn what_only_adds_is_read_alone() {
+    let (log, _, beside) = watched();
     assert!(!beside.look(), "nothing came");
     append(&log, 2, Durability::Durable);
     assert!(!beside.look());
@@ -248,8 +254,8 @@ fn replace(storage: &Arc<dyn Storage>, name: &str, bytes: &[u8]) {
     storage.create(name).unwrap().write_at(0, bytes).unwrap();
 }
 
-/// Wherever a bit of what came is wrong, or a sector of it is gone, a reader that knew what precedes it says what a new
-/// one says: at once, or when it has read everything again.
+/// Whichever of the first bytes that came is wrong, or however many of them are gone, a reader that knew what precedes
+/// them says what a new one says: at once, or when it has read everything again.
 #[test]
 fn damage_in_what_came_is_found() {
     let storage = memory();
@@ -297,10 +303,7 @@ fn damage_in_what_came_is_found() {
 /// However busy the writer is.
 #[test]
 fn everything_is_looked_at_every_ten_seconds() {
-    let storage = memory();
-    let log = open(&storage, &quiet()).unwrap();
-    append(&log, 1, Durability::Durable);
-    let beside = Beside::new(&storage);
+    let (log, _, beside) = watched();
     let wholes: Vec<bool> = (0..25)
         .map(|n| {
             append(&log, n, Durability::Durable);
@@ -315,10 +318,7 @@ fn everything_is_looked_at_every_ten_seconds() {
 /// What a tail gave of what came is cut off before anybody looks wholly.
 #[test]
 fn a_cut_of_what_only_a_glance_has_seen_ends_a_tail() {
-    let storage = memory();
-    let log = open(&storage, &quiet()).unwrap();
-    append(&log, 1, Durability::Durable);
-    let beside = Beside::new(&storage);
+    let (log, _, beside) = watched();
     let mut tail = beside.reader.tail(TailOptions { from: TailFrom::Start, visibility: Visibility::Written });
     (2..=9).for_each(|n| append(&log, n, Durability::Durable));
     assert!(!beside.look());
@@ -332,11 +332,9 @@ fn a_cut_of_what_only_a_glance_has_seen_ends_a_tail() {
 /// As when a directory was emptied, and filled by another log.
 #[test]
 fn another_log_under_the_same_names_is_noticed() {
-    let (storage, other) = (memory(), memory());
-    let log = open(&storage, &quiet()).unwrap();
-    append(&log, 10, Durability::Durable);
-    let beside = Beside::new(&storage);
+    let (log, storage, beside) = watched();
     drop(log);
+    let other = memory();
     let log = open(&other, &quiet()).unwrap();
     // As long as the one that was there.
     append(&log, 11, Durability::Durable);
