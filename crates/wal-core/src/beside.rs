@@ -1,9 +1,16 @@
 //! A log that another process may be writing: opened without changing anything, and looked at again and again.
 
+mod glance;
+mod looking;
+
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::MutexGuard;
 use wal_segment::{Directory, Segment, SegmentError, SegmentSet};
+
+use glance::{Glance, Known};
+pub(crate) use looking::Looking;
+use looking::{Look, Seen};
 
 use crate::{
     LogError, Options, RecoveryMode,
@@ -12,8 +19,6 @@ use crate::{
     engine::{Engine, Parts},
     error::MissingLogSnafu,
     events::Span,
-    glance::{Glance, Known},
-    looking::{Look, Seen},
     open::{Environment, Start},
     recover::{self, Found},
     view::View,

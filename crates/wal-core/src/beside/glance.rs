@@ -1,6 +1,6 @@
 //! What came to a log that another process writes, without reading what is known of it.
 //!
-//! A look at everything ([`look`](super::beside::look)) reads the newest segment from its first frame to the end of its
+//! A look at everything ([`look`](super::look)) reads the newest segment from its first frame to the end of its
 //! file. A reader that follows looks all the time, and mostly finds a few frames more. So it remembers where the log
 //! ended, and reads on there, as long as all else is as it was:
 //!

@@ -9,10 +9,8 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use crate::{
-    glance::Known,
-    sync::{AtomicU64, Mutex},
-};
+use super::glance::Known;
+use crate::sync::{AtomicU64, Mutex};
 
 #[derive(Debug, Default)]
 pub(crate) struct Looking {
