@@ -76,12 +76,16 @@ pub struct EntriesRef<'a> {
 }
 
 impl<'a> EntriesRef<'a> {
+    /// None.
+    pub(crate) const NONE: Self = Self { layout: EntriesLayout::NONE, body: &[] };
+
     /// Reads the columns of `body`, described by the fields of the frame header. Constant time.
     ///
     /// # Errors
     ///
     /// [`DecodeError::UnsupportedColumns`] for a newer writer's column; [`DecodeError::Short`] and
     /// [`DecodeError::Invalid`] for a body that contradicts its header.
+    #[inline]
     pub fn parse(count: u32, columns: u8, entry_kind: u8, body: &'a [u8]) -> Result<Self, DecodeError> {
         Ok(Self { layout: EntriesLayout::parse(count, columns, entry_kind, body)?, body })
     }
@@ -91,6 +95,7 @@ impl<'a> EntriesRef<'a> {
     /// # Errors
     ///
     /// [`DecodeError::Compressed`] when it is; otherwise those of [`parse`](Self::parse).
+    #[inline]
     pub fn of(header: &FrameHeader, body: &'a [u8]) -> Result<Self, DecodeError> {
         if header.codec != 0 {
             return Err(DecodeError::Compressed { codec: header.codec });

@@ -63,7 +63,6 @@ pub enum ReadError {
 pub struct SegmentReader<R> {
     scanner: Scanner,
     input: R,
-    slice: Vec<u8>,
     offset: u64,
     ended: bool,
 }
@@ -72,7 +71,7 @@ impl<R: Read> SegmentReader<R> {
     /// Reads a segment from its start. There is no need to buffer `input`.
     #[must_use]
     pub fn new(input: R) -> Self {
-        Self { scanner: Scanner::new(), input, slice: vec![0; SLICE_LEN], offset: 0, ended: false }
+        Self { scanner: Scanner::new(), input, offset: 0, ended: false }
     }
 
     /// The next item: the header, then frames, then frames beyond the first place that holds none; `None` at the end
@@ -95,15 +94,14 @@ impl<R: Read> SegmentReader<R> {
     }
 
     fn fetch(&mut self) -> Result<(), ReadError> {
-        match self.input.read(&mut self.slice) {
+        let Self { scanner, input, .. } = self;
+        let read = scanner.feed_with(SLICE_LEN, |room| input.read(room));
+        match read {
             Ok(0) => {
                 self.scanner.end();
                 self.ended = true;
             }
-            Ok(len) => {
-                self.scanner.feed(self.slice.get(..len).unwrap_or(&[]));
-                self.offset = self.offset.saturating_add(len as u64);
-            }
+            Ok(len) => self.offset = self.offset.saturating_add(len as u64),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err(source).context(IoSnafu { offset: self.offset }),
         }

@@ -50,14 +50,14 @@ impl<'a> Frame<'a> {
     ///
     /// [`DecodeError::Compressed`] when the body must be decompressed first (see
     /// [`split_compressed`](crate::split_compressed)); otherwise those of [`EntriesRef::parse`].
+    #[inline]
     pub fn entries(
         &self,
     ) -> Result<impl Iterator<Item = Result<(Lsn, EntryRef<'a>), DecodeError>> + use<'a>, DecodeError> {
         let is_entries = self.header.kind == FrameKind::Entries;
-        let entries = if is_entries { Some(EntriesRef::of(&self.header, self.body)?) } else { None };
+        let entries = if is_entries { EntriesRef::of(&self.header, self.body)? } else { EntriesRef::NONE };
         let first = self.lsn;
-        let numbered = entries.into_iter().flat_map(|entries| entries.iter()).zip(0..);
-        Ok(numbered.map(move |(entry, n)| entry.map(|entry| (first.plus(n), entry))))
+        Ok((0..entries.len()).map(move |n| Ok((first.plus(u64::from(n)), entries.get(n)?))))
     }
 }
 
@@ -175,9 +175,12 @@ impl Scanner {
 
     /// Space for more, behind what was not taken yet.
     fn room(&mut self, len: usize) -> &mut [u8] {
-        self.buffer.copy_within(self.taken..self.filled, 0);
-        self.filled = self.filled.saturating_sub(self.taken);
-        self.taken = 0;
+        // Of a long frame that comes in pieces nothing is moved.
+        if self.taken > 0 {
+            self.buffer.copy_within(self.taken..self.filled, 0);
+            self.filled = self.filled.saturating_sub(self.taken);
+            self.taken = 0;
+        }
         let end = self.filled.saturating_add(len);
         if self.buffer.len() < end {
             self.buffer.resize(end, 0);
