@@ -32,7 +32,9 @@ use crate::{
     view::View,
 };
 
-/// An iterator reads so much at a time; mapped segments are not copied whatever it is.
+/// An iterator reads so much where it begins, and so much at a time in the end; mapped segments are not copied whatever
+/// it is.
+const BEGIN_LEN: u64 = 4 << 10;
 const ITER_LEN: u64 = 256 << 10;
 
 /// The entries of a range, in order; from the back with [`rev`](Iterator::rev).
@@ -195,7 +197,7 @@ impl Iter {
 impl Cursor {
     const fn new() -> Self {
         Self {
-            reader: FrameReader::new(ITER_LEN),
+            reader: FrameReader::growing(BEGIN_LEN, ITER_LEN),
             place: None,
             open: None,
             spare: Vec::new(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wal_format::{FrameFault, Lsn, SegmentId};
-use wal_segment::{FrameReader, LoadedFrame, Segment, SegmentError};
+use wal_segment::{FrameReader, INDEX_STRIDE, LoadedFrame, Segment, SegmentError};
 
 use crate::{
     Entry, EntryRef, LogError,
@@ -17,8 +17,9 @@ use crate::{
     view::View,
 };
 
-/// A single get reads so much at a time; mapped segments are not copied whatever it is.
-const GET_LEN: u64 = 4 << 10;
+/// A single get reads so much at a time, or as much as it takes from one point of the index to the next; mapped segments
+/// are not copied whatever it is.
+const GET_LEN: u64 = 2 * INDEX_STRIDE;
 
 impl Engine {
     /// The entry with this LSN, wherever it is.

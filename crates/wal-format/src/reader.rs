@@ -1,10 +1,6 @@
 //! Reading a segment from anything that can be read.
 
-use std::{
-    io::{self, Read},
-    vec,
-    vec::Vec,
-};
+use std::io::{self, Read};
 
 use snafu::{ResultExt, Snafu};
 

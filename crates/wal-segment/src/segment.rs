@@ -4,6 +4,7 @@ mod aim;
 mod copy;
 mod grow;
 mod read;
+mod reader;
 
 use std::{
     fmt,
@@ -21,7 +22,8 @@ use wal_format::{
 };
 
 pub use aim::{Aim, AimedEntry};
-pub use read::{FrameReader, LoadedFrame};
+pub use read::LoadedFrame;
+pub use reader::FrameReader;
 
 use crate::{
     Directory, LazyFile, StorageFile,

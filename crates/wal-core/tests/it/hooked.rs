@@ -4,7 +4,10 @@
 use std::{
     fmt, io,
     ops::Range,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -18,11 +21,17 @@ type Hook = dyn Fn(&str, &str) -> io::Result<()> + Send + Sync;
 pub(crate) struct Hooked {
     inner: Arc<dyn Storage>,
     hook: Arc<Mutex<Option<Arc<Hook>>>>,
+    read: Arc<AtomicU64>,
 }
 
 impl Hooked {
     pub(crate) fn new(inner: Arc<dyn Storage>) -> Self {
-        Self { inner, hook: Arc::default() }
+        Self { inner, hook: Arc::default(), read: Arc::default() }
+    }
+
+    /// How many bytes were read of files, or asked for.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set(&self, hook: impl Fn(&str, &str) -> io::Result<()> + Send + Sync + 'static) {
@@ -122,6 +131,7 @@ impl StorageFile for HookedFile {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         self.storage.call("read", &self.name)?;
+        self.storage.read.fetch_add(buf.len() as u64, Ordering::SeqCst);
         self.inner.read_at(offset, buf)
     }
 
@@ -136,6 +146,7 @@ impl StorageFile for HookedFile {
 
     fn view(&self, range: Range<u64>) -> io::Result<Bytes> {
         self.storage.call("read", &self.name)?;
+        self.storage.read.fetch_add(range.end.saturating_sub(range.start), Ordering::SeqCst);
         self.inner.view(range)
     }
 

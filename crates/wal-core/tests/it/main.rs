@@ -27,6 +27,7 @@ mod patience;
 mod preparing;
 mod races;
 mod reading;
+mod reading_ahead;
 mod replaying;
 mod retention;
 mod settled;

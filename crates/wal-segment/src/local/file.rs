@@ -13,6 +13,9 @@ use crate::StorageFile;
 /// How many zeros one write carries where space cannot be reserved otherwise.
 const ZEROS_LEN: usize = 64 * 1024;
 
+/// Before so much memory is taken for what is to be read, the file is asked whether it is there.
+const TRUSTED_LEN: u64 = 1 << 20;
+
 /// A file of a [`LocalStorage`](super::LocalStorage).
 #[derive(Debug)]
 pub(super) struct LocalFile {
@@ -50,11 +53,12 @@ impl LocalFile {
     }
 
     fn copy(&self, range: Range<u64>) -> io::Result<Bytes> {
-        // The length is asked first: a damaged offset must not become an allocation of its size.
-        if range.end > self.len()? {
+        let len = range.end.saturating_sub(range.start);
+        // A damaged offset must not become an allocation of its size.
+        if len > TRUSTED_LEN && range.end > self.len()? {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let len = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let mut bytes = vec![0; len];
         if self.read_at(range.start, &mut bytes)? < len {
             return Err(io::ErrorKind::UnexpectedEof.into());

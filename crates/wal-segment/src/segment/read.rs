@@ -1,6 +1,4 @@
-//! Reading a segment: from an LSN to a frame, from frame to frame, verified and where possible without copying.
-
-mod peek;
+//! Reading a segment: its bytes, and from an LSN to where the frame is.
 
 use std::{hint::black_box, io, ops::Range};
 
@@ -11,15 +9,12 @@ use wal_format::{
     Scanner, SegmentIndex, hint_frame, parse_frame,
 };
 
-use super::Segment;
+use super::{FrameReader, Segment};
 use crate::{
     error::SegmentError,
     points::Points,
     sparse::{INDEX_STRIDE, SparseIndex, point},
 };
-
-/// So many frames of a segment are passed on the way to its first entry. Mostly it is the second.
-const FIRST_FRAMES: usize = 16;
 
 /// A verified frame.
 #[derive(Clone, Debug)]
@@ -52,7 +47,7 @@ impl LoadedFrame {
 impl Segment {
     /// The bytes at `offset`: at most `len`, fewer at the end of what is durable or written. Those that are durable are
     /// not copied where the storage can do without.
-    fn window(&self, offset: u64, len: u64) -> Result<Bytes, SegmentError> {
+    pub(super) fn window(&self, offset: u64, len: u64) -> Result<Bytes, SegmentError> {
         let wanted = offset.saturating_add(len);
         let durable = self.durable();
         if offset < durable {
@@ -123,7 +118,20 @@ impl Segment {
     }
 
     pub(super) fn floor(&self, delta: u32) -> Result<u64, SegmentError> {
-        Ok(self.index()?.around(delta).map_or(FIRST_FRAME, |stretch| stretch.from.offset()))
+        Ok(self.around(delta)?.start)
+    }
+
+    /// Between which places of the index the frame that holds `delta` is; an empty range where only the first is known.
+    pub(super) fn around(&self, delta: u32) -> Result<Range<u64>, SegmentError> {
+        let Some(stretch) = self.index()?.around(delta) else { return Ok(FIRST_FRAME..FIRST_FRAME) };
+        let start = stretch.from.offset();
+        Ok(start..stretch.to.map_or(start, |to| to.offset()))
+    }
+
+    /// Whether the next `len` bytes, or as many as are durable, are lent without being read.
+    pub(super) fn lends(&self, offset: u64, len: u64) -> bool {
+        let durable = self.durable();
+        offset < durable && self.file.prefix(offset.saturating_add(len).min(durable)).is_some()
     }
 
     fn index(&self) -> Result<&Points, SegmentError> {
@@ -303,184 +311,4 @@ enum Hop {
     Found(u64),
     Beyond,
     Astray,
-}
-
-/// Loads frames of segments one after the other, reading ahead.
-#[derive(Clone, Debug)]
-pub struct FrameReader {
-    read_ahead: u64,
-    window: Bytes,
-    start: u64,
-    of: Option<(u64, u64)>,
-}
-
-impl FrameReader {
-    /// A reader that asks for at least `read_ahead` bytes at a time.
-    #[must_use]
-    pub const fn new(read_ahead: u64) -> Self {
-        Self { read_ahead, window: Bytes::new(), start: 0, of: None }
-    }
-
-    /// Loads and verifies the frame that holds `lsn`; `None` when it is not among the written frames.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Segment::locate`] and of [`read`](Self::read).
-    pub fn seek(&mut self, segment: &Segment, lsn: Lsn) -> Result<Option<LoadedFrame>, SegmentError> {
-        let Some(delta) = lsn.since(segment.base).and_then(|delta| u32::try_from(delta).ok()) else {
-            return Ok(None);
-        };
-        if delta == 0
-            && let Some(first) = self.first(segment)
-        {
-            return Ok(Some(first));
-        }
-        let start = segment.floor(delta)?;
-        if start < segment.written() {
-            self.fill(segment, start, self.read_ahead)?;
-        }
-        // Mostly the frame is near, and one look at the file is enough.
-        let offset = match hop_in(&self.window, delta, 0) {
-            Some((at, _)) if self.covers(segment, start) => Some(start + at),
-            _ => segment.locate(lsn)?,
-        };
-        match offset {
-            Some(offset) => self.read(segment, offset),
-            None => Ok(None),
-        }
-    }
-
-    /// The frame that holds the first entry, if no more than a few others precede it: whoever walks through the log
-    /// needs no index. What is wrong on the way is no hindrance to the way through the index.
-    fn first(&mut self, segment: &Segment) -> Option<LoadedFrame> {
-        let offset = self.pass_control(segment, FIRST_FRAME, FIRST_FRAMES).ok()??;
-        let frame = self.read(segment, offset).ok()?;
-        frame.filter(|frame| frame.header.lsn_delta == 0)
-    }
-
-    /// Loads and verifies the frame at `offset`; `None` at or beyond the end of what is written.
-    ///
-    /// # Errors
-    ///
-    /// [`SegmentError::Frame`] when there is no valid frame, [`SegmentError::Unsupported`] when it is one that must be
-    /// understood and is not, [`SegmentError::Io`] when it cannot be read.
-    pub fn read(&mut self, segment: &Segment, offset: u64) -> Result<Option<LoadedFrame>, SegmentError> {
-        let Some((header, body)) = self.load(segment, offset)? else { return Ok(None) };
-        let lsn = segment.base.plus(u64::from(header.lsn_delta));
-        Ok(Some(LoadedFrame { offset, header, lsn, body: self.window.slice(body) }))
-    }
-
-    /// The same without taking a reference to the body: says where it stands in the [`window`](Self::window).
-    ///
-    /// # Errors
-    ///
-    /// Those of [`read`](Self::read).
-    #[inline]
-    pub fn load(
-        &mut self,
-        segment: &Segment,
-        offset: u64,
-    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
-        if offset >= segment.written() {
-            return Ok(None);
-        }
-        if self.covers(segment, offset) {
-            let at = (offset - self.start) as usize;
-            if let Parsed::Frame(header, body) = parse_frame(&self.window[at..], segment.key(), offset) {
-                segment.check_kind(&header)?;
-                let start = at + FRAME_HEADER_LEN;
-                return Ok(Some((header, start..start + body.len())));
-            }
-        }
-        self.load_slowly(segment, offset)
-    }
-
-    /// Where the body of a frame that was read stands in the [`window`](Self::window), unless that has moved, or the
-    /// frame came from somewhere else.
-    #[must_use]
-    pub fn body_of(&self, segment: &Segment, frame: &LoadedFrame) -> Option<Range<usize>> {
-        let at = usize::try_from(frame.offset.checked_sub(self.start)?).ok()?;
-        let start = at.checked_add(FRAME_HEADER_LEN)?;
-        let body = start..start.checked_add(frame.body.len())?;
-        let is_there = self.covers(segment, frame.offset) && body.end <= self.window.len();
-        is_there.then_some(body)
-    }
-
-    /// The bytes read last.
-    #[must_use]
-    pub const fn window(&self) -> &Bytes {
-        &self.window
-    }
-
-    /// Where the bytes read last start in their segment.
-    #[must_use]
-    pub const fn window_start(&self) -> u64 {
-        self.start
-    }
-
-    #[inline]
-    fn covers(&self, segment: &Segment, offset: u64) -> bool {
-        self.of == Some((segment.id().0, segment.header.salt))
-            && offset >= self.start
-            && offset - self.start < self.window.len() as u64
-    }
-
-    #[cold]
-    fn load_slowly(
-        &mut self,
-        segment: &Segment,
-        offset: u64,
-    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
-        if !self.covers(segment, offset) {
-            self.fill(segment, offset, self.read_ahead)?;
-        }
-        loop {
-            let at = (offset - self.start) as usize;
-            let rest = self.window.get(at..).unwrap_or(&[]);
-            let fault = match parse_frame(rest, segment.key(), offset) {
-                Parsed::Frame(header, body) => {
-                    segment.check_kind(&header)?;
-                    let start = at + FRAME_HEADER_LEN;
-                    return Ok(Some((header, start..start + body.len())));
-                }
-                Parsed::More(needed) if offset.saturating_add(needed) <= segment.written() => {
-                    let have = rest.len() as u64;
-                    self.fill(segment, offset, needed.max(self.read_ahead))?;
-                    if self.window.len() as u64 > have {
-                        continue;
-                    }
-                    FrameFault::End
-                }
-                Parsed::More(_) => FrameFault::End,
-                Parsed::Fault(fault) => fault,
-            };
-            return Err(SegmentError::Frame { path: segment.path.clone(), offset, source: fault });
-        }
-    }
-
-    /// Loads the frame between `offset` and `end` on the way to the front: reads ahead in that direction.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`read`](Self::read).
-    pub fn load_backwards(
-        &mut self,
-        segment: &Segment,
-        offset: u64,
-        end: u64,
-    ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
-        if !self.covers(segment, offset) || end - self.start > self.window.len() as u64 {
-            // What a frame says of the one before it may lead to the front of all frames.
-            let start = end.saturating_sub(self.read_ahead).max(FIRST_FRAME).min(offset);
-            self.fill(segment, start, end.saturating_sub(start))?;
-        }
-        self.load(segment, offset)
-    }
-
-    fn fill(&mut self, segment: &Segment, offset: u64, len: u64) -> Result<(), SegmentError> {
-        self.window = segment.window(offset, len)?;
-        self.start = offset;
-        self.of = Some((segment.id().0, segment.header.salt));
-        Ok(())
-    }
 }

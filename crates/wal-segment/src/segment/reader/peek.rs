@@ -22,7 +22,8 @@ impl FrameReader {
         }
         let needed = FRAME_HEADER_LEN as u64;
         if !self.covers(segment, offset) || offset - self.start + needed > self.window.len() as u64 {
-            self.fill(segment, offset, self.read_ahead.max(needed))?;
+            let ahead = self.ahead_of(segment, offset, needed);
+            self.fill(segment, offset, ahead)?;
         }
         let at = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
         let bytes = self.window.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEADER_LEN>());

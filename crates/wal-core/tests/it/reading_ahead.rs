@@ -1,0 +1,100 @@
+//! How much is read by copy, of what cannot be lent.
+
+use std::sync::Arc;
+
+use wal_core::{BatchLimit, Log, Options};
+use wal_format::Lsn;
+use wal_segment::MemoryStorage;
+
+use crate::{
+    hooked::Hooked,
+    reading::lsn,
+    support::{environment, fill, payload},
+};
+
+const ENTRIES: u64 = 4000;
+/// What it takes from one point of the index to the next, or a frame and what is read of the next one.
+const LITTLE: u64 = 2 << 10;
+/// What a walk reads where it begins.
+const BEGIN: u64 = 4 << 10;
+
+/// Entries in one segment of a storage that lends nothing, and how many bytes were read for something.
+struct Copied {
+    storage: Hooked,
+    log: Log,
+}
+
+impl Copied {
+    fn new() -> Self {
+        let storage = Hooked::new(Arc::new(MemoryStorage::new()));
+        let options = Options { background_threads: false, ..Options::default() };
+        let log = Log::open(environment(Arc::new(storage.clone())), options).unwrap();
+        fill(&log, 1..=ENTRIES);
+        assert_eq!(log.segments().unwrap().len(), 1);
+        Self { storage, log }
+    }
+
+    fn bytes(&self, read: impl FnOnce(&Log)) -> u64 {
+        let before = self.storage.bytes_read();
+        read(&self.log);
+        self.storage.bytes_read() - before
+    }
+}
+
+/// In no order.
+fn scattered(count: u64) -> Vec<Lsn> {
+    (0..count).map(|n| lsn(1 + n * 7919 % ENTRIES)).collect()
+}
+
+#[test]
+fn who_reads_here_and_there_reads_little() {
+    let copied = Copied::new();
+    for lsn in scattered(200) {
+        let read = copied.bytes(|log| assert_eq!(log.get(lsn).unwrap().payload, payload(lsn.get())));
+        assert!(read <= LITTLE, "{read} bytes for entry {lsn}");
+    }
+    let lsns = scattered(200);
+    let read = copied.bytes(|log| {
+        let entries = log.get_many(&lsns).unwrap();
+        assert!(entries.iter().zip(&lsns).all(|(entry, lsn)| entry.payload == payload(lsn.get())));
+    });
+    assert!(read <= 200 * 2 * BEGIN, "{read} bytes");
+    let near: Vec<Lsn> = (1000..1200).map(lsn).collect();
+    let together = copied.bytes(|log| drop(log.get_many(&near).unwrap()));
+    let whole = near.iter().map(|lsn| payload(lsn.get()).len() as u64 + 48).sum::<u64>();
+    assert!(together <= 3 * whole, "{together} bytes for {whole}");
+    let limit = BatchLimit { entries: 5, ..BatchLimit::default() };
+    let read = copied.bytes(|log| assert_eq!(log.get_range(lsn(500).., limit).unwrap().len(), 5));
+    assert!(read <= BEGIN, "{read} bytes");
+}
+
+#[test]
+fn an_entry_that_is_long_is_read_once() {
+    let copied = Copied::new();
+    let long = vec![7; 50_000];
+    let at = copied.log.append(&long).unwrap();
+    fill(&copied.log, 1..=10);
+    let read = copied.bytes(|log| assert_eq!(log.get(at).unwrap().payload, long));
+    assert!(read <= 50_000 + LITTLE, "{read} bytes");
+}
+
+#[test]
+fn who_reads_on_reads_more_at_a_time() {
+    let copied = Copied::new();
+    let whole = (1..=ENTRIES).map(|n| payload(n).len() as u64 + 44).sum::<u64>();
+    let counted = |read: &dyn Fn(&Log) -> usize| {
+        let calls = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let seen = Arc::clone(&calls);
+        copied.storage.set(move |operation, _| {
+            seen.fetch_add(u64::from(operation == "read"), std::sync::atomic::Ordering::SeqCst);
+            Ok(())
+        });
+        let bytes = copied.bytes(|log| assert_eq!(read(log), ENTRIES as usize));
+        (bytes, calls.load(std::sync::atomic::Ordering::SeqCst))
+    };
+    for (bytes, calls) in [counted(&|log| log.range(..).count()), counted(&|log| log.range(..).rev().count())]
+    {
+        assert!(bytes <= whole + whole / 8, "{bytes} bytes for {whole}");
+        assert!(calls <= whole / (256 << 10) + 8, "{calls} reads of {bytes} bytes");
+    }
+}
