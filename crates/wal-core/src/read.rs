@@ -17,8 +17,8 @@ use crate::{
     view::View,
 };
 
-/// A single get reads so much at a time, or as much as it takes from one point of the index to the next; mapped segments
-/// are not copied whatever it is.
+/// A single get reads so much at a time, or as much as it takes from one point of the index to the next; mapped
+/// segments are not copied whatever it is.
 const GET_LEN: u64 = 2 * INDEX_STRIDE;
 
 impl Engine {

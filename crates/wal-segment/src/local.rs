@@ -5,6 +5,7 @@ mod file;
 mod file_system;
 mod lock;
 mod mmap;
+mod striped;
 mod whole;
 
 use std::{

@@ -36,6 +36,8 @@ use std::{
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
 
+use super::striped::Striped;
+
 /// A file, how much of it is final, and the mapping of that part.
 pub(super) struct MappedFile {
     file: File,
@@ -69,8 +71,8 @@ pub(super) enum Refusal {
 #[derive(Default)]
 struct Window {
     map: Option<Arc<MmapRaw>>,
-    /// All that may be viewed of `map` so far; a view is a slice of it, which costs one reference count.
-    prefix: Bytes,
+    /// All that may be viewed of `map` so far.
+    prefix: Option<Arc<Striped<Prefix>>>,
 }
 
 impl MappedFile {
@@ -156,7 +158,7 @@ impl MappedFile {
     ///
     /// `UnexpectedEof` when final bytes are asked for that the file does not have; errors of asking for its length.
     pub(super) fn view(&self, range: Range<u64>) -> io::Result<Option<Bytes>> {
-        if let Some(view) = cut(&self.window().prefix, &range) {
+        if let Some(view) = self.window().prefix.as_ref().and_then(|prefix| cut(prefix.bytes(), &range)) {
             return Ok(Some(view));
         }
         let frozen = self.frozen.load(Ordering::Acquire);
@@ -189,12 +191,13 @@ impl MappedFile {
         };
         let len = usize::try_from(final_end).map_or(map.len(), |end| end.min(map.len()));
         // Another thread may have come first and further; a prefix never shrinks.
-        if len > window.prefix.len() {
+        let before = window.prefix.as_ref().map_or(0, |prefix| prefix.owner().len);
+        if len > before {
             let settled = self.settled.get_or_init(|| Settled::of(Arc::clone(&map)));
-            let before = std::mem::replace(&mut window.prefix, Bytes::from_owner(Prefix { map, len }));
-            settled.extend(before.len(), &window.prefix);
+            let prefix = window.prefix.insert(Arc::new(Striped::new(Prefix { map, len })));
+            settled.extend(before, prefix);
         }
-        Ok(cut(&window.prefix, &range))
+        Ok(window.prefix.as_ref().and_then(|prefix| cut(prefix.bytes(), &range)))
     }
 
     /// The file up to `end` or further, if a view has settled that this is final.
@@ -216,7 +219,7 @@ impl MappedFile {
     pub(super) fn kept(&self, range: &Range<u64>) -> Option<Bytes> {
         let Settled { shift, prefixes, .. } = self.settled.get()?;
         let at = usize::try_from(range.end.checked_sub(1)? >> shift).ok()?;
-        cut(prefixes.get(at)?.get()?, range)
+        cut(prefixes.get(at)?.get()?.bytes(), range)
     }
 }
 
@@ -270,7 +273,7 @@ struct Settled {
     /// The file in stretches of equal length, of each the prefix that covers it once all of it is final: to keep a
     /// part of one costs one reference count.
     shift: u32,
-    prefixes: Box<[OnceLock<Bytes>]>,
+    prefixes: Box<[OnceLock<Arc<Striped<Prefix>>>]>,
 }
 
 impl Settled {
@@ -283,13 +286,14 @@ impl Settled {
     }
 
     /// Lends what the prefix covers from now on, and keeps it for the stretches that the one before it did not cover.
-    fn extend(&self, before: usize, prefix: &Bytes) {
-        let covered = self.prefixes.iter().take(prefix.len() >> self.shift);
+    fn extend(&self, before: usize, prefix: &Arc<Striped<Prefix>>) {
+        let len = prefix.owner().len;
+        let covered = self.prefixes.iter().take(len >> self.shift);
         for stretch in covered.skip(before >> self.shift) {
-            let _ = stretch.set(prefix.clone());
+            let _ = stretch.set(Arc::clone(prefix));
         }
         // The prefix may be one of a longer mapping, made since the file has grown.
-        self.len.fetch_max(prefix.len().min(self.map.len()), Ordering::Release);
+        self.len.fetch_max(len.min(self.map.len()), Ordering::Release);
     }
 }
 
@@ -382,6 +386,7 @@ fn map_whole(file: &File, len: u64) -> Option<Arc<MmapRaw>> {
 
 /// The first `len` bytes of a mapping, all of them final. Built only by [`MappedFile::widen`], which keeps `len` within
 /// the mapping, and the mapping was made within the file's length.
+#[derive(Clone)]
 struct Prefix {
     map: Arc<MmapRaw>,
     len: usize,

@@ -217,7 +217,7 @@ impl FrameReader {
         self.load(segment, offset)
     }
 
-    /// How much to ask for from `place` on, in whichever direction, of which `needed` bytes are certain to be looked at.
+    /// How much to ask for from `place` on, in whichever direction; `needed` bytes are certain to be looked at.
     fn ahead_of(&mut self, segment: &Segment, place: u64, needed: u64) -> u64 {
         let end = self.start.saturating_add(self.window.len() as u64);
         let goes_on = self.of == Some(key_of(segment)) && (self.start..=end).contains(&place);
