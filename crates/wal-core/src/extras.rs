@@ -4,6 +4,7 @@
 //! reach it through a pointer instead, which comes with the environment: whoever leaves the options as they are can
 //! leave this out, too (`adr/0018`).
 
+use bytes::Bytes;
 use parking_lot::MutexGuard;
 use snafu::ResultExt;
 use wal_compress::{CodecId, Codecs};
@@ -17,6 +18,7 @@ use crate::{
     engine::Engine,
     entry::OpenFrame,
     error::{CompressionSnafu, InvalidOptionSnafu},
+    frame_cache::FramePlace,
     patience::{Patience, Terms},
     payload::{Coded, Payloads},
 };
@@ -88,6 +90,8 @@ struct Extra {
     run_packer: fn(&Engine),
     decompress: fn(&Payloads, Coded, &[u8], Vec<u8>) -> Result<Vec<u8>, LogError>,
     open_cached: fn(&Engine, SegmentId, LoadedFrame) -> Result<OpenFrame, LogError>,
+    cached: fn(&Engine, FramePlace) -> Option<Bytes>,
+    keep: fn(&Engine, FramePlace, Bytes),
 }
 
 static ALL: Extra = Extra {
@@ -100,6 +104,8 @@ static ALL: Extra = Extra {
     run_packer: Engine::compress_packs,
     decompress: Payloads::decompress,
     open_cached: Engine::open_from_cache,
+    cached: Engine::find_in_cache,
+    keep: Engine::put_in_cache,
 };
 
 /// What needs no extras where there is nothing to do.
@@ -169,6 +175,18 @@ impl Engine {
         match self.extras.0 {
             Some(extra) => (extra.open_cached)(self, segment, frame),
             None => OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads),
+        }
+    }
+
+    /// What a frame was decompressed to lately.
+    pub(crate) fn cached(&self, place: FramePlace) -> Option<Bytes> {
+        self.extras.0.and_then(|extra| (extra.cached)(self, place))
+    }
+
+    /// Keeps what a frame was decompressed to.
+    pub(crate) fn keep(&self, place: FramePlace, body: Bytes) {
+        if let Some(extra) = self.extras.0 {
+            (extra.keep)(self, place, body);
         }
     }
 

@@ -1,10 +1,16 @@
 //! Frames that were decompressed lately, for those who read entries here and there.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use wal_format::{FrameHeader, SegmentId};
+use wal_segment::LoadedFrame;
+
+use crate::{LogError, engine::Engine, entry::OpenFrame, stats::add};
 
 /// What a frame costs besides its body, in bytes.
 const OVERHEAD: usize = 128;
@@ -29,6 +35,8 @@ impl FramePlace {
 #[derive(Debug)]
 pub(crate) struct FrameCache {
     len_max: usize,
+    /// Whether anything was ever kept.
+    used: AtomicBool,
     frames: Mutex<Frames>,
 }
 
@@ -43,7 +51,12 @@ struct Frames {
 impl FrameCache {
     /// A cache of at most so many bytes.
     pub(crate) fn new(len_max: usize) -> Self {
-        Self { len_max, frames: Mutex::default() }
+        Self { len_max, used: AtomicBool::new(false), frames: Mutex::default() }
+    }
+
+    /// Whether it is worth a look. In logs without compressed frames it never is.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 
     pub(crate) fn get(&self, place: FramePlace) -> Option<Bytes> {
@@ -56,6 +69,7 @@ impl FrameCache {
         if len > self.len_max / PART {
             return;
         }
+        self.used.store(true, Ordering::Relaxed);
         let mut frames = self.frames.lock();
         let Frames { bodies, order, len: held } = &mut *frames;
         if bodies.insert(place, body).is_some() {
@@ -68,6 +82,36 @@ impl FrameCache {
         {
             *held -= bodies.remove(&oldest).map_or(0, |body| body.len() + OVERHEAD);
         }
+    }
+}
+
+/// Behind the pointer of the [`extras`](crate::Extras): programs that never decompress have none of it.
+impl Engine {
+    /// Opens a compressed frame with others in it: where they may be wanted next, what was decompressed is kept.
+    pub(crate) fn open_from_cache(
+        &self,
+        segment: SegmentId,
+        frame: LoadedFrame,
+    ) -> Result<OpenFrame, LogError> {
+        let LoadedFrame { offset, header, lsn, body } = frame;
+        let place = FramePlace::of(segment, offset, &header);
+        if let Some(body) = self.find_in_cache(place) {
+            return Ok(OpenFrame::decoded(header, lsn, body));
+        }
+        add(&self.stats.cache_misses, 1);
+        let open = OpenFrame::new(header, lsn, body, &self.payloads)?;
+        self.put_in_cache(place, open.body());
+        Ok(open)
+    }
+
+    pub(crate) fn find_in_cache(&self, place: FramePlace) -> Option<Bytes> {
+        let body = self.frame_cache.get(place)?;
+        add(&self.stats.cache_hits, 1);
+        Some(body)
+    }
+
+    pub(crate) fn put_in_cache(&self, place: FramePlace, body: Bytes) {
+        self.frame_cache.put(place, body);
     }
 }
 

@@ -27,8 +27,9 @@ use crate::{
     engine::Engine,
     entry::{OpenFrame, is_plain, plain, plain_ref},
     error::{DECODE, EncodingSnafu},
+    frame_cache::FramePlace,
     packs::{NO_PLACE, Part},
-    read::{is_gone, undecodable},
+    read::{is_gone, is_shared, undecodable},
     view::View,
 };
 
@@ -194,6 +195,15 @@ impl Iter {
     }
 }
 
+/// Mostly the next part of the log is read by another one.
+impl Drop for Iter {
+    fn drop(&mut self) {
+        let Self { engine, view, forward, backward, front, back, .. } = self;
+        forward.leave_behind(engine, view, *front);
+        backward.leave_behind(engine, view, back.wrapping_sub(1));
+    }
+}
+
 impl Cursor {
     const fn new() -> Self {
         Self {
@@ -308,15 +318,16 @@ impl Cursor {
             Direction::Backward => self.look_up_back(engine, view, lsn)?,
         };
         self.place = Place::new(view, position, frame.offset, &frame.header);
-        if let Some((place, segment)) = self.place.zip(view.segments.get(position))
+        if frame.header.codec == 0
+            && let Some((place, segment)) = self.place.zip(view.segments.get(position))
             && let Some(body) = self.reader.body_of(segment, &frame)
         {
             // It goes on from here as from a neighbour.
             self.shorten(segment, place.bound.min(until));
             return self.open_in_window(engine, view, lsn, (frame.header, body), until);
         }
-        let memory = mem::take(&mut self.spare);
-        let open = OpenFrame::in_memory(memory, frame.header, frame.lsn, frame.body, &engine.payloads);
+        // Others begin in the same frame, who read the log in parts.
+        let open = engine.open_frame(mem::take(&mut self.spare), view, position, frame);
         open.and_then(|open| self.open(open, until)).map_err(|error| self.undecodable(view, lsn, error))
     }
 
@@ -327,6 +338,16 @@ impl Cursor {
         self.shared = Shared::new(open.layout()?, open.first(), header.time, body, ends);
         self.open = Some(open);
         Ok(Found::Shared)
+    }
+
+    /// Leaves what was decompressed to whoever reads on, if `lsn` is in it, too.
+    fn leave_behind(&mut self, engine: &Engine, view: &View, lsn: u64) {
+        let open = self.open.take().filter(|open| is_shared(open.header()) && self.shared.holds(lsn));
+        if let Some((open, place)) = open.zip(self.place)
+            && let Some(segment) = view.segments.get(place.position)
+        {
+            engine.keep(FramePlace::of(segment.id(), place.offset, open.header()), open.body());
+        }
     }
 
     /// Entries from this LSN on are in no frame of the segment that the cursor stands in.

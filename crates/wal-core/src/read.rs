@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wal_format::{FrameFault, Lsn, SegmentId};
+use wal_format::{FrameFault, FrameHeader, Lsn};
 use wal_segment::{FrameReader, INDEX_STRIDE, LoadedFrame, Segment, SegmentError};
 
 use crate::{
@@ -13,7 +13,6 @@ use crate::{
     error::{OutOfRangeSnafu, TruncatedSnafu},
     frame_cache::FramePlace,
     packs::{NO_PLACE, Part},
-    stats::add,
     view::View,
 };
 
@@ -45,6 +44,12 @@ impl Engine {
         self.check_readable(lsn)?;
         let mut view = self.view();
         let mut reader = FrameReader::new(GET_LEN);
+        if self.frame_cache.is_used()
+            && lsn < self.marks.durable_next()
+            && let Some((position, offset, open)) = self.find_cached(&view, lsn, &mut reader)
+        {
+            return take(open).map_err(|error| undecodable(&view, position, offset, lsn, error));
+        }
         let mut attempts = 0;
         let (position, frame) = loop {
             match self.load(&view, lsn, &mut reader, Part::Entry) {
@@ -58,36 +63,41 @@ impl Engine {
             }
         };
         let offset = frame.offset;
-        self.open_frame(&view, position, frame)
+        self.open_frame(Vec::new(), &view, position, frame)
             .and_then(take)
             .map_err(|error| undecodable(&view, position, offset, lsn, error))
     }
 
-    /// Opens a frame of which one entry is wanted.
-    fn open_frame(&self, view: &View, position: usize, frame: LoadedFrame) -> Result<OpenFrame, LogError> {
-        let is_shared = frame.header.codec != 0 && frame.header.count > 1;
-        match view.segments.get(position).filter(|_| is_shared) {
-            Some(segment) => self.open_cached(segment.id(), frame),
-            None => OpenFrame::new(frame.header, frame.lsn, frame.body, &self.payloads),
-        }
+    /// The frame that holds this LSN, if it was decompressed lately, and where it is: only its header is read. Errors on
+    /// the way are left to who reads the rest, too.
+    fn find_cached(
+        &self,
+        view: &View,
+        lsn: Lsn,
+        reader: &mut FrameReader,
+    ) -> Option<(usize, u64, OpenFrame)> {
+        let position = view.position(lsn)?;
+        let segment = view.segments.get(position)?;
+        let (offset, header) = reader.peek_lsn(segment, lsn).ok()??;
+        let first = segment.base().plus(u64::from(header.lsn_delta));
+        let index = lsn.since(first).filter(|index| is_shared(&header) && *index < u64::from(header.count));
+        let body = index.and_then(|_| self.cached(FramePlace::of(segment.id(), offset, &header)))?;
+        Some((position, offset, OpenFrame::decoded(header, first, body)))
     }
 
-    /// For a compressed frame with others in it: [`open_cached`](Self::open_cached).
-    pub(crate) fn open_from_cache(
+    /// Opens a frame of which an entry is wanted that was looked up.
+    pub(crate) fn open_frame(
         &self,
-        segment: SegmentId,
+        memory: Vec<u8>,
+        view: &View,
+        position: usize,
         frame: LoadedFrame,
     ) -> Result<OpenFrame, LogError> {
-        let LoadedFrame { offset, header, lsn, body } = frame;
-        let place = FramePlace::of(segment, offset, &header);
-        if let Some(body) = self.frame_cache.get(place) {
-            add(&self.stats.cache_hits, 1);
-            return Ok(OpenFrame::decoded(header, lsn, body));
+        let has_place = is_shared(&frame.header) && frame.offset != NO_PLACE;
+        match view.segments.get(position).filter(|_| has_place) {
+            Some(segment) => self.open_cached(segment.id(), frame),
+            None => OpenFrame::in_memory(memory, frame.header, frame.lsn, frame.body, &self.payloads),
         }
-        add(&self.stats.cache_misses, 1);
-        let open = OpenFrame::new(header, lsn, body, &self.payloads)?;
-        self.frame_cache.put(place, open.body());
-        Ok(open)
     }
 
     /// Whether an entry is part of the log, and certain enough to be shown.
@@ -130,7 +140,10 @@ impl Engine {
         reader: &mut FrameReader,
         part: Part,
     ) -> Result<(usize, LoadedFrame), LogError> {
-        if let Some(found) = self.load_written(view, lsn, reader)? {
+        // Those that are in memory are not looked for in the file.
+        if lsn < self.marks.written_next()
+            && let Some(found) = self.load_written(view, lsn, reader)?
+        {
             return Ok(found);
         }
         let position = view.position(lsn).ok_or_else(|| self.gone(lsn))?;
@@ -198,6 +211,11 @@ impl Engine {
             Ok(()) => self.view().lost(lsn).unwrap_or(LogError::CutOff { lsn, next: self.marks.next() }),
         }
     }
+}
+
+/// Whether what a frame is decompressed to is worth being kept: others may ask for other entries of it.
+pub(crate) const fn is_shared(header: &FrameHeader) -> bool {
+    header.codec != 0 && header.count > 1
 }
 
 fn holds(frame: &LoadedFrame, lsn: Lsn) -> bool {

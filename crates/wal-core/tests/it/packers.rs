@@ -12,13 +12,15 @@ use std::{
 
 use wal_compress::{Codec, CodecId, CompressError, Compression, WhenBehind, Zstd};
 use wal_core::{
-    AppendOptions, Durability, Entropy, Environment, Log, LogError, Options, SyncPolicy, SystemEntropy,
+    AppendOptions, BatchLimit, Durability, Entropy, Environment, Log, LogError, Options, SyncPolicy,
+    SystemEntropy,
 };
 use wal_format::{EntriesBuilder, Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 use wal_sim::VirtualTime;
 
 use crate::{
+    hooked::Hooked,
     reading::{TestClock, lsn},
     support::{check, environment, fill, open, payload, small},
 };
@@ -226,6 +228,72 @@ fn random_gets_decompress_a_frame_once() {
         assert_eq!(decompressed as u64, stats.cache_misses);
         assert_eq!(decompressed, if once { compressed } else { 2000 });
     }
+}
+
+/// In either direction, whatever part is read at a time, and wherever one ends.
+#[test]
+fn who_reads_in_parts_decompresses_a_frame_once() {
+    let (storage, codec) = (memory(), Arc::new(Gated::default()));
+    let options = threaded(0, WhenBehind::Compress);
+    let log = with_still_clock(&storage, &codec, &options);
+    fill(&log, 1..1001);
+    log.close().unwrap();
+    let (compressed, _) = frames(&log);
+    drop(log);
+    let forwards = |log: &Log, part: usize| {
+        let (mut next, limit) = (1, BatchLimit { entries: part, ..BatchLimit::default() });
+        while next <= 1000 {
+            let entries = log.get_range(lsn(next).., limit).unwrap();
+            entries.iter().for_each(|entry| assert_eq!(entry.payload, payload(entry.lsn.get())));
+            next += entries.len() as u64;
+        }
+    };
+    let backwards = |log: &Log, part: usize| {
+        let mut next = 1001;
+        while next > 1 {
+            let entries = log.range(..lsn(next)).rev().take(part).map(Result::unwrap);
+            next -=
+                entries.inspect(|entry| assert_eq!(entry.payload, payload(entry.lsn.get()))).count() as u64;
+        }
+    };
+    type Read<'a> = &'a dyn Fn(&Log, usize);
+    for read in [&forwards as Read<'_>, &backwards] {
+        for part in [1, 7, 30, 999] {
+            for (frame_cache_len, once) in [(1 << 20, true), (0, false)] {
+                let log = with_codec(&storage, &codec, &Options { frame_cache_len, ..options.clone() });
+                codec.decompressed.store(0, Ordering::SeqCst);
+                read(&log, part);
+                let decompressed = codec.decompressed.load(Ordering::SeqCst);
+                assert_eq!(decompressed == compressed, once, "{part}: {decompressed}");
+            }
+        }
+    }
+}
+
+/// Of a frame that was decompressed lately only the header is read.
+#[test]
+fn what_is_in_the_cache_is_not_read_again() {
+    let storage = Hooked::new(memory());
+    let mut options = Options { background_threads: false, ..threaded(0, WhenBehind::Compress) };
+    options.compression.pack_len = 32 << 10;
+    let hooked: Arc<dyn Storage> = Arc::new(storage.clone());
+    let log = with_still_clock(&hooked, &Arc::default(), &options);
+    let noise =
+        |n: u64| (n * 40..n * 40 + 40).flat_map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
+    for n in 1..=100 {
+        log.append(&[noise(n).collect(), vec![0; 60]].concat()).unwrap();
+    }
+    log.sync().unwrap();
+    let stored = log.headers(lsn(1), lsn(2)).next().unwrap().unwrap();
+    assert!(stored.codec == ID && stored.count > 20 && stored.body_len > 8 << 10, "{stored:?}");
+    let read_for = |n: u64| {
+        let before = storage.bytes_read();
+        assert!(log.get(lsn(n)).unwrap().payload.iter().copied().take(320).eq(noise(n)));
+        storage.bytes_read() - before
+    };
+    assert!(read_for(10) > u64::from(stored.body_len));
+    let again = read_for(11);
+    assert!(again <= 2 << 10, "{again} bytes");
 }
 
 /// Appends an entry to a log when somebody makes another one: a clone does, once it knows where it ends.

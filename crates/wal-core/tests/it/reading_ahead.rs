@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use wal_core::{BatchLimit, Log, Options};
-use wal_format::Lsn;
+use wal_core::{AppendOptions, BatchLimit, Durability, Log, Options};
+use wal_format::{Lsn, NewEntry};
 use wal_segment::MemoryStorage;
 
 use crate::{
@@ -66,6 +66,22 @@ fn who_reads_here_and_there_reads_little() {
     let limit = BatchLimit { entries: 5, ..BatchLimit::default() };
     let read = copied.bytes(|log| assert_eq!(log.get_range(lsn(500).., limit).unwrap().len(), 5));
     assert!(read <= BEGIN, "{read} bytes");
+}
+
+#[test]
+fn what_is_in_memory_is_not_looked_for_in_files() {
+    let Copied { storage, log } = Copied::new();
+    let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+    for n in 1..=50 {
+        log.append_entry(&NewEntry::plain(&payload(n)), &buffered).unwrap();
+    }
+    let before = storage.bytes_read();
+    for n in 1..=50 {
+        assert_eq!(log.get(lsn(ENTRIES + n)).unwrap().payload, payload(n));
+    }
+    assert_eq!(log.range(lsn(ENTRIES + 1)..).count(), 50);
+    assert_eq!(log.get_many(&[lsn(ENTRIES + 7), lsn(ENTRIES + 3)]).unwrap().len(), 2);
+    assert_eq!(storage.bytes_read(), before);
 }
 
 #[test]

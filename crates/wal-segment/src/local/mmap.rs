@@ -71,8 +71,8 @@ pub(super) enum Refusal {
 #[derive(Default)]
 struct Window {
     map: Option<Arc<MmapRaw>>,
-    /// All that may be viewed of `map` so far.
-    prefix: Option<Arc<Striped<Prefix>>>,
+    /// All that may be viewed of `map` so far; a view is a slice of it, which costs one reference count.
+    prefix: Bytes,
 }
 
 impl MappedFile {
@@ -158,7 +158,7 @@ impl MappedFile {
     ///
     /// `UnexpectedEof` when final bytes are asked for that the file does not have; errors of asking for its length.
     pub(super) fn view(&self, range: Range<u64>) -> io::Result<Option<Bytes>> {
-        if let Some(view) = self.window().prefix.as_ref().and_then(|prefix| cut(prefix.bytes(), &range)) {
+        if let Some(view) = cut(&self.window().prefix, &range) {
             return Ok(Some(view));
         }
         let frozen = self.frozen.load(Ordering::Acquire);
@@ -191,13 +191,14 @@ impl MappedFile {
         };
         let len = usize::try_from(final_end).map_or(map.len(), |end| end.min(map.len()));
         // Another thread may have come first and further; a prefix never shrinks.
-        let before = window.prefix.as_ref().map_or(0, |prefix| prefix.owner().len);
+        let before = window.prefix.len();
         if len > before {
             let settled = self.settled.get_or_init(|| Settled::of(Arc::clone(&map)));
-            let prefix = window.prefix.insert(Arc::new(Striped::new(Prefix { map, len })));
+            let prefix = Prefix { map, len };
+            window.prefix = Bytes::from_owner(prefix.clone());
             settled.extend(before, prefix);
         }
-        Ok(window.prefix.as_ref().and_then(|prefix| cut(prefix.bytes(), &range)))
+        Ok(cut(&window.prefix, &range))
     }
 
     /// The file up to `end` or further, if a view has settled that this is final.
@@ -286,11 +287,15 @@ impl Settled {
     }
 
     /// Lends what the prefix covers from now on, and keeps it for the stretches that the one before it did not cover.
-    fn extend(&self, before: usize, prefix: &Arc<Striped<Prefix>>) {
-        let len = prefix.owner().len;
-        let covered = self.prefixes.iter().take(len >> self.shift);
-        for stretch in covered.skip(before >> self.shift) {
-            let _ = stretch.set(Arc::clone(prefix));
+    fn extend(&self, before: usize, prefix: Prefix) {
+        let len = prefix.len;
+        let (before, covered) = (before >> self.shift, (len >> self.shift).min(self.prefixes.len()));
+        if let Some(stretches) = self.prefixes.get(before..covered).filter(|stretches| !stretches.is_empty())
+        {
+            let prefix = Arc::new(Striped::new(prefix));
+            for stretch in stretches {
+                let _ = stretch.set(Arc::clone(&prefix));
+            }
         }
         // The prefix may be one of a longer mapping, made since the file has grown.
         self.len.fetch_max(len.min(self.map.len()), Ordering::Release);

@@ -37,10 +37,6 @@ impl<T: AsRef<[u8]> + Clone + Send + 'static> Striped<T> {
         Self { owner, stripes: [const { OnceLock::new() }; STRIPES] }
     }
 
-    pub(super) const fn owner(&self) -> &T {
-        &self.owner
-    }
-
     /// All of them, counted where this thread counts.
     #[inline]
     pub(super) fn bytes(&self) -> &Bytes {

@@ -105,9 +105,7 @@ impl Segment {
     ///
     /// [`SegmentError`] when what lies on the way cannot be read or is damaged.
     pub fn locate(&self, lsn: Lsn) -> Result<Option<u64>, SegmentError> {
-        let Some(delta) = lsn.since(self.base).and_then(|delta| u32::try_from(delta).ok()) else {
-            return Ok(None);
-        };
+        let Some(delta) = self.delta_of(lsn) else { return Ok(None) };
         let start = self.floor(delta)?;
         match self.hop(start, delta)? {
             Hop::Found(offset) => Ok(Some(offset)),
@@ -115,6 +113,11 @@ impl Segment {
             // The lengths lead nowhere: find the frame that lies, and say so.
             Hop::Astray => self.walk(start, delta),
         }
+    }
+
+    /// How headers of this segment write an LSN.
+    pub(super) fn delta_of(&self, lsn: Lsn) -> Option<u32> {
+        u32::try_from(lsn.since(self.base)?).ok()
     }
 
     pub(super) fn floor(&self, delta: u32) -> Result<u64, SegmentError> {

@@ -49,28 +49,33 @@ impl FrameReader {
     ///
     /// Those of [`Segment::locate`] and of [`read`](Self::read).
     pub fn seek(&mut self, segment: &Segment, lsn: Lsn) -> Result<Option<LoadedFrame>, SegmentError> {
-        let Some(delta) = lsn.since(segment.base).and_then(|delta| u32::try_from(delta).ok()) else {
-            return Ok(None);
-        };
+        let Some(delta) = segment.delta_of(lsn) else { return Ok(None) };
         if delta == 0
             && let Some(first) = self.first(segment)
         {
             return Ok(Some(first));
         }
-        match self.find(segment, lsn, delta)? {
+        match self.find(segment, lsn, delta, AROUND_MAX)? {
             Some(offset) => self.read(segment, offset),
             None => Ok(None),
         }
     }
 
-    /// Where the frame that holds `lsn` starts, as [`Segment::locate`] says. Mostly it is in the window then.
-    fn find(&mut self, segment: &Segment, lsn: Lsn, delta: u32) -> Result<Option<u64>, SegmentError> {
+    /// Where the frame that holds `lsn` starts, as [`Segment::locate`] says. Mostly it is in the window then: whole,
+    /// unless it is longer than `most`.
+    pub(super) fn find(
+        &mut self,
+        segment: &Segment,
+        lsn: Lsn,
+        delta: u32,
+        most: u64,
+    ) -> Result<Option<u64>, SegmentError> {
         let Range { start, end } = segment.around(delta)?;
         if let Some(offset) = self.hop_from(segment, start, delta) {
             return Ok(Some(offset));
         }
         if start < segment.written() {
-            let around = end.saturating_sub(start).min(AROUND_MAX);
+            let around = end.saturating_sub(start).min(most);
             let ahead = self.ahead_of(segment, start, around);
             self.fill(segment, start, ahead)?;
         }

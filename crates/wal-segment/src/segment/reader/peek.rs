@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use wal_format::{DecodeError, FRAME_HEADER_LEN, FrameFault, FrameHeader, FrameKind, Lsn};
 
 use super::FrameReader;
-use crate::{Segment, error::SegmentError};
+use crate::{INDEX_STRIDE, Segment, error::SegmentError};
 
 impl FrameReader {
     /// The header of the frame at `offset`; `None` at or beyond the end of what is written. Only the checksum of the
@@ -83,7 +83,8 @@ impl FrameReader {
         segment: &Segment,
         lsn: Lsn,
     ) -> Result<Option<(u64, FrameHeader)>, SegmentError> {
-        let Some(offset) = segment.locate(lsn)? else { return Ok(None) };
+        let Some(delta) = segment.delta_of(lsn) else { return Ok(None) };
+        let Some(offset) = self.find(segment, lsn, delta, 2 * INDEX_STRIDE)? else { return Ok(None) };
         Ok(self.peek(segment, offset)?.map(|header| (offset, header)))
     }
 }
