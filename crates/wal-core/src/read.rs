@@ -68,8 +68,8 @@ impl Engine {
             .map_err(|error| undecodable(&view, position, offset, lsn, error))
     }
 
-    /// The frame that holds this LSN, if it was decompressed lately, and where it is: only its header is read. Errors on
-    /// the way are left to who reads the rest, too.
+    /// The frame that holds this LSN, if it was decompressed lately, and where it is: only its header is read. Errors
+    /// on the way are left to who reads the rest, too.
     fn find_cached(
         &self,
         view: &View,
