@@ -120,6 +120,9 @@ impl ObjectFile {
     }
 
     fn read(&self, remote: &Arc<Remote>, range: Range<u64>) -> io::Result<Bytes> {
+        if let Some(cached) = self.inner.shared.cached(remote, &range) {
+            return cached;
+        }
         let shared = Arc::clone(&self.inner.shared);
         let remote = Arc::clone(remote);
         self.inner.io.run(async move { shared.blocks(&remote, range).await })

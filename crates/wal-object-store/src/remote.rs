@@ -149,9 +149,10 @@ impl Shared {
         Err(last)
     }
 
-    /// Whole blocks of an object that hold `range`, from the cache or with one request from the first that is missing.
+    /// The bytes of an object in `range`, from the cache or with one request for whole blocks from the first on that is
+    /// missing.
     pub(crate) async fn blocks(&self, remote: &Remote, range: Range<u64>) -> io::Result<Bytes> {
-        let (first, last) = (range.start / BLOCK_LEN, (range.end - 1) / BLOCK_LEN);
+        let (first, last) = blocks_of(&range);
         let mut parts = Vec::new();
         for block in first..=last {
             let cached = self.cache.lock().get((remote.serial, block));
@@ -163,14 +164,17 @@ impl Shared {
                 }
             }
         }
-        let skip = (range.start - first * BLOCK_LEN) as usize;
-        let len = (range.end - range.start) as usize;
-        if let [only] = &*parts {
-            return slice(only, skip, len);
-        }
-        let mut joined = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
-        parts.iter().for_each(|part| joined.extend_from_slice(part));
-        slice(&joined.freeze(), skip, len)
+        joined(&parts, &range)
+    }
+
+    /// The same if all of it is in the cache: nobody has to be asked for that.
+    pub(crate) fn cached(&self, remote: &Remote, range: &Range<u64>) -> Option<io::Result<Bytes>> {
+        let (first, last) = blocks_of(range);
+        let mut cache = self.cache.lock();
+        let parts: Option<Vec<Bytes>> =
+            (first..=last).map(|block| cache.get((remote.serial, block))).collect();
+        drop(cache);
+        parts.map(|parts| joined(&parts, range))
     }
 
     async fn fetch(&self, remote: &Remote, block: u64, last: u64, at: u64) -> io::Result<Bytes> {
@@ -196,6 +200,23 @@ fn sync_dir(dir: &path::Path) -> io::Result<()> {
 #[expect(clippy::unnecessary_wraps, reason = "as where there is")]
 fn sync_dir(_: &path::Path) -> io::Result<()> {
     Ok(())
+}
+
+/// The first and the last block that hold something of a range, which must not be empty.
+const fn blocks_of(range: &Range<u64>) -> (u64, u64) {
+    (range.start / BLOCK_LEN, (range.end - 1) / BLOCK_LEN)
+}
+
+/// The bytes of `range` in blocks from its first on.
+fn joined(parts: &[Bytes], range: &Range<u64>) -> io::Result<Bytes> {
+    let skip = (range.start - blocks_of(range).0 * BLOCK_LEN) as usize;
+    let len = (range.end - range.start) as usize;
+    if let [only] = parts {
+        return slice(only, skip, len);
+    }
+    let mut joined = BytesMut::with_capacity(parts.iter().map(Bytes::len).sum());
+    parts.iter().for_each(|part| joined.extend_from_slice(part));
+    slice(&joined.freeze(), skip, len)
 }
 
 fn slice(bytes: &Bytes, skip: usize, len: usize) -> io::Result<Bytes> {

@@ -69,6 +69,37 @@ fn a_runtime_of_the_callers_does_and_being_inside_one_does_not_matter() {
     assert!(storage.list().unwrap_err().to_string().contains("runtime"));
 }
 
+/// What was read or published lately needs no answer from anybody.
+#[test]
+fn what_is_kept_in_memory_is_read_without_a_request_or_a_thread() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let given = ObjectOptions { runtime: Some(runtime.handle().clone()), ..options() };
+    let store = Arc::new(InMemory::new());
+    let bytes: Vec<u8> = (0..600_000_u32).flat_map(u32::to_le_bytes).collect();
+    let written = on(&store);
+    let published = written.create("a").unwrap();
+    published.write_at(0, &bytes).unwrap();
+    published.sync().unwrap();
+    drop(written);
+    let storage = ObjectStorage::new(store, "some/log", given).unwrap();
+    storage.list().unwrap();
+    let file = storage.open("a").unwrap();
+    // Blocks of 256 KiB: the second and the third.
+    file.view(300_000..600_000).unwrap();
+    drop(runtime);
+    for (opened, range) in [(&file, 262_144..786_432), (&file, 500_000..530_000), (&published, 0..2_400_000)]
+    {
+        let within = range.start as usize..range.end as usize;
+        assert_eq!(opened.view(range).unwrap(), bytes[within.clone()]);
+        let mut read = vec![0; within.len()];
+        assert_eq!(opened.read_at(within.start as u64, &mut read).unwrap(), within.len());
+        assert_eq!(read, bytes[within]);
+    }
+    for range in [262_143..300_000, 786_000..786_433] {
+        assert!(file.view(range).unwrap_err().to_string().contains("runtime"));
+    }
+}
+
 #[test]
 fn nothing_shows_a_secret() {
     let store: Arc<InMemory> = Arc::default();
