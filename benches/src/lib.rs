@@ -23,4 +23,5 @@ pub mod raw;
 pub mod reading;
 pub mod sample;
 pub mod subject;
+pub mod ways;
 pub mod writing;
