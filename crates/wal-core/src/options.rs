@@ -147,8 +147,9 @@ pub struct Options {
     pub checksum: ChecksumKind,
     /// How entries are compressed. Default: not at all.
     pub compression: Compression,
-    /// Bytes of decompressed frames that are kept for reading single entries of packs and compressed batches; 0 keeps
-    /// none. A log without compressed frames uses none of it. Default: 4 MiB.
+    /// Bytes of decompressed frames that are kept for who reads entries of packs and compressed batches one by one, or
+    /// in parts; 0 keeps none. What is kept was verified when it was decompressed: while it is, damage to the body of
+    /// its frame in the file is not noticed. A log without compressed frames uses none of it. Default: 4 MiB.
     pub frame_cache_len: usize,
     /// What opening makes of a torn end and of damage. Default: [`RecoveryMode::CutTornTail`].
     pub recovery: RecoveryMode,
