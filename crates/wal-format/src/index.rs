@@ -40,6 +40,15 @@ impl IndexPoint {
     pub const fn offset(self) -> u64 {
         (self.units as u64).wrapping_mul(8)
     }
+
+    /// A point as it stands in a sidecar.
+    #[inline]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "each half of the word is taken on purpose")]
+    pub const fn decode(bytes: [u8; INDEX_POINT_LEN]) -> Self {
+        let word = u64::from_le_bytes(bytes);
+        Self { lsn_delta: word as u32, units: (word >> 32) as u32 }
+    }
 }
 
 /// The index of one segment.
@@ -99,6 +108,56 @@ impl SegmentIndex {
     ///
     /// [`DecodeError`] when it is none; whoever asked does without it.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Ok(SegmentIndexRef::parse(bytes)?.to_owned())
+    }
+}
+
+/// The index of one segment, in the bytes of its sidecar.
+///
+/// ```
+/// use wal_format::{IndexPoint, LogId, Lsn, SegmentId, SegmentIndex, SegmentIndexRef};
+///
+/// let index = SegmentIndex {
+///     log_id: LogId([3; 16]),
+///     segment: SegmentId(2),
+///     salt: 5,
+///     end: 9000,
+///     base: Lsn::FIRST,
+///     last_frame: 8992,
+///     points: vec![IndexPoint { lsn_delta: 0, units: 64 }, IndexPoint { lsn_delta: 30, units: 600 }],
+/// };
+/// let bytes = index.encode();
+/// let read = SegmentIndexRef::parse(&bytes)?;
+/// assert_eq!(read.points.len(), 2);
+/// assert_eq!(IndexPoint::decode(read.points[1]), index.points[1]);
+/// assert_eq!(read.to_owned(), index);
+/// # Ok::<(), wal_format::DecodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct SegmentIndexRef<'a> {
+    /// The log of the segment.
+    pub log_id: LogId,
+    /// The segment.
+    pub segment: SegmentId,
+    /// Its salt.
+    pub salt: u64,
+    /// Where its data ends.
+    pub end: u64,
+    /// Its base LSN.
+    pub base: Lsn,
+    /// Where its last frame starts.
+    pub last_frame: u64,
+    /// [Points](IndexPoint::decode) in ascending order.
+    pub points: &'a [[u8; INDEX_POINT_LEN]],
+}
+
+impl<'a> SegmentIndexRef<'a> {
+    /// Reads a sidecar without copying its points.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SegmentIndex::decode`].
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let short = DecodeError::Short { needed: INDEX_HEADER_LEN, have: bytes.len() };
         let (header, points) = bytes.split_at_checked(INDEX_HEADER_LEN).ok_or(short)?;
         let mut fields = Fields::new(header);
@@ -126,22 +185,17 @@ impl SegmentIndex {
         if points.len() != count as usize || !rest.is_empty() {
             return Err(DecodeError::Invalid { what: "the number of index points", value: u64::from(count) });
         }
-        Ok(Self {
-            log_id,
-            segment: SegmentId(segment),
-            salt,
-            end,
-            base: Lsn::new(base).ok_or(DecodeError::Invalid { what: "the base lsn", value: base })?,
-            last_frame,
-            points: points.iter().map(|point| decode_point(*point)).collect(),
-        })
+        let base = Lsn::new(base).ok_or(DecodeError::Invalid { what: "the base lsn", value: base })?;
+        Ok(Self { log_id, segment: SegmentId(segment), salt, end, base, last_frame, points })
     }
-}
 
-#[expect(clippy::cast_possible_truncation, reason = "each half of the word is taken on purpose")]
-const fn decode_point(bytes: [u8; INDEX_POINT_LEN]) -> IndexPoint {
-    let word = u64::from_le_bytes(bytes);
-    IndexPoint { lsn_delta: word as u32, units: (word >> 32) as u32 }
+    /// The same with points of its own.
+    #[must_use]
+    pub fn to_owned(&self) -> SegmentIndex {
+        let Self { log_id, segment, salt, end, base, last_frame, points } = *self;
+        let points = points.iter().map(|point| IndexPoint::decode(*point)).collect();
+        SegmentIndex { log_id, segment, salt, end, base, last_frame, points }
+    }
 }
 
 #[cfg(test)]

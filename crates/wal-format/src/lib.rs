@@ -75,7 +75,7 @@ pub use frame::{
     parse_frame,
 };
 pub use ids::{LogId, Position, SegmentId};
-pub use index::{IndexPoint, SegmentIndex};
+pub use index::{IndexPoint, SegmentIndex, SegmentIndexRef};
 pub use layout::{
     BODY_LEN_MAX, FIRST_FRAME, FORMAT_VERSION, FRAME_ALIGN, FRAME_HEADER_LEN, IGNORABLE_KINDS, INDEX_MAGIC,
     METADATA_LEN_MAX, METADATA_NAME_LEN_MAX, NO_PROOF, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SEGMENT_MAGIC,

@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use snafu::ResultExt;
-use wal_format::{FileName, SegmentHeader, SegmentId, SegmentIndex};
+use wal_format::{FileName, IndexPoint, Lsn, SegmentHeader, SegmentId, SegmentIndex, SegmentIndexRef};
 
 use crate::{
     BySegment, Capabilities, Filling, INDEX_STRIDE, Inspected, Storage, StorageFile,
@@ -15,6 +15,9 @@ use crate::{
 
 /// More than the fixed part of a sidecar.
 const INDEX_FIXED_LEN: u64 = 128;
+
+/// A shorter index is not worth a mapping of its own.
+const LENT_MIN: u64 = 64 << 10;
 
 /// The files that lie in a log's storage, by what their names say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -256,18 +259,49 @@ impl Directory {
     /// and belongs to it. A file that is longer than the index of such a segment can be is not read.
     #[must_use]
     pub fn read_index(&self, of: &SegmentHeader, end: u64) -> Option<SegmentIndex> {
+        let (file, len) = self.index_file(of, end)?;
+        let bytes = copy(&*file, len)?;
+        let index = SegmentIndexRef::parse(&bytes).ok()?;
+        belongs(&index, of).then(|| index.to_owned())
+    }
+
+    /// The bytes of that sidecar, and of its [points](IndexPoint::decode), if the segment begins at `base` and they
+    /// ascend: where the storage lends bytes, those of its file.
+    pub(crate) fn lend_index(&self, of: &SegmentHeader, base: Lsn, end: u64) -> Option<(Bytes, Bytes)> {
+        let (file, len) = self.index_file(of, end)?;
+        let bytes = if len < LENT_MIN { copy(&*file, len)? } else { file.view(0..len).ok()? };
+        let index = SegmentIndexRef::parse(&bytes).ok()?;
+        let points = index.points.iter().map(|point| IndexPoint::decode(*point));
+        let is_right = belongs(&index, of) && index.base == base && points.is_sorted_by(ascends);
+        is_right.then(|| (bytes.clone(), bytes.slice_ref(index.points.as_flattened())))
+    }
+
+    fn index_file(&self, of: &SegmentHeader, end: u64) -> Option<(Arc<dyn StorageFile>, u64)> {
         if !self.storage.capabilities().append_after_sync {
             return None;
         }
         let file = self.open(FileName::Index(of.segment)).ok()?;
         let points_max = end / INDEX_STRIDE + 2;
         let len = file.len().ok().filter(|len| *len <= INDEX_FIXED_LEN + 8 * points_max)?;
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
-        let read = file.read_at(0, &mut bytes).ok()?;
-        let index = SegmentIndex::decode(bytes.get(..read)?).ok()?;
-        let belongs = (index.log_id, index.segment, index.salt) == (of.log_id, of.segment, of.salt);
-        belongs.then_some(index)
+        Some((file, len))
     }
+}
+
+fn copy(file: &dyn StorageFile, len: u64) -> Option<Bytes> {
+    let mut bytes = vec![0; usize::try_from(len).ok()?];
+    let read = file.read_at(0, &mut bytes).ok()?;
+    bytes.truncate(read);
+    Some(bytes.into())
+}
+
+/// Whether an index is that of the file with this header.
+fn belongs(index: &SegmentIndexRef<'_>, of: &SegmentHeader) -> bool {
+    (index.log_id, index.segment, index.salt) == (of.log_id, of.segment, of.salt)
+}
+
+/// Whether one point of an index may follow another.
+const fn ascends(one: &IndexPoint, next: &IndexPoint) -> bool {
+    one.lsn_delta <= next.lsn_delta && one.units < next.units
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
-//! The index of a segment that readers search while its writer adds to it.
+//! The index of a segment that readers search while its writer adds to it, or that stays in its file.
+
+mod filed;
 
 use std::sync::{
     OnceLock,
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use wal_format::{IndexPoint, hint_frame};
 
-use crate::local::fetch;
+use self::filed::Filed;
+use crate::{local::fetch, sparse::SparseIndex};
 
 /// Room for points in the first piece; each one after it has twice as much.
 const FIRST: usize = 64;
@@ -25,8 +29,25 @@ pub(crate) struct Points {
     len: AtomicUsize,
     /// How many points there are to an LSN, in units of 2⁻³²: where a point is expected costs no division.
     pace: AtomicU64,
-    pieces: [OnceLock<Box<[AtomicU64]>>; PIECES],
-    adding: Mutex<()>,
+    words: Words,
+}
+
+/// Where the points are, each in one word.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an index is in a box")]
+enum Words {
+    /// In memory, where more can be added.
+    Growing {
+        pieces: [OnceLock<Box<[AtomicU64]>>; PIECES],
+        adding: Mutex<()>,
+    },
+    Filed(Filed),
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self::Growing { pieces: Default::default(), adding: Mutex::default() }
+    }
 }
 
 /// Where an entry is: between a point and the next one.
@@ -90,20 +111,51 @@ impl Points {
         }
         let len = points.len() - rest.len();
         let pace = AtomicU64::new(pace(len, points.last().map_or(0, |point| point.lsn_delta)));
-        Self { len: AtomicUsize::new(len), pace, pieces, adding: Mutex::default() }
+        let words = Words::Growing { pieces, adding: Mutex::default() };
+        Self { len: AtomicUsize::new(len), pace, words }
+    }
+
+    /// Those before `end` of the points of a sidecar, which verifies, and where they ascend.
+    pub(crate) fn filed(sidecar: Bytes, points: Bytes, end: u64) -> Self {
+        Self::of_file(Filed::new(sidecar, points), end)
+    }
+
+    fn of_file(filed: Filed, end: u64) -> Self {
+        let len = filed.before(end);
+        let last = len.checked_sub(1).and_then(|at| filed.get(at)).map_or(0, |word| point_of(word).lsn_delta);
+        let (len, pace) = (AtomicUsize::new(len), AtomicU64::new(pace(len, last)));
+        Self { len, pace, words: Words::Filed(filed) }
+    }
+
+    /// Those of them before an `end`, with no room for more.
+    pub(crate) fn until(&self, end: u64) -> Self {
+        match &self.words {
+            Words::Growing { .. } => Self::of(SparseIndex::from_points(self.to_vec(), end).points()),
+            Words::Filed(filed) => Self::of_file(filed.anew(), end),
+        }
+    }
+
+    /// Whether they are those that were verified. In a file they may have become others.
+    pub(crate) fn are_sound(&self) -> bool {
+        if let Words::Filed(filed) = &self.words { filed.is_sound() } else { true }
+    }
+
+    pub(crate) const fn are_filed(&self) -> bool {
+        matches!(self.words, Words::Filed(_))
     }
 
     /// Adds points behind those that are there, as far as there is room: what is left out costs time when it is looked
     /// for. `frames` are those around them, from `offset` on.
     pub(crate) fn extend(&self, points: &[IndexPoint], frames: &[u8], offset: u64) {
-        let _adding = self.adding.lock();
+        let Words::Growing { pieces, adding } = &self.words else { return };
+        let _adding = adding.lock();
         let mut len = self.len.load(Ordering::Relaxed);
         for (nth_point, point) in points.iter().enumerate() {
             let stretch =
                 Stretch { from: *point, to: points.get(nth_point + 1).copied(), even: false, nth: len };
             let even = stretch.within(frames, offset).is_some_and(|bytes| stretch.is_even(bytes));
             let (nth, at) = place(len);
-            let Some(piece) = self.pieces.get(nth) else { break };
+            let Some(piece) = pieces.get(nth) else { break };
             let piece = piece.get_or_init(|| (0..FIRST << nth).map(|_| AtomicU64::new(0)).collect());
             let Some(slot) = piece.get(at).filter(|_| point.units < EVEN) else { break };
             slot.store(word(*point) | if even { u64::from(EVEN) } else { 0 }, Ordering::Relaxed);
@@ -115,8 +167,12 @@ impl Points {
 
     /// Remembers what was found out about a stretch, for as long as there is this index: what is written never changes.
     pub(crate) fn note_even(&self, stretch: &Stretch) {
+        let pieces = match &self.words {
+            Words::Growing { pieces, .. } => pieces,
+            Words::Filed(filed) => return filed.note_even(stretch.nth),
+        };
         let (nth, at) = place(stretch.nth);
-        if let Some(slot) = self.pieces.get(nth).and_then(|piece| piece.get()?.get(at)) {
+        if let Some(slot) = pieces.get(nth).and_then(|piece| piece.get()?.get(at)) {
             slot.fetch_or(u64::from(EVEN), Ordering::Relaxed);
         }
     }
@@ -131,9 +187,17 @@ impl Points {
     /// Has the points around an entry fetched into the caches.
     #[inline]
     pub(crate) fn touch(&self, lsn_delta: u32) {
-        let (nth, at) = place(self.guess(lsn_delta, self.len.load(Ordering::Acquire)).saturating_sub(1));
-        if let Some(slot) = self.pieces.get(nth).and_then(|piece| piece.get()?.get(at..)) {
-            // Four are looked at, which may be in two cache lines.
+        // Four are looked at, which may be in two cache lines.
+        let first = self.guess(lsn_delta, self.len.load(Ordering::Acquire)).saturating_sub(1);
+        let pieces = match &self.words {
+            Words::Growing { pieces, .. } => pieces,
+            Words::Filed(filed) => {
+                [first, first + 3].iter().filter_map(|at| filed.place(*at)).for_each(fetch);
+                return;
+            }
+        };
+        let (nth, at) = place(first);
+        if let Some(slot) = pieces.get(nth).and_then(|piece| piece.get()?.get(at..)) {
             slot.first().iter().for_each(|slot| fetch(*slot));
             slot.get(3).iter().for_each(|slot| fetch(*slot));
         }
@@ -143,15 +207,21 @@ impl Points {
     #[inline]
     fn near(&self, guess: usize, lsn_delta: u32, len: usize) -> Option<Stretch> {
         let first = guess.saturating_sub(1);
-        let (nth, at) = place(first);
-        let slots = self.pieces.get(nth)?.get()?.get(at..)?.first_chunk::<4>()?;
-        let words = slots.each_ref().map(|slot| slot.load(Ordering::Relaxed));
+        let words = match &self.words {
+            Words::Growing { pieces, .. } => {
+                let (nth, at) = place(first);
+                let slots = pieces.get(nth)?.get()?.get(at..)?.first_chunk::<4>()?;
+                slots.each_ref().map(|slot| slot.load(Ordering::Relaxed))
+            }
+            Words::Filed(filed) => filed.four(first)?,
+        };
         let before = words.map(|word| (word >> 32) as u32 <= lsn_delta);
         if first + 4 > len || !before[0] || before[3] {
             return None;
         }
         let chosen = usize::from(before[1]) + usize::from(before[2]);
-        Some(stretch(first + chosen, *words.get(chosen)?, words.get(chosen + 1).copied()))
+        let noted = if let Words::Filed(filed) = &self.words { filed.even_at(first + chosen) } else { 0 };
+        Some(stretch(first + chosen, *words.get(chosen)? | noted, words.get(chosen + 1).copied()))
     }
 
     fn search(&self, guess: usize, lsn_delta: u32, len: usize) -> Option<Stretch> {
@@ -187,8 +257,12 @@ impl Points {
 
     #[inline]
     fn get(&self, at: usize) -> Option<u64> {
+        let pieces = match &self.words {
+            Words::Growing { pieces, .. } => pieces,
+            Words::Filed(filed) => return filed.get(at),
+        };
         let (nth, at) = place(at);
-        Some(self.pieces.get(nth)?.get()?.get(at)?.load(Ordering::Relaxed))
+        Some(pieces.get(nth)?.get()?.get(at)?.load(Ordering::Relaxed))
     }
 
     /// The last point.
@@ -236,6 +310,8 @@ fn stretch(nth: usize, from: u64, to: Option<u64>) -> Stretch {
 mod tests {
     use std::thread;
 
+    use wal_format::{LogId, Lsn, SegmentId, SegmentIndex};
+
     use super::*;
     use crate::sparse::point;
 
@@ -244,15 +320,52 @@ mod tests {
         // Uneven on purpose: equal deltas (control frames), jumps, dense and sparse stretches.
         let deltas = [0, 0, 1, 2, 3, 3, 3, 900, 901, 1000, 5000, 5001, 5002, 70_000, 70_000];
         let points: Vec<_> = deltas.iter().zip(64..).map(|(delta, n)| point(*delta, n * 8)).collect();
-        for len in 0..=points.len() {
-            let index = Points::of(&points[..len]);
+        let filed = |len: usize| in_a_file(&points, (64 + len as u64) * 8);
+        for (len, index) in
+            (0..=points.len()).flat_map(|len| [(len, Points::of(&points[..len])), (len, filed(len))])
+        {
             for delta in (0..6000).chain(69_990..70_010).chain([u32::MAX]) {
                 let plain = points[..len].partition_point(|point| point.lsn_delta <= delta);
                 let want = plain.checked_sub(1).map(|at| (points[at], points[..len].get(plain).copied()));
                 let found = index.around(delta).map(|found| (found.from, found.to));
                 assert_eq!(found, want, "{len} {delta}");
+                index.touch(delta);
+            }
+            assert_eq!(index.to_vec(), points[..len]);
+            assert_eq!(index.last(), points[..len].last().copied());
+            for end in 0..=len {
+                assert_eq!(index.until((64 + end as u64) * 8).to_vec(), points[..end]);
             }
         }
+    }
+
+    /// The same points, as they stand in a file.
+    fn in_a_file(points: &[IndexPoint], end: u64) -> Points {
+        let (log_id, segment, points) = (LogId([1; 16]), SegmentId(1), points.to_vec());
+        let index =
+            SegmentIndex { log_id, segment, salt: 0, end: 0, base: Lsn::FIRST, last_frame: 0, points };
+        let sidecar = Bytes::from(index.encode());
+        let points = sidecar.slice(sidecar.len() - 8 * index.points.len()..);
+        Points::filed(sidecar, points, end)
+    }
+
+    #[test]
+    fn what_is_noted_of_points_in_a_file_is_of_each() {
+        let points: Vec<_> = (0..200).map(|n| point(n, 64 + u64::from(n) * 1024)).collect();
+        let index = in_a_file(&points, u64::MAX);
+        for noted in [0, 63, 64, 150] {
+            index.note_even(&index.around(noted).unwrap());
+        }
+        let even = (0..200).filter(|delta| index.around(*delta).unwrap().even);
+        assert_eq!(even.collect::<Vec<_>>(), [0, 63, 64, 150]);
+        assert_eq!(index.to_vec(), points);
+        // There is no room for more.
+        index.extend(&[point(300, 1 << 20)], &[], 0);
+        assert_eq!(index.to_vec(), points);
+        let (far, last) = (IndexPoint { units: EVEN, ..points[199] }, points[198]);
+        let mut beyond = points;
+        beyond[199] = far;
+        assert_eq!(in_a_file(&beyond, u64::MAX).last(), Some(last), "units that a word cannot hold");
     }
 
     #[test]

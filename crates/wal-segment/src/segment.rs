@@ -29,7 +29,6 @@ use crate::{
     Directory, LazyFile, StorageFile,
     error::{IoSnafu, SegmentError, SyncFailedSnafu},
     points::Points,
-    sparse::SparseIndex,
 };
 
 /// One segment of a log, shared by its writer and all readers.
@@ -272,8 +271,7 @@ impl Segment {
         let (directory, file) = (Arc::clone(&self.directory), Arc::clone(&self.file));
         let ended = Self::inherited(directory, self.header, self.base, self.path.clone(), file, end, end);
         if let Some(index) = self.index.get() {
-            let kept = SparseIndex::from_points(index.to_vec(), end);
-            let _ = ended.index.set(Box::new(Points::of(kept.points())));
+            let _ = ended.index.set(Box::new(index.until(end)));
         }
         ended
     }

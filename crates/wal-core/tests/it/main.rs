@@ -16,6 +16,7 @@ mod histories;
 mod hooked;
 mod hooks;
 mod hostile;
+mod indexes;
 mod lives;
 mod metadata;
 mod model;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
 
 mod hostile;
+mod reading;
 
 use peak_alloc::PeakAlloc;
 use wal_compress::{CodecId, Codecs, CompressError};
@@ -34,6 +35,7 @@ fn bytes_get_no_more_memory_than_they_are_worth() {
     damaged_golden_segments_take_no_more_than_their_length();
     hostile::entries_of_a_bomb_are_refused_by_the_limit_and_not_lost();
     hostile::frames_that_verify_and_lie_get_no_more_memory_than_their_bytes();
+    reading::entries_of_sealed_segments_are_found_without_their_indexes_in_memory();
 }
 
 /// Small things of every kind: paths, messages, buffers of a kilobyte.

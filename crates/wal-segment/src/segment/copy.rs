@@ -43,9 +43,22 @@ impl Segment {
     ///
     /// [`SegmentError`] when what lies on the way cannot be read or is damaged.
     pub fn last_frames(&self, end: u64) -> Result<[Option<(u64, FrameHeader)>; 2], SegmentError> {
-        let mut reader = FrameReader::new(PIECE_LEN as u64);
         let near = self.floor(u32::MAX)?;
-        let mut offset = if near < end { near } else { FIRST_FRAME };
+        match self.last_frames_from(if near < end { near } else { FIRST_FRAME }, end) {
+            // An index is no more than a hint.
+            Err(error) if error.is_damage() && self.has_rotten_index() => {
+                self.last_frames_from(FIRST_FRAME, end)
+            }
+            found => found,
+        }
+    }
+
+    fn last_frames_from(
+        &self,
+        mut offset: u64,
+        end: u64,
+    ) -> Result<[Option<(u64, FrameHeader)>; 2], SegmentError> {
+        let mut reader = FrameReader::new(PIECE_LEN as u64);
         let mut last = [None, None];
         while offset < end {
             let Some(header) = reader.peek(self, offset)? else { break };

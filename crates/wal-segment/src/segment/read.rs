@@ -5,8 +5,8 @@ use std::{hint::black_box, io, ops::Range};
 use bytes::Bytes;
 use snafu::ResultExt;
 use wal_format::{
-    FIRST_FRAME, FRAME_ALIGN, FRAME_HEADER_LEN, FrameFault, FrameHeader, FrameHint, IndexPoint, Lsn, Parsed,
-    Scanner, SegmentIndex, hint_frame, parse_frame,
+    FIRST_FRAME, FRAME_ALIGN, FRAME_HEADER_LEN, FrameFault, FrameHeader, FrameHint, Lsn, Parsed, Scanner,
+    hint_frame, parse_frame,
 };
 
 use super::{FrameReader, Segment};
@@ -131,6 +131,16 @@ impl Segment {
         Ok(start..stretch.to.map_or(start, |to| to.offset()))
     }
 
+    /// Whether the index that was loaded stays in its file: it was verified then, and may have become another.
+    pub(super) fn has_filed_index(&self) -> bool {
+        self.index.get().is_some_and(|index| index.are_filed())
+    }
+
+    /// Whether it did.
+    pub(super) fn has_rotten_index(&self) -> bool {
+        self.index.get().is_some_and(|index| !index.are_sound())
+    }
+
     /// Whether the next `len` bytes, or as many as are durable, are lent without being read.
     pub(super) fn lends(&self, offset: u64, len: u64) -> bool {
         let durable = self.durable();
@@ -150,11 +160,10 @@ impl Segment {
     }
 
     fn load_index(&self) -> Result<Points, SegmentError> {
-        let is_mine =
-            |sidecar: &SegmentIndex| sidecar.base == self.base && sidecar.points.is_sorted_by(ascends);
-        if let Some(sidecar) = self.directory.read_index(&self.header, self.file_len()?).filter(is_mine) {
-            let index = SparseIndex::from_points(sidecar.points, self.written());
-            return Ok(Points::of(index.points()));
+        let lent = self.directory.lend_index(&self.header, self.base, self.file_len()?);
+        if let Some((sidecar, points)) = lent {
+            // The segment may have been cut since it was written.
+            return Ok(Points::filed(sidecar, points, self.written()));
         }
         let mut index = SparseIndex::default();
         self.index_from(FIRST_FRAME, &mut index)?;
@@ -270,7 +279,7 @@ impl Segment {
     }
 
     /// The same, verifying every frame on the way.
-    fn walk(&self, from: u64, delta: u32) -> Result<Option<u64>, SegmentError> {
+    pub(super) fn walk(&self, from: u64, delta: u32) -> Result<Option<u64>, SegmentError> {
         let mut reader = FrameReader::new(64 << 10);
         let mut offset = from;
         while let Some(frame) = reader.read(self, offset)? {
@@ -285,11 +294,6 @@ impl Segment {
         }
         Ok(None)
     }
-}
-
-/// Whether one point of an index may follow another.
-fn ascends(one: &IndexPoint, next: &IndexPoint) -> bool {
-    one.lsn_delta <= next.lsn_delta && one.units < next.units
 }
 
 /// Follows unverified lengths from the start of a window to the frame that holds `delta`, and says how it describes

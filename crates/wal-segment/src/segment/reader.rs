@@ -70,6 +70,28 @@ impl FrameReader {
         delta: u32,
         most: u64,
     ) -> Result<Option<u64>, SegmentError> {
+        let found = self.find_by_index(segment, lsn, delta, most);
+        if !segment.has_filed_index() {
+            return found;
+        }
+        let is_right = match &found {
+            Ok(Some(offset)) => {
+                self.peek(segment, *offset).is_ok_and(|it| it.is_some_and(|it| holds(&it, delta)))
+            }
+            Ok(None) => false,
+            Err(error) => !error.is_damage(),
+        };
+        // It is no more than a hint.
+        if is_right || !segment.has_rotten_index() { found } else { segment.walk(FIRST_FRAME, delta) }
+    }
+
+    fn find_by_index(
+        &mut self,
+        segment: &Segment,
+        lsn: Lsn,
+        delta: u32,
+        most: u64,
+    ) -> Result<Option<u64>, SegmentError> {
         let Range { start, end } = segment.around(delta)?;
         if let Some(offset) = self.hop_from(segment, start, delta) {
             return Ok(Some(offset));
@@ -237,6 +259,13 @@ impl FrameReader {
         self.start = offset;
         self.of = Some(key_of(segment));
         Ok(())
+    }
+}
+
+const fn holds(header: &FrameHeader, delta: u32) -> bool {
+    match delta.checked_sub(header.lsn_delta) {
+        Some(index) => index < header.count,
+        None => false,
     }
 }
 
