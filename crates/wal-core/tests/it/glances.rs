@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use wal_compress::{CodecId, Compression};
 use wal_core::{
-    AppendOptions, Durability, Environment, Log, LogError, Options, SyncPolicy, TailFrom, TailOptions,
-    Visibility,
+    AppendOptions, DictionaryOptions, Durability, Environment, Log, LogError, Options, SyncPolicy, TailFrom,
+    TailOptions, Visibility,
 };
 use wal_format::{EntriesBuilder, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
@@ -28,6 +29,7 @@ struct Beside {
     storage: Arc<dyn Storage>,
     time: Arc<VirtualTime>,
     whole: Arc<AtomicBool>,
+    hooked: Hooked,
 }
 
 impl Beside {
@@ -44,7 +46,7 @@ impl Beside {
             seen.fetch_or(operation == "next_data", Ordering::SeqCst);
             Ok(())
         });
-        Self { reader, storage: Arc::clone(storage), time, whole }
+        Self { reader, storage: Arc::clone(storage), time, whole, hooked }
     }
 
     fn fresh(&self) -> Result<Log, LogError> {
@@ -298,6 +300,57 @@ fn damage_in_what_came_is_found() {
         later += 1;
     }
     assert!(at_once > 100 && later == 1, "{at_once} and {later}");
+}
+
+/// However much is known.
+#[test]
+fn a_glance_reads_what_came_and_little_else() {
+    let storage = memory();
+    let options = Options { segment_len: 4 << 20, first_segment_len: 4 << 20, ..quiet() };
+    let log = open(&storage, &options).unwrap();
+    (0..5000).for_each(|n| append(&log, n, Durability::Written));
+    let beside = Beside::new(&storage);
+    let read = |what: &dyn Fn()| {
+        let before = beside.hooked.bytes_read();
+        what();
+        beside.hooked.bytes_read() - before
+    };
+    // Whoever has looked for an entry has an index, to which it is added.
+    beside.reader.get(lsn(77)).unwrap();
+    let whole = read(&|| beside.time.advance(Duration::from_secs(60)));
+    assert_eq!(whole, 0);
+    assert!(read(&|| beside.reader.refresh().unwrap()) > 500_000, "everything");
+    beside.reader.get(lsn(77)).unwrap();
+    for came in [0, 1, 10] {
+        (0..came).for_each(|n| append(&log, n, Durability::Written));
+        let read = read(&|| beside.reader.refresh().unwrap());
+        assert!(read <= 16 << 10, "{read} bytes for {came} entries");
+        assert_eq!(beside.reader.next_lsn(), log.next_lsn());
+    }
+}
+
+/// It is metadata that a reader learns before it meets what was compressed with it.
+#[test]
+fn a_dictionary_that_a_glance_has_seen_is_known() {
+    let storage = memory();
+    let compression =
+        Compression { codec: CodecId::ZSTD, min_len: 32, pack_len: 0, ..Compression::default() };
+    let log =
+        open(&storage, &Options { compression, segment_len: 1 << 20, first_segment_len: 1 << 20, ..quiet() })
+            .unwrap();
+    let record = |n: u64| format!(r#"{{"package":{n},"package-{n:x}":"{}","package":true}}"#, n * 7919);
+    let append = |n: u64| assert_eq!(log.append(record(n).as_bytes()).unwrap(), lsn(n));
+    (1..=600).for_each(append);
+    let beside = Beside::new(&storage);
+    assert!(!beside.look());
+    for trained in [601, 651] {
+        log.train_dictionary(&DictionaryOptions { len: 1024, ..DictionaryOptions::default() }).unwrap();
+        (trained..trained + 50).for_each(append);
+        let header = log.headers(lsn(trained + 20), lsn(trained + 21)).next().unwrap().unwrap();
+        assert_eq!(header.codec, CodecId::ZSTD);
+        assert!(!beside.look());
+        assert_eq!(beside.reader.get(lsn(trained + 20)).unwrap().payload, record(trained + 20));
+    }
 }
 
 /// However busy the writer is.
