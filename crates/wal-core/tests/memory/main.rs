@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test should say so")]
 
+mod cache;
 mod hostile;
 mod reading;
 
@@ -26,6 +27,13 @@ pub(crate) fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, COUNTED.peak_usage() - before)
 }
 
+/// Runs `work` and returns how many bytes more are in use after it than before.
+pub(crate) fn kept(work: impl FnOnce()) -> usize {
+    let before = COUNTED.current_usage();
+    work();
+    COUNTED.current_usage().saturating_sub(before)
+}
+
 #[test]
 fn bytes_get_no_more_memory_than_they_are_worth() {
     an_index_has_the_points_that_are_there();
@@ -36,6 +44,7 @@ fn bytes_get_no_more_memory_than_they_are_worth() {
     hostile::entries_of_a_bomb_are_refused_by_the_limit_and_not_lost();
     hostile::frames_that_verify_and_lie_get_no_more_memory_than_their_bytes();
     reading::entries_of_sealed_segments_are_found_without_their_indexes_in_memory();
+    cache::a_short_frame_is_not_kept_in_the_memory_of_a_long_one();
 }
 
 /// Small things of every kind: paths, messages, buffers of a kilobyte.
