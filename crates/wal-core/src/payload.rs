@@ -202,6 +202,10 @@ impl Payloads {
         let split = split_compressed(body, BODY_LEN_MAX);
         let (raw_len, stored) = split.context(EncodingSnafu { operation: DECODE })?;
         self.settings.check_raw_len(raw_len).context(CompressionSnafu)?;
+        // Who keeps a part of a body keeps all of its memory, and the cache of frames counts no more than the body.
+        if raw.capacity() / 2 > raw_len as usize {
+            raw = Vec::new();
+        }
         raw.clear();
         self.codecs
             .decompress(CodecId(codec), stored, raw_len as usize, &mut raw)
