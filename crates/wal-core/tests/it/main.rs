@@ -5,6 +5,7 @@
 mod basic;
 mod beside;
 mod bits;
+mod by_copy;
 mod copying;
 mod damage;
 mod dictionaries;
