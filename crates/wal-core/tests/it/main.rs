@@ -6,6 +6,7 @@ mod basic;
 mod beside;
 mod bits;
 mod by_copy;
+mod cached;
 mod copying;
 mod damage;
 mod dictionaries;
