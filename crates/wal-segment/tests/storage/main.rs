@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests put foreign things beside the log's files")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod threads;
 #[cfg(unix)]
 mod unix;
 
