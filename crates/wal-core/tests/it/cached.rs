@@ -14,9 +14,14 @@ use crate::{
 };
 
 fn log() -> (Hooked, Log) {
+    cached(4 << 20)
+}
+
+/// With a cache of so many bytes.
+fn cached(frame_cache_len: usize) -> (Hooked, Log) {
     let storage = Hooked::new(Arc::new(MemoryStorage::new()));
     let compression = Compression { codec: CodecId::ZSTD, ..Compression::default() };
-    let options = Options { compression, background_threads: false, ..small() };
+    let options = Options { compression, background_threads: false, frame_cache_len, ..small() };
     (storage.clone(), Log::open(environment(Arc::new(storage)), options).unwrap())
 }
 
@@ -79,4 +84,26 @@ fn what_is_in_memory_is_not_looked_for_among_frames_that_were_decompressed() {
         assert_eq!(log.get(lsn(n)).unwrap().payload, content(b'b', n));
     }
     assert_eq!(storage.bytes_read(), before);
+}
+
+#[test]
+fn what_was_read_to_its_end_and_what_holds_one_entry_is_not_kept() {
+    // Four frames, of some ten thousand bytes each.
+    let (_, log) = cached(48 << 10);
+    for n in 1..=20 {
+        append(&log, b'a', n * 100 - 99..=n * 100, Durability::Durable);
+    }
+    for n in 2..=20 {
+        assert_eq!(log.range(..=lsn(n * 100)).count() as u64, n * 100);
+        assert_eq!(log.range(lsn(n * 100 - 99)..=lsn(2000)).rev().count() as u64, 2100 - n * 100);
+    }
+    // Each walk began in one of two frames.
+    assert_eq!(log.stats().cache_misses, 2);
+    let single = log.append(&[7; 5000]).unwrap();
+    assert_ne!(log.headers(single, single.next()).next().unwrap().unwrap().codec, CodecId::IDENTITY);
+    for _ in 0..2 {
+        assert_eq!(log.get(single).unwrap().payload, [7; 5000][..]);
+        assert_eq!(log.range(single..).count(), 1);
+    }
+    assert_eq!((log.stats().cache_misses, log.stats().cache_hits), (2, 36));
 }
