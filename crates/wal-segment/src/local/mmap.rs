@@ -406,3 +406,41 @@ impl AsRef<[u8]> for Prefix {
         unsafe { slice::from_raw_parts(self.map.as_ptr(), self.len) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stretch_is_kept_once_all_of_it_is_final() {
+        const STRETCH: u64 = 4096;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(20 * STRETCH).unwrap();
+        let mapped = MappedFile::new(file, Access::Write);
+        for end in [100, STRETCH, STRETCH + 1, 3 * STRETCH - 1, 7 * STRETCH, 20 * STRETCH] {
+            mapped.freeze(end);
+            assert!(mapped.view(end - 1..end).unwrap().is_some());
+            for stretch in 0..20 {
+                let range = stretch * STRETCH..(stretch + 1) * STRETCH;
+                assert_eq!(mapped.kept(&range).is_some(), range.end <= end, "{range:?} of {end}");
+            }
+            assert!(mapped.kept(&(0..end)).is_some() == (end % STRETCH == 0), "what is not full is not kept");
+        }
+    }
+
+    /// Another process may make it longer.
+    #[test]
+    fn of_a_file_that_has_grown_the_first_mapping_is_lent_and_all_is_viewed() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(10_000).unwrap();
+        let mapped = MappedFile::new(file, Access::Read);
+        assert_eq!(mapped.view(0..5000).unwrap().unwrap().len(), 5000);
+        mapped.file().set_len(50_000).unwrap();
+        assert_eq!(mapped.view(10..50_000).unwrap().unwrap().len(), 49_990);
+        assert_eq!(mapped.lend(5000).map(<[u8]>::len), Some(10_000));
+        assert!(mapped.lend(10_001).is_none());
+        let kept: Vec<bool> =
+            (0..12).map(|nth| mapped.kept(&(nth * 4096..nth * 4096 + 1)).is_some()).collect();
+        assert_eq!(kept.iter().position(|kept| !kept), Some(2));
+    }
+}

@@ -95,6 +95,12 @@ mod tests {
     }
 
     #[test]
+    fn a_count_has_a_cache_line_of_its_own() {
+        // It stands before the owner, in the same allocation.
+        assert_eq!((align_of::<Alone<u8>>(), size_of::<Alone<u8>>()), (64, 64));
+    }
+
+    #[test]
     fn parts_outlive_what_they_are_of() {
         let part = Striped::new(Bytes::from_static(b"bytes")).bytes().slice(1..3);
         assert_eq!(part, "yt");
