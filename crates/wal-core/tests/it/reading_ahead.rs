@@ -68,6 +68,21 @@ fn who_reads_here_and_there_reads_little() {
     assert!(read <= BEGIN, "{read} bytes");
 }
 
+/// However much it has read in a row before, and though each entry is in the segment that it stands in.
+#[test]
+fn an_iterator_that_is_sent_elsewhere_begins_with_little_again() {
+    let copied = Copied::new();
+    let mut iter = copied.log.range(..);
+    assert_eq!(iter.by_ref().take(3000).count(), 3000);
+    let read = copied.bytes(|_| {
+        for lsn in scattered(200) {
+            iter.seek(lsn);
+            assert_eq!(iter.next().unwrap().unwrap().payload, payload(lsn.get()));
+        }
+    });
+    assert!(read <= 200 * 2 * BEGIN, "{read} bytes");
+}
+
 #[test]
 fn what_is_in_memory_is_not_looked_for_in_files() {
     let Copied { storage, log } = Copied::new();
