@@ -177,6 +177,55 @@ const ENTRY: FrameHeader = FrameHeader {
     entry_kind: 0,
 };
 
+/// However long a segment is, no more of it is kept than a frame and what was fed last.
+#[test]
+fn what_was_taken_makes_room() {
+    const LEN: usize = 1000;
+    let mut bytes = example_segment();
+    bytes.truncate(bytes.len() - 64);
+    for n in 0..100 {
+        let prev_units = if n == 0 { 6 } else { (LEN + crate::FRAME_HEADER_LEN) as u32 / 8 };
+        push(&mut bytes, FrameHeader { lsn_delta: 3 + n, prev_units, ..ENTRY }, &[7; LEN]);
+    }
+    bytes.resize(bytes.len() + 100_000, 0);
+    let mut scanner = Scanner::new();
+    let mut frames = 0;
+    for piece in bytes.chunks(500) {
+        scanner.feed(piece);
+        while scanner.next().unwrap().is_some() {
+            frames += 1;
+        }
+        assert!(scanner.buffer.len() <= 2 * LEN, "{} bytes", scanner.buffer.len());
+    }
+    assert_eq!(frames, 1 + 1 + 3 + 100);
+}
+
+#[test]
+fn entries_of_one_frame_are_numbered_and_other_frames_have_none() {
+    let mut bytes = example_segment();
+    bytes.truncate(bytes.len() - 64);
+    let mut batch = crate::EntriesBuilder::default();
+    for payload in [b"four".as_slice(), b"", b"six"] {
+        batch.push(&crate::NewEntry::plain(payload)).unwrap();
+    }
+    let mut body = Vec::new();
+    let crate::BodyShape { count, columns, entry_kind } = batch.finish(&mut body);
+    push(&mut bytes, FrameHeader { count, columns, entry_kind, ..ENTRY }, &body);
+    let mut scanner = Scanner::new();
+    scanner.feed(&bytes);
+    scanner.end();
+    let mut found: Vec<Listing> = Vec::new();
+    while let Some(item) = scanner.next().unwrap() {
+        if let Item::Frame(frame) = item {
+            let entries: Vec<_> = frame.entries().unwrap().map(Result::unwrap).collect();
+            found.push(entries.iter().map(|(lsn, entry)| (lsn.get(), entry.payload.to_vec())).collect());
+        }
+    }
+    let (one, two, three) = (b"one".to_vec(), b"two".to_vec(), b"three".to_vec());
+    let last = vec![(4, b"four".to_vec()), (5, Vec::new()), (6, b"six".to_vec())];
+    assert_eq!(found, [vec![], vec![(1, one)], vec![(2, two)], vec![(3, three)], last]);
+}
+
 /// A payload may hold anything, a whole frame made for its very place included. The writer put nothing else inside a
 /// frame, so what is in there testifies to nothing; and a resync that went in would hash nested bodies again and again.
 #[test]
