@@ -1,10 +1,16 @@
 //! How much is read by copy, of what cannot be lent.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use wal_core::{AppendOptions, BatchLimit, Durability, Log, Options};
+use wal_core::{AppendOptions, BatchLimit, Durability, Log, Options, SyncPolicy};
 use wal_format::{Lsn, NewEntry};
-use wal_segment::MemoryStorage;
+use wal_segment::{LocalOptions, LocalStorage, MemoryStorage};
 
 use crate::{
     hooked::Hooked,
@@ -83,6 +89,32 @@ fn an_iterator_that_is_sent_elsewhere_begins_with_little_again() {
     assert!(read <= 200 * 2 * BEGIN, "{read} bytes");
 }
 
+/// What a mapping lends costs nothing, however much of it.
+#[test]
+fn what_is_lent_is_asked_for_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Hooked::new(Arc::new(LocalStorage::open(dir.path(), LocalOptions::default()).unwrap()));
+    let sync = SyncPolicy::Background { interval: Duration::from_secs(60) };
+    let options = Options { sync, background_threads: false, ..Options::default() };
+    let log = Log::open(environment(Arc::new(storage.clone())), options).unwrap();
+    fill(&log, 1..=ENTRIES);
+    log.sync().unwrap();
+    drop(log.get(lsn(ENTRIES)).unwrap());
+    let reads = |read: &dyn Fn() -> usize| {
+        let calls = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&calls);
+        storage.set(move |operation, _| {
+            seen.fetch_add(u64::from(operation == "read"), Ordering::SeqCst);
+            Ok(())
+        });
+        assert_eq!(read(), 1000);
+        calls.load(Ordering::SeqCst)
+    };
+    let forwards = reads(&|| log.range(lsn(1001)..=lsn(2000)).map(Result::unwrap).count());
+    let backwards = reads(&|| log.range(lsn(1001)..=lsn(2000)).rev().map(Result::unwrap).count());
+    assert!(forwards <= 2 && backwards <= 2, "{forwards} {backwards}");
+}
+
 #[test]
 fn what_is_in_memory_is_not_looked_for_in_files() {
     let Copied { storage, log } = Copied::new();
@@ -114,14 +146,14 @@ fn who_reads_on_reads_more_at_a_time() {
     let copied = Copied::new();
     let whole = (1..=ENTRIES).map(|n| payload(n).len() as u64 + 44).sum::<u64>();
     let counted = |read: &dyn Fn(&Log) -> usize| {
-        let calls = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let calls = Arc::new(AtomicU64::new(0));
         let seen = Arc::clone(&calls);
         copied.storage.set(move |operation, _| {
-            seen.fetch_add(u64::from(operation == "read"), std::sync::atomic::Ordering::SeqCst);
+            seen.fetch_add(u64::from(operation == "read"), Ordering::SeqCst);
             Ok(())
         });
         let bytes = copied.bytes(|log| assert_eq!(read(log), ENTRIES as usize));
-        (bytes, calls.load(std::sync::atomic::Ordering::SeqCst))
+        (bytes, calls.load(Ordering::SeqCst))
     };
     for (bytes, calls) in [counted(&|log| log.range(..).count()), counted(&|log| log.range(..).rev().count())]
     {
