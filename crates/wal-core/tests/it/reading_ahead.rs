@@ -9,7 +9,7 @@ use std::{
 };
 
 use wal_core::{AppendOptions, BatchLimit, Durability, Log, Options, SyncPolicy};
-use wal_format::{Lsn, NewEntry};
+use wal_format::{FRAME_HEADER_LEN, Lsn, NewEntry};
 use wal_segment::{LocalOptions, LocalStorage, MemoryStorage};
 
 use crate::{
@@ -87,6 +87,24 @@ fn an_iterator_that_is_sent_elsewhere_begins_with_little_again() {
         }
     });
     assert!(read <= 200 * 2 * BEGIN, "{read} bytes");
+}
+
+/// The next one begins just where the window ends, each time.
+#[test]
+fn who_reads_on_from_the_end_of_a_window_reads_more() {
+    let Copied { storage, log } = Copied::new();
+    for _ in 0..1000 {
+        log.append(&[7; (1 << 10) - FRAME_HEADER_LEN]).unwrap();
+    }
+    let (calls, seen) = (Arc::new(AtomicU64::new(0)), log.range(lsn(ENTRIES + 9)..));
+    let count = Arc::clone(&calls);
+    storage.set(move |operation, _| {
+        count.fetch_add(u64::from(operation == "read"), Ordering::SeqCst);
+        Ok(())
+    });
+    assert_eq!(seen.map(Result::unwrap).count(), 992);
+    let calls = calls.load(Ordering::SeqCst);
+    assert!(calls <= 4 + 8, "{calls} reads");
 }
 
 /// What a mapping lends costs nothing, however much of it.
