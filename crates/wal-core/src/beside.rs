@@ -177,6 +177,7 @@ impl Engine {
         self.set_first_retained(seen.appender.first_retained);
         self.marks.set_durable(0, seen.durable_next);
         self.marks.set_written(0, seen.appender.next);
+        self.marks.set_filed(seen.appender.next);
         self.marks.set_next(seen.appender.next);
         *appender = seen.appender;
         // Whoever has seen a part of this waits for the lock before asking.
@@ -198,6 +199,7 @@ impl Engine {
         }
         self.marks.set_durable(0, known.durable_next());
         self.marks.set_written(0, known.next());
+        self.marks.set_filed(known.next());
         self.marks.set_next(known.next());
         (appender.next, appender.time) = (known.next(), known.time());
         self.looking.remember(Some(*known));

@@ -169,8 +169,7 @@ impl Engine {
         }
     }
 
-    /// Opens a compressed frame of which one entry is wanted: where others may be wanted next, what was decompressed is
-    /// kept.
+    /// Opens a compressed frame of which others may want other entries next: what was decompressed is kept.
     pub(crate) fn open_cached(&self, segment: SegmentId, frame: LoadedFrame) -> Result<OpenFrame, LogError> {
         match self.extras.0 {
             Some(extra) => (extra.open_cached)(self, segment, frame),

@@ -246,6 +246,7 @@ impl Engine {
         let bytes = self.stats.wrote(chunk.bytes.len());
         chunk.segment.mark_written(chunk.end(), &chunk.bytes, &chunk.points);
         self.marks.advance_written(chunk.tick, chunk.next);
+        self.marks.set_filed(chunk.next);
         events::written(&chunk.segment, chunk.offset, chunk.bytes.len(), chunk.next);
         // That of the same segment, if there is one: the others were taken out above.
         let segment = match writer.progress.take() {

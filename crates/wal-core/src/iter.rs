@@ -195,7 +195,7 @@ impl Iter {
     }
 }
 
-/// Mostly the next part of the log is read by another one.
+/// What was decompressed is left to the one that reads the next part of the log.
 impl Drop for Iter {
     fn drop(&mut self) {
         let Self { engine, view, forward, backward, front, back, .. } = self;

@@ -20,6 +20,7 @@ pub(crate) struct Marks {
     durable: AtomicU64,
     durable_next: AtomicU64,
     written_next: AtomicU64,
+    filed_next: AtomicU64,
     /// Both durable marks move together and never back, whichever of two overlapping syncs ends first.
     moving: Mutex<()>,
 }
@@ -33,6 +34,7 @@ impl Marks {
             durable: AtomicU64::new(0),
             durable_next: AtomicU64::new(durable_next.get()),
             written_next: AtomicU64::new(next.get()),
+            filed_next: AtomicU64::new(next.get()),
             moving: Mutex::new(()),
         }
     }
@@ -67,6 +69,16 @@ impl Marks {
     /// Every entry before this one is with the operating system.
     pub(crate) fn written_next(&self) -> Lsn {
         Lsn::new(self.written_next.load(Ordering::Acquire)).unwrap_or(Lsn::FIRST)
+    }
+
+    /// Who looks for an entry before this one finds it in a file, unless the log was cut. Those that are stored in
+    /// mapped pages are in memory until they would have been written. A hint where to look first.
+    pub(crate) fn filed_next(&self) -> Lsn {
+        Lsn::new(self.filed_next.load(Ordering::Acquire)).unwrap_or(Lsn::FIRST)
+    }
+
+    pub(crate) fn set_filed(&self, next: Lsn) {
+        self.filed_next.store(next.get(), Ordering::Release);
     }
 
     /// How far the sync that began last goes.

@@ -85,7 +85,7 @@ impl Engine {
         Some((position, offset, OpenFrame::decoded(header, first, body)))
     }
 
-    /// Opens a frame of which an entry is wanted that was looked up.
+    /// Opens a frame of which an entry is wanted that was looked up: into `memory`, unless it is kept.
     pub(crate) fn open_frame(
         &self,
         memory: Vec<u8>,
@@ -140,8 +140,8 @@ impl Engine {
         reader: &mut FrameReader,
         part: Part,
     ) -> Result<(usize, LoadedFrame), LogError> {
-        // Those that are in memory are not looked for in the file.
-        if lsn < self.marks.written_next()
+        // Those that are in memory are mostly not looked for in the file.
+        if lsn < self.marks.filed_next()
             && let Some(found) = self.load_written(view, lsn, reader)?
         {
             return Ok(found);

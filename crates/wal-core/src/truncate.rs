@@ -244,6 +244,7 @@ impl Engine {
         self.set_first_retained(appender.first_retained.max(self.first_retained()));
         self.marks.set_next(next);
         self.marks.set_written(appender.tick, next);
+        self.marks.set_filed(next);
         self.marks.set_durable(appender.tick, next);
         Ok(moved)
     }

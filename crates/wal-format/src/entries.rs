@@ -103,7 +103,7 @@ impl<'a> EntriesRef<'a> {
         Self::parse(header.count, header.columns, header.entry_kind, body)
     }
 
-    /// How many entries there are: at least one.
+    /// How many entries there are: at least one, where a body was read.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a frame without entries is not an entries frame")]
     pub const fn len(&self) -> u32 {

@@ -272,7 +272,7 @@ struct Settled {
     /// How many of them are final.
     len: AtomicUsize,
     /// The file in stretches of equal length, of each the prefix that covers it once all of it is final: to keep a
-    /// part of one costs one reference count.
+    /// part of one costs one reference count, the thread's own.
     shift: u32,
     prefixes: Box<[OnceLock<Arc<Striped<Prefix>>>]>,
 }

@@ -15,7 +15,7 @@ const FIRST_FRAMES: usize = 16;
 /// Who reads on where the last read ended gets so many times as much.
 const GROWTH: u64 = 4;
 /// No more than this is read at once for one entry among those around it, of which it may be the first.
-const AROUND_MAX: u64 = 64 << 10;
+const AROUND_MAX: u64 = 16 << 10;
 
 /// Loads frames of segments one after the other, reading ahead.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl FrameReader {
     }
 
     /// Where the frame that holds `lsn` starts, as [`Segment::locate`] says. Mostly it is in the window then: whole,
-    /// unless it is longer than `most`.
+    /// unless it is longer than `most`, or the last of the index.
     pub(super) fn find(
         &mut self,
         segment: &Segment,
@@ -98,7 +98,7 @@ impl FrameReader {
         }
         if start < segment.written() {
             let around = end.saturating_sub(start).min(most);
-            let ahead = self.ahead_of(segment, start, around);
+            let ahead = self.grow(segment, start, start, around);
             self.fill(segment, start, ahead)?;
         }
         match self.hop_from(segment, start, delta) {
@@ -196,7 +196,7 @@ impl FrameReader {
         offset: u64,
     ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
         if !self.covers(segment, offset) {
-            let ahead = self.ahead_of(segment, offset, 0);
+            let ahead = self.grow(segment, offset, offset, 0);
             self.fill(segment, offset, ahead)?;
         }
         loop {
@@ -210,7 +210,7 @@ impl FrameReader {
                 }
                 Parsed::More(needed) if offset.saturating_add(needed) <= segment.written() => {
                     let have = rest.len() as u64;
-                    let ahead = self.ahead_of(segment, offset, needed);
+                    let ahead = self.grow(segment, offset, offset, needed);
                     self.fill(segment, offset, ahead)?;
                     if self.window.len() as u64 > have {
                         continue;
@@ -237,19 +237,20 @@ impl FrameReader {
     ) -> Result<Option<(FrameHeader, Range<usize>)>, SegmentError> {
         if !self.covers(segment, offset) || end - self.start > self.window.len() as u64 {
             // What a frame says of the one before it may lead to the front of all frames.
-            let ahead = self.ahead_of(segment, end, 0);
+            let ahead = self.grow(segment, end, end.saturating_sub(self.most), 0);
             let start = end.saturating_sub(ahead).max(FIRST_FRAME).min(offset);
             self.fill(segment, start, end.saturating_sub(start))?;
         }
         self.load(segment, offset)
     }
 
-    /// How much to ask for from `place` on, in whichever direction; `needed` bytes are certain to be looked at.
-    fn ahead_of(&mut self, segment: &Segment, place: u64, needed: u64) -> u64 {
+    /// How much to ask for from `place` on, in whichever direction; the most of it would begin `at`. `needed` bytes are
+    /// certain to be looked at. Remembered, for the next time to be more.
+    fn grow(&mut self, segment: &Segment, place: u64, at: u64, needed: u64) -> u64 {
         let end = self.start.saturating_add(self.window.len() as u64);
         let goes_on = self.of == Some(key_of(segment)) && (self.start..=end).contains(&place);
         let grown = if goes_on { self.ahead.saturating_mul(GROWTH) } else { 0 };
-        let ahead = if segment.lends(place, self.most) { self.most } else { grown.min(self.most) };
+        let ahead = if segment.lends(at, self.most) { self.most } else { grown.min(self.most) };
         self.ahead = ahead.max(self.least);
         self.ahead.max(needed)
     }

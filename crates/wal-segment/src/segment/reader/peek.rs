@@ -22,7 +22,7 @@ impl FrameReader {
         }
         let needed = FRAME_HEADER_LEN as u64;
         if !self.covers(segment, offset) || offset - self.start + needed > self.window.len() as u64 {
-            let ahead = self.ahead_of(segment, offset, needed);
+            let ahead = self.grow(segment, offset, offset, needed);
             self.fill(segment, offset, ahead)?;
         }
         let at = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
