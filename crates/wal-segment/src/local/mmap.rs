@@ -218,7 +218,10 @@ impl MappedFile {
     /// The bytes of `range`, if a prefix is kept that covers them.
     #[inline]
     pub(super) fn kept(&self, range: &Range<u64>) -> Option<Bytes> {
-        let Settled { shift, prefixes, .. } = self.settled.get()?;
+        let Settled { shift, prefixes, whole, .. } = self.settled.get()?;
+        if let Some(whole) = whole.get() {
+            return cut(whole.bytes(), range);
+        }
         let at = usize::try_from(range.end.checked_sub(1)? >> shift).ok()?;
         cut(prefixes.get(at)?.get()?.bytes(), range)
     }
@@ -275,30 +278,36 @@ struct Settled {
     /// part of one costs one reference count, the thread's own.
     shift: u32,
     prefixes: Box<[OnceLock<Arc<Striped<Prefix>>>]>,
+    /// All of it, once that is final.
+    whole: OnceLock<Box<Striped<Prefix>>>,
 }
 
 impl Settled {
-    /// Stretches of at least 4 KiB each, and at most 1024 of them.
+    /// Stretches of at least 16 KiB each, and at most 1024 of them.
     fn of(map: Arc<MmapRaw>) -> Self {
         let len = map.len();
-        let shift = len.next_power_of_two().ilog2().saturating_sub(10).max(12);
+        let shift = len.next_power_of_two().ilog2().saturating_sub(10).max(14);
         let prefixes = (0..len >> shift).map(|_| OnceLock::new()).collect();
-        Self { map, len: AtomicUsize::new(0), shift, prefixes }
+        Self { map, len: AtomicUsize::new(0), shift, prefixes, whole: OnceLock::new() }
     }
 
     /// Lends what the prefix covers from now on, and keeps it for the stretches that the one before it did not cover.
     fn extend(&self, before: usize, prefix: Prefix) {
         let len = prefix.len;
-        let (before, covered) = (before >> self.shift, (len >> self.shift).min(self.prefixes.len()));
-        if let Some(stretches) = self.prefixes.get(before..covered).filter(|stretches| !stretches.is_empty())
-        {
+        // The prefix may be one of a longer mapping, made since the file has grown.
+        if len >= self.map.len() {
+            let _ = self.whole.set(Box::new(Striped::new(prefix)));
+            self.len.fetch_max(self.map.len(), Ordering::Release);
+            return;
+        }
+        let stretches = self.prefixes.get(before >> self.shift..len >> self.shift).unwrap_or(&[]);
+        if !stretches.is_empty() {
             let prefix = Arc::new(Striped::new(prefix));
             for stretch in stretches {
                 let _ = stretch.set(Arc::clone(&prefix));
             }
         }
-        // The prefix may be one of a longer mapping, made since the file has grown.
-        self.len.fetch_max(len.min(self.map.len()), Ordering::Release);
+        self.len.fetch_max(len, Ordering::Release);
     }
 }
 
@@ -413,7 +422,7 @@ mod tests {
 
     #[test]
     fn each_stretch_is_kept_once_all_of_it_is_final() {
-        const STRETCH: u64 = 4096;
+        const STRETCH: u64 = 16 << 10;
         let file = tempfile::tempfile().unwrap();
         file.set_len(20 * STRETCH).unwrap();
         let mapped = MappedFile::new(file, Access::Write);
@@ -439,8 +448,7 @@ mod tests {
         assert_eq!(mapped.view(10..50_000).unwrap().unwrap().len(), 49_990);
         assert_eq!(mapped.lend(5000).map(<[u8]>::len), Some(10_000));
         assert!(mapped.lend(10_001).is_none());
-        let kept: Vec<bool> =
-            (0..12).map(|nth| mapped.kept(&(nth * 4096..nth * 4096 + 1)).is_some()).collect();
-        assert_eq!(kept.iter().position(|kept| !kept), Some(2));
+        assert_eq!(mapped.kept(&(10..50_000)).map(|all| all.len()), Some(49_990));
+        assert!(mapped.kept(&(10..50_001)).is_none());
     }
 }

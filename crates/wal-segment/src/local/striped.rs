@@ -18,11 +18,8 @@ const STRIPES: usize = 16;
 /// two threads that read what is in memory were half as fast as one. A thread always asks for the same one.
 pub(super) struct Striped<T> {
     owner: T,
-    /// None before somebody keeps a part.
-    stripes: OnceLock<Box<Stripes>>,
+    stripes: [OnceLock<Bytes>; STRIPES],
 }
-
-type Stripes = [OnceLock<Bytes>; STRIPES];
 
 /// Its count is in a cache line of its own.
 #[repr(align(64))]
@@ -37,23 +34,22 @@ impl<T: AsRef<[u8]>> AsRef<[u8]> for Alone<T> {
 impl<T: AsRef<[u8]> + Clone + Send + 'static> Striped<T> {
     /// The bytes of an owner, of which each clone must own the same ones.
     pub(super) const fn new(owner: T) -> Self {
-        Self { owner, stripes: OnceLock::new() }
+        Self { owner, stripes: [const { OnceLock::new() }; STRIPES] }
     }
 
     /// All of them, counted where this thread counts.
     #[inline]
     pub(super) fn bytes(&self) -> &Bytes {
-        let stripe = stripe() % STRIPES;
-        match self.stripes.get().and_then(|stripes| stripes[stripe].get()) {
+        let stripe = &self.stripes[stripe() % STRIPES];
+        match stripe.get() {
             Some(bytes) => bytes,
             None => self.begin(stripe),
         }
     }
 
     #[cold]
-    fn begin(&self, stripe: usize) -> &Bytes {
-        let stripes = self.stripes.get_or_init(Box::default);
-        stripes[stripe].get_or_init(|| Bytes::from_owner(Alone(self.owner.clone())))
+    fn begin<'a>(&self, stripe: &'a OnceLock<Bytes>) -> &'a Bytes {
+        stripe.get_or_init(|| Bytes::from_owner(Alone(self.owner.clone())))
     }
 }
 
