@@ -329,6 +329,27 @@ fn a_glance_reads_what_came_and_little_else() {
     }
 }
 
+/// What the index of a log that was closed says of frames that a reader has not seen yet is not forgotten.
+#[test]
+fn what_came_before_an_index_was_loaded_is_in_it_once_it_is_seen() {
+    let storage = memory();
+    let options = Options { segment_len: 4 << 20, first_segment_len: 4 << 20, ..quiet() };
+    let log = open(&storage, &options).unwrap();
+    (1..=100).for_each(|n| append(&log, n, Durability::Written));
+    let beside = Beside::new(&storage);
+    (101..=5000).for_each(|n| append(&log, n, Durability::Written));
+    log.close().unwrap();
+    assert_eq!(beside.reader.get(lsn(77)).unwrap().payload, payload(77));
+    beside.reader.refresh().unwrap();
+    assert!(!beside.whole.load(Ordering::SeqCst));
+    for n in [101, 1000, 4000, 5000] {
+        let before = beside.hooked.bytes_read();
+        assert_eq!(beside.reader.get(lsn(n)).unwrap().payload, payload(n));
+        let read = beside.hooked.bytes_read() - before;
+        assert!(read <= 4 << 10, "{read} bytes for entry {n}");
+    }
+}
+
 /// It is metadata that a reader learns before it meets what was compressed with it.
 #[test]
 fn a_dictionary_that_a_glance_has_seen_is_known() {
