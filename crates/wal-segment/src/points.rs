@@ -144,6 +144,12 @@ impl Points {
         matches!(self.words, Words::Filed(_))
     }
 
+    /// Whether their file has more of them.
+    pub(crate) fn are_cut(&self) -> bool {
+        let len = self.len.load(Ordering::Relaxed);
+        if let Words::Filed(filed) = &self.words { filed.has_more_than(len) } else { false }
+    }
+
     /// Adds points behind those that are there, as far as there is room: what is left out costs time when it is looked
     /// for. `frames` are those around them, from `offset` on.
     pub(crate) fn extend(&self, points: &[IndexPoint], frames: &[u8], offset: u64) {

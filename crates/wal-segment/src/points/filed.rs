@@ -49,6 +49,10 @@ impl Filed {
         })
     }
 
+    pub(super) fn has_more_than(&self, len: usize) -> bool {
+        len < self.points().len()
+    }
+
     #[inline]
     pub(super) fn get(&self, at: usize) -> Option<u64> {
         Some(self.points().get(at).map(|point| word(IndexPoint::decode(*point)))? | self.even_at(at))

@@ -163,7 +163,14 @@ impl Segment {
         let lent = self.directory.lend_index(&self.header, self.base, self.file_len()?);
         if let Some((sidecar, points)) = lent {
             // The segment may have been cut since it was written.
-            return Ok(Points::filed(sidecar, points, self.written()));
+            let filed = Points::filed(sidecar, points, self.written());
+            if !filed.are_cut() {
+                return Ok(filed);
+            }
+            // Or its writer has gone on further than this process knows: what comes is added.
+            let points = Points::default();
+            points.extend(&filed.to_vec(), &[], 0);
+            return Ok(points);
         }
         let mut index = SparseIndex::default();
         self.index_from(FIRST_FRAME, &mut index)?;
