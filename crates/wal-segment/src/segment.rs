@@ -48,7 +48,9 @@ pub struct Segment {
     passed: AtomicU64,
     /// Empty until somebody looks for an entry in a segment that was inherited.
     index: OnceLock<Box<Points>>,
-    /// Held while that one loads it.
+    /// Another one, once that one has become useless in its file.
+    index_anew: OnceLock<Box<Points>>,
+    /// Held while either is made.
     loading: Mutex<()>,
     /// Whether a sync failed, or an early write. Held during every sync: of two syncs that overlap on one file the
     /// system may tell only one that the data is lost.
@@ -113,6 +115,7 @@ impl Segment {
             durable: AtomicU64::new(durable),
             passed: AtomicU64::new(FIRST_FRAME),
             index,
+            index_anew: OnceLock::new(),
             loading: Mutex::new(()),
             sync_failed: Mutex::new(false),
         }

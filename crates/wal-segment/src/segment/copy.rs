@@ -43,14 +43,19 @@ impl Segment {
     ///
     /// [`SegmentError`] when what lies on the way cannot be read or is damaged.
     pub fn last_frames(&self, end: u64) -> Result<[Option<(u64, FrameHeader)>; 2], SegmentError> {
-        let near = self.floor(u32::MAX)?;
-        match self.last_frames_from(if near < end { near } else { FIRST_FRAME }, end) {
+        match self.last_frames_by_index(end) {
             // An index is no more than a hint.
             Err(error) if error.is_damage() && self.has_rotten_index() => {
-                self.last_frames_from(FIRST_FRAME, end)
+                self.index_anew()?;
+                self.last_frames_by_index(end)
             }
             found => found,
         }
+    }
+
+    fn last_frames_by_index(&self, end: u64) -> Result<[Option<(u64, FrameHeader)>; 2], SegmentError> {
+        let near = self.floor(u32::MAX)?;
+        self.last_frames_from(if near < end { near } else { FIRST_FRAME }, end)
     }
 
     fn last_frames_from(

@@ -148,7 +148,7 @@ impl Segment {
     }
 
     fn index(&self) -> Result<&Points, SegmentError> {
-        if let Some(index) = self.index.get() {
+        if let Some(index) = self.index_anew.get().or_else(|| self.index.get()) {
             return Ok(index);
         }
         let _loading = self.loading.lock();
@@ -172,6 +172,20 @@ impl Segment {
             points.extend(&filed.to_vec(), &[], 0);
             return Ok(points);
         }
+        self.make_index()
+    }
+
+    /// From now on a new index is used, of what is there.
+    pub(super) fn index_anew(&self) -> Result<(), SegmentError> {
+        let _loading = self.loading.lock();
+        if self.index_anew.get().is_none() {
+            let index = self.make_index()?;
+            self.index_anew.get_or_init(|| Box::new(index));
+        }
+        Ok(())
+    }
+
+    fn make_index(&self) -> Result<Points, SegmentError> {
         let mut index = SparseIndex::default();
         self.index_from(FIRST_FRAME, &mut index)?;
         // With room for more: another process may still be writing it.
@@ -286,7 +300,7 @@ impl Segment {
     }
 
     /// The same, verifying every frame on the way.
-    pub(super) fn walk(&self, from: u64, delta: u32) -> Result<Option<u64>, SegmentError> {
+    fn walk(&self, from: u64, delta: u32) -> Result<Option<u64>, SegmentError> {
         let mut reader = FrameReader::new(64 << 10);
         let mut offset = from;
         while let Some(frame) = reader.read(self, offset)? {

@@ -81,8 +81,12 @@ impl FrameReader {
             Ok(None) => false,
             Err(error) => !error.is_damage(),
         };
-        // It is no more than a hint.
-        if is_right || !segment.has_rotten_index() { found } else { segment.walk(FIRST_FRAME, delta) }
+        if is_right || !segment.has_rotten_index() {
+            return found;
+        }
+        // It is no more than a hint. Another thread may have made the new one since.
+        segment.index_anew()?;
+        self.find_by_index(segment, lsn, delta, most)
     }
 
     fn find_by_index(
