@@ -348,4 +348,42 @@ mod tests {
             assert_eq!(directory.read_index(&other, 1 << 16), None, "{other:?}");
         }
     }
+
+    /// What is lent is searched as it stands: whatever else has a right checksum is none.
+    #[test]
+    fn an_index_is_lent_to_its_segment_if_its_points_ascend() {
+        let directory = Directory::new(Arc::new(MemoryStorage::new()), "");
+        let header = SegmentHeader {
+            checksum: ChecksumKind::Crc32,
+            ignorable_flags: 0,
+            log_id: LogId([1; 16]),
+            segment: SegmentId(7),
+            epoch: 1,
+            salt: 5,
+            created: 0,
+        };
+        let at = |lsn_delta, units| IndexPoint { lsn_delta, units };
+        let index = |points: &[IndexPoint]| SegmentIndex {
+            log_id: header.log_id,
+            segment: header.segment,
+            salt: header.salt,
+            end: 1 << 16,
+            base: Lsn::FIRST,
+            last_frame: 1 << 15,
+            points: points.to_vec(),
+        };
+        let lent = |index: &SegmentIndex, base| {
+            directory.write_index(index).unwrap();
+            directory.lend_index(&header, base, 1 << 16).map(|(_, points)| points)
+        };
+        let good = index(&[at(0, 64), at(0, 200), at(3, 400)]);
+        let points = lent(&good, Lsn::FIRST).unwrap();
+        assert_eq!(points[..], good.encode()[80..]);
+        assert_eq!(lent(&good, Lsn::FIRST.next()), None, "another base");
+        assert_eq!(lent(&SegmentIndex { salt: 6, ..good.clone() }, Lsn::FIRST), None, "another file");
+        assert_eq!(lent(&SegmentIndex { log_id: LogId([2; 16]), ..good }, Lsn::FIRST), None, "another log");
+        for points in [[at(1, 64), at(0, 200)], [at(0, 64), at(1, 64)], [at(0, 200), at(1, 64)]] {
+            assert_eq!(lent(&index(&points), Lsn::FIRST), None, "{points:?}");
+        }
+    }
 }

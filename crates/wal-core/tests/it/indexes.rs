@@ -1,10 +1,10 @@
 //! Indexes that stay in their files.
 
-use std::{fs::OpenOptions, os::unix::fs::FileExt, path::Path};
+use std::{fs::OpenOptions, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use wal_core::{Log, LogError, Options};
 use wal_format::{FileName, Lsn, NewEntry, SegmentId};
-use wal_segment::{LocalOptions, LocalStorage, SegmentError};
+use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, SegmentError, Storage};
 
 use crate::{
     reading::lsn,
@@ -21,7 +21,7 @@ fn options() -> Options {
 
 fn open(dir: &Path) -> Log {
     let storage = LocalStorage::create(dir, LocalOptions::default()).unwrap();
-    Log::open(environment(std::sync::Arc::new(storage)), options()).unwrap()
+    Log::open(environment(Arc::new(storage)), options()).unwrap()
 }
 
 fn body(n: u64) -> Vec<u8> {
@@ -90,5 +90,36 @@ fn an_index_that_rots_in_its_file_is_no_damage() {
             assert_eq!((first, named), (lsn(n), offset), "{rot}");
             assert_eq!(log.get(lsn(n + 1)).unwrap().payload, body(n + 1), "{rot}");
         }
+    }
+}
+
+/// A backup looks for the end of the newest segment from the last point of its index on.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "no storage changes what is there")]
+fn where_a_segment_ends_is_found_without_an_index_that_rots() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    for n in 1..=ENTRIES / 2 {
+        drop(log.submit(&NewEntry::plain(&body(n)), None).unwrap());
+    }
+    log.close().unwrap();
+    drop(log);
+    let path = dir.path().join(FileName::Index(SegmentId(1)).with_prefix(""));
+    let index = std::fs::read(&path).unwrap();
+    assert!(index.len() > 64 << 10);
+    // The last point leads to eight bytes before its frame, or behind it.
+    let units = u32::from_le_bytes(*index.last_chunk().unwrap());
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    for (units, backup) in [(units - 1, "before"), (units + 1, "behind")] {
+        file.write_all_at(&index, 0).unwrap();
+        let storage = LocalStorage::create(dir.path(), LocalOptions::default()).unwrap();
+        let log = Log::open_read_only(environment(Arc::new(storage)), options()).unwrap();
+        assert_eq!(log.segments().unwrap().len(), 1);
+        assert_eq!(log.get(lsn(5000)).unwrap().payload, body(5000));
+        file.write_all_at(&units.to_le_bytes(), index.len() as u64 - 4).unwrap();
+        let target: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        assert_eq!(log.backup(&target).unwrap().next, lsn(ENTRIES / 2 + 1), "{backup}");
+        let copy = Log::open(environment(target), options()).unwrap();
+        assert_eq!(copy.get(lsn(ENTRIES / 2)).unwrap().payload, body(ENTRIES / 2), "{backup}");
     }
 }

@@ -3,9 +3,10 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use wal_core::{AppendOptions, BatchLimit, Durability, Log, Options, SyncPolicy};
@@ -173,6 +174,57 @@ fn nor_is_what_is_stored_in_mapped_pages() {
     assert_eq!(storage.bytes_read(), before);
     log.sync().unwrap();
     check(&log, 1, 21);
+}
+
+/// Although others of the same numbers were in files before.
+#[test]
+fn nor_is_what_comes_after_a_cut() {
+    let Copied { storage, log } = Copied::new();
+    log.truncate_after(lsn(1000)).unwrap();
+    let buffered = AppendOptions { durability: Some(Durability::Buffered), ..AppendOptions::default() };
+    for n in 1001..=1050 {
+        log.append_entry(&NewEntry::plain(&payload(n)), &buffered).unwrap();
+    }
+    let before = storage.bytes_read();
+    for n in 1001..=1050 {
+        assert_eq!(log.get(lsn(n)).unwrap().payload, payload(n));
+    }
+    assert_eq!(storage.bytes_read(), before);
+    log.sync().unwrap();
+    check(&log, 1, 1051);
+}
+
+/// Who looks for what is written does not wait for an append, though that is not durable.
+#[test]
+fn what_is_written_is_found_while_an_append_is_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Hooked::new(Arc::new(mapped(dir.path())));
+    let sync = SyncPolicy::OsCache { interval: Duration::from_secs(600) };
+    let options = Options { sync, background_threads: false, ..Options::default() };
+    let log = Log::open(environment(Arc::new(storage.clone())), options).unwrap();
+    fill(&log, [1]);
+    let (entered, is_over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let [seen, over] = [&entered, &is_over].map(Arc::clone);
+    storage.set(move |operation, _| {
+        if operation == "store" && !seen.swap(true, Ordering::SeqCst) {
+            // As long as anybody could have to wait for it, and no longer.
+            let begun = Instant::now();
+            while !over.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_secs(3) {
+                thread::yield_now();
+            }
+            over.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    thread::scope(|scope| {
+        scope.spawn(|| fill(&log, [2]));
+        while !entered.load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        assert_eq!(log.get(lsn(1)).unwrap().payload, payload(1));
+        assert!(!is_over.swap(true, Ordering::SeqCst), "it waited");
+    });
+    check(&log, 1, 3);
 }
 
 /// All but what is read to find where it ends.
