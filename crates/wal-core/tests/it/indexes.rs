@@ -3,7 +3,7 @@
 use std::{fs::OpenOptions, os::unix::fs::FileExt, path::Path, sync::Arc};
 
 use wal_core::{Log, LogError, Options};
-use wal_format::{FileName, Lsn, NewEntry, SegmentId};
+use wal_format::{FRAME_HEADER_LEN, FileName, Lsn, NewEntry, SegmentId};
 use wal_segment::{LocalOptions, LocalStorage, MemoryStorage, SegmentError, Storage};
 
 use crate::{
@@ -122,4 +122,35 @@ fn where_a_segment_ends_is_found_without_an_index_that_rots() {
         let copy = Log::open(environment(target), options()).unwrap();
         assert_eq!(copy.get(lsn(ENTRIES / 2)).unwrap().payload, body(ENTRIES / 2), "{backup}");
     }
+}
+
+/// Of two entries, one holds the frame of the other, and the index leads there.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "no storage changes what is there")]
+fn what_an_index_that_rots_leads_to_is_not_taken_for_a_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let fill = |numbers: std::ops::RangeInclusive<u64>| {
+        numbers.for_each(|n| drop(log.submit(&NewEntry::plain(&body(n)), None).unwrap()));
+        log.sync().unwrap();
+    };
+    fill(1..=5000);
+    let place = |log: &Log, n: u64| log.headers(lsn(n), Lsn::MAX).next().unwrap().unwrap().offset;
+    let path = dir.path().join(FileName::Index(SegmentId(1)).with_prefix(""));
+    let segment = std::fs::read(path.with_extension("wal")).unwrap();
+    let frame = &segment[usize::try_from(place(&log, 3000)).unwrap()..];
+    log.append(&frame[..1000]).unwrap();
+    fill(5002..=ENTRIES / 2);
+    log.close().unwrap();
+    drop(log);
+    let log = open(dir.path());
+    assert_eq!(log.get(lsn(3001)).unwrap().payload, body(3001));
+    let trap = (place(&log, 5001) + FRAME_HEADER_LEN as u64) / 8;
+    let mut index = std::fs::read(&path).unwrap();
+    assert!(index.len() > 64 << 10);
+    let points = index[80..].as_chunks_mut::<8>().0;
+    let at = points.partition_point(|point| u32::from_le_bytes(*point.first_chunk().unwrap()) < 3000) - 1;
+    points[at][4..].copy_from_slice(&u32::try_from(trap).unwrap().to_le_bytes());
+    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&index, 0).unwrap();
+    assert_eq!(log.get(lsn(3000)).unwrap().payload, body(3000));
 }
