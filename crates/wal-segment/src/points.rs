@@ -374,6 +374,37 @@ mod tests {
         assert_eq!(in_a_file(&beyond, u64::MAX).last(), Some(last), "units that a word cannot hold");
     }
 
+    /// They were verified, and may have become anything since.
+    #[test]
+    fn points_that_are_noise_lead_somewhere() {
+        let mut seed = 1_u64;
+        let mut noise = || {
+            seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (seed >> 32) as u32
+        };
+        for round in 0..600 {
+            let shift = round % 32;
+            let len = noise() % 300;
+            let words: Vec<u32> = (0..2 * len).map(|_| noise() >> shift).collect();
+            let bytes: Bytes = words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>().into();
+            let index = Points::filed(bytes.clone(), bytes, u64::MAX);
+            index.len.store(len as usize, Ordering::Relaxed);
+            index.pace.store(u64::from(noise()) << (round % 33), Ordering::Relaxed);
+            for _ in 0..50 {
+                let delta = noise() >> shift;
+                index.touch(delta);
+                if let Some(found) = index.around(delta) {
+                    let (frames, len) = found.frames();
+                    assert!(u64::from(frames).checked_mul(len).is_some());
+                    assert!(!found.is_even(&[0; 1000]));
+                    index.note_even(&found);
+                }
+            }
+            assert!(index.until(u64::from(noise())).to_vec().len() <= len as usize);
+            assert!(!index.are_sound());
+        }
+    }
+
     #[test]
     fn pieces_hold_what_was_added_in_order() {
         let points: Vec<_> = (0..1000).map(|n| point(n, 64 + u64::from(n) * 1024)).collect();

@@ -196,6 +196,7 @@ fn nor_is_what_comes_after_a_cut() {
 
 /// Who looks for what is written does not wait for an append, though that is not durable.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a thread that waits for another one")]
 fn what_is_written_is_found_while_an_append_is_under_way() {
     let dir = tempfile::tempdir().unwrap();
     let storage = Hooked::new(Arc::new(mapped(dir.path())));
