@@ -218,10 +218,7 @@ impl MappedFile {
     /// The bytes of `range`, if a prefix is kept that covers them.
     #[inline]
     pub(super) fn kept(&self, range: &Range<u64>) -> Option<Bytes> {
-        let Settled { shift, prefixes, whole, .. } = self.settled.get()?;
-        if let Some(whole) = whole.get() {
-            return cut(whole.bytes(), range);
-        }
+        let Settled { shift, prefixes, .. } = self.settled.get()?;
         let at = usize::try_from(range.end.checked_sub(1)? >> shift).ok()?;
         cut(prefixes.get(at)?.get()?.bytes(), range)
     }
@@ -278,8 +275,6 @@ struct Settled {
     /// part of one costs one reference count, the thread's own.
     shift: u32,
     prefixes: Box<[OnceLock<Arc<Striped<Prefix>>>]>,
-    /// All of it, once that is final.
-    whole: OnceLock<Box<Striped<Prefix>>>,
 }
 
 impl Settled {
@@ -288,26 +283,22 @@ impl Settled {
         let len = map.len();
         let shift = len.next_power_of_two().ilog2().saturating_sub(10).max(14);
         let prefixes = (0..len >> shift).map(|_| OnceLock::new()).collect();
-        Self { map, len: AtomicUsize::new(0), shift, prefixes, whole: OnceLock::new() }
+        Self { map, len: AtomicUsize::new(0), shift, prefixes }
     }
 
     /// Lends what the prefix covers from now on, and keeps it for the stretches that the one before it did not cover.
     fn extend(&self, before: usize, prefix: Prefix) {
         let len = prefix.len;
-        // The prefix may be one of a longer mapping, made since the file has grown.
-        if len >= self.map.len() {
-            let _ = self.whole.set(Box::new(Striped::new(prefix)));
-            self.len.fetch_max(self.map.len(), Ordering::Release);
-            return;
-        }
-        let stretches = self.prefixes.get(before >> self.shift..len >> self.shift).unwrap_or(&[]);
+        let covered = (len >> self.shift).min(self.prefixes.len());
+        let stretches = self.prefixes.get(before >> self.shift..covered).unwrap_or(&[]);
         if !stretches.is_empty() {
             let prefix = Arc::new(Striped::new(prefix));
             for stretch in stretches {
                 let _ = stretch.set(Arc::clone(&prefix));
             }
         }
-        self.len.fetch_max(len, Ordering::Release);
+        // The prefix may be one of a longer mapping, made since the file has grown.
+        self.len.fetch_max(len.min(self.map.len()), Ordering::Release);
     }
 }
 
@@ -440,15 +431,17 @@ mod tests {
     /// Another process may make it longer.
     #[test]
     fn of_a_file_that_has_grown_the_first_mapping_is_lent_and_all_is_viewed() {
+        const STRETCH: u64 = 16 << 10;
         let file = tempfile::tempfile().unwrap();
-        file.set_len(10_000).unwrap();
+        file.set_len(40_000).unwrap();
         let mapped = MappedFile::new(file, Access::Read);
-        assert_eq!(mapped.view(0..5000).unwrap().unwrap().len(), 5000);
-        mapped.file().set_len(50_000).unwrap();
-        assert_eq!(mapped.view(10..50_000).unwrap().unwrap().len(), 49_990);
-        assert_eq!(mapped.lend(5000).map(<[u8]>::len), Some(10_000));
-        assert!(mapped.lend(10_001).is_none());
-        assert_eq!(mapped.kept(&(10..50_000)).map(|all| all.len()), Some(49_990));
-        assert!(mapped.kept(&(10..50_001)).is_none());
+        assert_eq!(mapped.view(0..20_000).unwrap().unwrap().len(), 20_000);
+        mapped.file().set_len(200_000).unwrap();
+        assert_eq!(mapped.view(10..200_000).unwrap().unwrap().len(), 199_990);
+        assert_eq!(mapped.lend(20_000).map(<[u8]>::len), Some(40_000));
+        assert!(mapped.lend(40_001).is_none());
+        let kept: Vec<bool> =
+            (0..12).map(|nth| mapped.kept(&(nth * STRETCH..nth * STRETCH + 1)).is_some()).collect();
+        assert_eq!(kept.iter().position(|kept| !kept), Some(2));
     }
 }
