@@ -265,15 +265,15 @@ impl Directory {
         belongs(&index, of).then(|| index.to_owned())
     }
 
-    /// The bytes of that sidecar, and of its [points](IndexPoint::decode), if the segment begins at `base` and they
-    /// ascend: where the storage lends bytes, those of its file.
-    pub(crate) fn lend_index(&self, of: &SegmentHeader, base: Lsn, end: u64) -> Option<(Bytes, Bytes)> {
+    /// The bytes of that index's [points](IndexPoint::decode), if the segment begins at `base` and they ascend: where
+    /// the storage lends bytes, those of its file.
+    pub(crate) fn lend_index(&self, of: &SegmentHeader, base: Lsn, end: u64) -> Option<Bytes> {
         let (file, len) = self.index_file(of, end)?;
         let bytes = if len < LENT_MIN { copy(&*file, len)? } else { file.view(0..len).ok()? };
         let index = SegmentIndexRef::parse(&bytes).ok()?;
         let points = index.points.iter().map(|point| IndexPoint::decode(*point));
         let is_right = belongs(&index, of) && index.base == base && points.is_sorted_by(ascends);
-        is_right.then(|| (bytes.clone(), bytes.slice_ref(index.points.as_flattened())))
+        is_right.then(|| bytes.slice_ref(index.points.as_flattened()))
     }
 
     fn index_file(&self, of: &SegmentHeader, end: u64) -> Option<(Arc<dyn StorageFile>, u64)> {
@@ -311,11 +311,8 @@ mod tests {
     use super::*;
     use crate::MemoryStorage;
 
-    /// What it says of the end and of its points is true of one file alone, not of another one that has its name.
-    #[test]
-    fn a_sidecar_belongs_to_one_file() {
-        let directory = Directory::new(Arc::new(MemoryStorage::new()), "");
-        let header = SegmentHeader {
+    fn header() -> SegmentHeader {
+        SegmentHeader {
             checksum: ChecksumKind::Crc32,
             ignorable_flags: 0,
             log_id: LogId([1; 16]),
@@ -323,16 +320,20 @@ mod tests {
             epoch: 1,
             salt: 5,
             created: 0,
-        };
-        let index = SegmentIndex {
-            log_id: header.log_id,
-            segment: header.segment,
-            salt: header.salt,
-            end: 1 << 16,
-            base: Lsn::FIRST,
-            last_frame: 1 << 15,
-            points: Vec::new(),
-        };
+        }
+    }
+
+    fn index_of(header: &SegmentHeader, points: &[IndexPoint]) -> SegmentIndex {
+        let SegmentHeader { log_id, segment, salt, .. } = *header;
+        let points = points.to_vec();
+        SegmentIndex { log_id, segment, salt, end: 1 << 16, base: Lsn::FIRST, last_frame: 1 << 15, points }
+    }
+
+    /// What it says of the end and of its points is true of one file alone, not of another one that has its name.
+    #[test]
+    fn a_sidecar_belongs_to_one_file() {
+        let directory = Directory::new(Arc::new(MemoryStorage::new()), "");
+        let (header, index) = (header(), index_of(&header(), &[]));
         directory.write_index(&index).unwrap();
         assert_eq!(directory.read_index(&header, 1 << 16), Some(index.clone()));
         let others = [
@@ -353,28 +354,12 @@ mod tests {
     #[test]
     fn an_index_is_lent_to_its_segment_if_its_points_ascend() {
         let directory = Directory::new(Arc::new(MemoryStorage::new()), "");
-        let header = SegmentHeader {
-            checksum: ChecksumKind::Crc32,
-            ignorable_flags: 0,
-            log_id: LogId([1; 16]),
-            segment: SegmentId(7),
-            epoch: 1,
-            salt: 5,
-            created: 0,
-        };
+        let header = header();
         let at = |lsn_delta, units| IndexPoint { lsn_delta, units };
-        let index = |points: &[IndexPoint]| SegmentIndex {
-            log_id: header.log_id,
-            segment: header.segment,
-            salt: header.salt,
-            end: 1 << 16,
-            base: Lsn::FIRST,
-            last_frame: 1 << 15,
-            points: points.to_vec(),
-        };
+        let index = |points: &[IndexPoint]| index_of(&header, points);
         let lent = |index: &SegmentIndex, base| {
             directory.write_index(index).unwrap();
-            directory.lend_index(&header, base, 1 << 16).map(|(_, points)| points)
+            directory.lend_index(&header, base, 1 << 16)
         };
         let good = index(&[at(0, 64), at(0, 200), at(3, 400)]);
         let points = lent(&good, Lsn::FIRST).unwrap();

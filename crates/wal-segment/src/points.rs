@@ -116,8 +116,8 @@ impl Points {
     }
 
     /// Those before `end` of the points of a sidecar, which verifies, and where they ascend.
-    pub(crate) fn filed(sidecar: Bytes, points: Bytes, end: u64) -> Self {
-        Self::of_file(Filed::new(sidecar, points), end)
+    pub(crate) fn filed(points: Bytes, end: u64) -> Self {
+        Self::of_file(Filed::new(points), end)
     }
 
     fn of_file(filed: Filed, end: u64) -> Self {
@@ -135,11 +135,7 @@ impl Points {
         }
     }
 
-    /// Whether they are those that were verified. In a file they may have become others.
-    pub(crate) fn are_sound(&self) -> bool {
-        if let Words::Filed(filed) = &self.words { filed.is_sound() } else { true }
-    }
-
+    /// Whether they are those of a sidecar: others, maybe, than when that was verified.
     pub(crate) const fn are_filed(&self) -> bool {
         matches!(self.words, Words::Filed(_))
     }
@@ -316,8 +312,6 @@ fn stretch(nth: usize, from: u64, to: Option<u64>) -> Stretch {
 mod tests {
     use std::thread;
 
-    use wal_format::{LogId, Lsn, SegmentId, SegmentIndex};
-
     use super::*;
     use crate::sparse::point;
 
@@ -347,12 +341,8 @@ mod tests {
 
     /// The same points, as they stand in a file.
     fn in_a_file(points: &[IndexPoint], end: u64) -> Points {
-        let (log_id, segment, points) = (LogId([1; 16]), SegmentId(1), points.to_vec());
-        let index =
-            SegmentIndex { log_id, segment, salt: 0, end: 0, base: Lsn::FIRST, last_frame: 0, points };
-        let sidecar = Bytes::from(index.encode());
-        let points = sidecar.slice(sidecar.len() - 8 * index.points.len()..);
-        Points::filed(sidecar, points, end)
+        let words = points.iter().flat_map(|point| [point.lsn_delta, point.units]);
+        Points::filed(words.flat_map(u32::to_le_bytes).collect(), end)
     }
 
     #[test]
@@ -387,7 +377,7 @@ mod tests {
             let len = noise() % 300;
             let words: Vec<u32> = (0..2 * len).map(|_| noise() >> shift).collect();
             let bytes: Bytes = words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>().into();
-            let index = Points::filed(bytes.clone(), bytes, u64::MAX);
+            let index = Points::filed(bytes, u64::MAX);
             index.len.store(len as usize, Ordering::Relaxed);
             index.pace.store(u64::from(noise()) << (round % 33), Ordering::Relaxed);
             for _ in 0..50 {
@@ -401,7 +391,6 @@ mod tests {
                 }
             }
             assert!(index.until(u64::from(noise())).to_vec().len() <= len as usize);
-            assert!(!index.are_sound());
         }
     }
 

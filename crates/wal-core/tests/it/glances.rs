@@ -317,8 +317,7 @@ fn a_glance_reads_what_came_and_little_else() {
     };
     // Whoever has looked for an entry has an index, to which it is added.
     beside.reader.get(lsn(77)).unwrap();
-    let whole = read(&|| beside.time.advance(Duration::from_secs(60)));
-    assert_eq!(whole, 0);
+    beside.time.advance(Duration::from_secs(60));
     assert!(read(&|| beside.reader.refresh().unwrap()) > 500_000, "everything");
     beside.reader.get(lsn(77)).unwrap();
     for came in [0, 1, 10] {

@@ -189,10 +189,15 @@ fn a_damaged_length_that_leads_to_the_very_end_is_damage_and_no_cut() {
         let mut files = good.clone();
         files.get_mut(name).unwrap()[before + 8 + bit / 8] ^= 1 << (bit % 8);
         let log = read(&files, RecoveryMode::Refuse).unwrap();
-        let found = log.get(lsn);
+        let damaged = lsn.previous().unwrap();
+        let found = log.get(damaged);
         assert!(found.as_ref().is_err_and(LogError::is_damage), "bit {bit} {seal}: {found:?}");
-        let found = log.headers(lsn, Lsn::MAX).next();
+        let found = log.headers(damaged, Lsn::MAX).next();
         assert!(found.is_some_and(|found| found.is_err_and(|error| error.is_damage())), "bit {bit}");
+        // What stands behind it is there, whether it is looked for before or after.
+        let log = if bit % 2 == 0 { log } else { read(&files, RecoveryMode::Refuse).unwrap() };
+        assert_eq!(log.get(lsn).unwrap().payload, [7; 32][..], "bit {bit}");
+        assert_eq!(log.headers(lsn, Lsn::MAX).next().unwrap().unwrap().first, lsn, "bit {bit}");
     }
 }
 

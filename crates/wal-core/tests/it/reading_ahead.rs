@@ -1,6 +1,7 @@
 //! How much is read by copy, of what cannot be lent.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -153,16 +154,21 @@ fn what_is_in_memory_is_not_looked_for_in_files() {
     assert_eq!(storage.bytes_read(), before);
 }
 
+/// A log whose entries are stored in mapped pages, but for the first one, which is written.
+fn stored(dir: &Path) -> (Hooked, Log) {
+    let storage = Hooked::new(Arc::new(mapped(dir)));
+    let sync = SyncPolicy::OsCache { interval: Duration::from_secs(600) };
+    let options = Options { sync, background_threads: false, ..Options::default() };
+    let log = Log::open(environment(Arc::new(storage.clone())), options).unwrap();
+    fill(&log, [1]);
+    (storage, log)
+}
+
 /// Although they are with the operating system already.
 #[test]
 fn nor_is_what_is_stored_in_mapped_pages() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = Hooked::new(Arc::new(mapped(dir.path())));
-    let sync = SyncPolicy::OsCache { interval: Duration::from_secs(600) };
-    let options = Options { sync, background_threads: false, ..Options::default() };
-    let log = Log::open(environment(Arc::new(storage.clone())), options).unwrap();
-    // The first one is written.
-    fill(&log, [1]);
+    let (storage, log) = stored(dir.path());
     let writes = log.stats().writes;
     fill(&log, 2..=20);
     assert_eq!(log.stats().writes, writes);
@@ -199,11 +205,7 @@ fn nor_is_what_comes_after_a_cut() {
 #[expect(clippy::disallowed_methods, reason = "a thread that waits for another one")]
 fn what_is_written_is_found_while_an_append_is_under_way() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = Hooked::new(Arc::new(mapped(dir.path())));
-    let sync = SyncPolicy::OsCache { interval: Duration::from_secs(600) };
-    let options = Options { sync, background_threads: false, ..Options::default() };
-    let log = Log::open(environment(Arc::new(storage.clone())), options).unwrap();
-    fill(&log, [1]);
+    let (storage, log) = stored(dir.path());
     let (entered, is_over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let [seen, over] = [&entered, &is_over].map(Arc::clone);
     storage.set(move |operation, _| {

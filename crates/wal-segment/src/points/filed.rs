@@ -6,14 +6,13 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use wal_format::{IndexPoint, SegmentIndexRef};
+use wal_format::IndexPoint;
 
 use super::{EVEN, word};
 
 /// The points of a sidecar, and what was found out about the stretches behind them.
 #[derive(Debug)]
 pub(super) struct Filed {
-    sidecar: Bytes,
     /// As [`IndexPoint::decode`] reads them. They were verified once; the system may have read them again since.
     points: Bytes,
     /// A bit for each; none before the first is set.
@@ -23,18 +22,13 @@ pub(super) struct Filed {
 const POINT_LEN: usize = 8;
 
 impl Filed {
-    pub(super) const fn new(sidecar: Bytes, points: Bytes) -> Self {
-        Self { sidecar, points, even: OnceLock::new() }
+    pub(super) const fn new(points: Bytes) -> Self {
+        Self { points, even: OnceLock::new() }
     }
 
-    /// The same sidecar, of whose stretches nothing was found out.
+    /// The same points, of whose stretches nothing was found out.
     pub(super) fn anew(&self) -> Self {
-        Self::new(self.sidecar.clone(), self.points.clone())
-    }
-
-    /// Whether it still verifies.
-    pub(super) fn is_sound(&self) -> bool {
-        SegmentIndexRef::parse(&self.sidecar).is_ok()
+        Self::new(self.points.clone())
     }
 
     fn points(&self) -> &[[u8; POINT_LEN]] {

@@ -44,8 +44,7 @@ impl Segment {
     /// [`SegmentError`] when what lies on the way cannot be read or is damaged.
     pub fn last_frames(&self, end: u64) -> Result<[Option<(u64, FrameHeader)>; 2], SegmentError> {
         match self.last_frames_by_index(end) {
-            // An index is no more than a hint.
-            Err(error) if error.is_damage() && self.has_rotten_index() => {
+            Err(error) if error.is_damage() && self.has_filed_index() => {
                 self.index_anew()?;
                 self.last_frames_by_index(end)
             }

@@ -105,7 +105,10 @@ impl Segment {
     ///
     /// [`SegmentError`] when what lies on the way cannot be read or is damaged.
     pub fn locate(&self, lsn: Lsn) -> Result<Option<u64>, SegmentError> {
-        let Some(delta) = self.delta_of(lsn) else { return Ok(None) };
+        self.delta_of(lsn).map_or(Ok(None), |delta| self.locate_delta(delta))
+    }
+
+    pub(super) fn locate_delta(&self, delta: u32) -> Result<Option<u64>, SegmentError> {
         let start = self.floor(delta)?;
         match self.hop(start, delta)? {
             Hop::Found(offset) => Ok(Some(offset)),
@@ -131,14 +134,9 @@ impl Segment {
         Ok(start..stretch.to.map_or(start, |to| to.offset()))
     }
 
-    /// Whether the index that was loaded stays in its file: it was verified then, and may have become another.
+    /// Whether the index in use is that of a file: no more than a hint, which was verified once.
     pub(super) fn has_filed_index(&self) -> bool {
-        self.index.get().is_some_and(|index| index.are_filed())
-    }
-
-    /// Whether it did.
-    pub(super) fn has_rotten_index(&self) -> bool {
-        self.index.get().is_some_and(|index| !index.are_sound())
+        self.index_anew.get().is_none() && self.index.get().is_some_and(|index| index.are_filed())
     }
 
     /// Whether the next `len` bytes, or as many as are durable, are lent without being read.
@@ -161,9 +159,9 @@ impl Segment {
 
     fn load_index(&self) -> Result<Points, SegmentError> {
         let lent = self.directory.lend_index(&self.header, self.base, self.file_len()?);
-        if let Some((sidecar, points)) = lent {
-            // The segment may have been cut since it was written.
-            let filed = Points::filed(sidecar, points, self.written());
+        if let Some(points) = lent {
+            // The segment may have been cut since they were written.
+            let filed = Points::filed(points, self.written());
             if !filed.are_cut() {
                 return Ok(filed);
             }

@@ -49,13 +49,12 @@ impl FrameReader {
     ///
     /// Those of [`Segment::locate`] and of [`read`](Self::read).
     pub fn seek(&mut self, segment: &Segment, lsn: Lsn) -> Result<Option<LoadedFrame>, SegmentError> {
-        let Some(delta) = segment.delta_of(lsn) else { return Ok(None) };
-        if delta == 0
+        if lsn == segment.base
             && let Some(first) = self.first(segment)
         {
             return Ok(Some(first));
         }
-        match self.find(segment, lsn, delta, AROUND_MAX)? {
+        match self.find(segment, lsn, AROUND_MAX)? {
             Some(offset) => self.read(segment, offset),
             None => Ok(None),
         }
@@ -67,10 +66,10 @@ impl FrameReader {
         &mut self,
         segment: &Segment,
         lsn: Lsn,
-        delta: u32,
         most: u64,
     ) -> Result<Option<u64>, SegmentError> {
-        let found = self.find_by_index(segment, lsn, delta, most);
+        let Some(delta) = segment.delta_of(lsn) else { return Ok(None) };
+        let found = self.find_by_index(segment, delta, most);
         if !segment.has_filed_index() {
             return found;
         }
@@ -81,18 +80,17 @@ impl FrameReader {
             Ok(None) => false,
             Err(error) => !error.is_damage(),
         };
-        if is_right || !segment.has_rotten_index() {
-            return found;
+        // The index may have led astray, or the frame is damaged: an index of what is there tells, and is made once.
+        if is_right || segment.index_anew().is_err() {
+            found
+        } else {
+            self.find_by_index(segment, delta, most)
         }
-        // It is no more than a hint. Another thread may have made the new one since.
-        segment.index_anew()?;
-        self.find_by_index(segment, lsn, delta, most)
     }
 
     fn find_by_index(
         &mut self,
         segment: &Segment,
-        lsn: Lsn,
         delta: u32,
         most: u64,
     ) -> Result<Option<u64>, SegmentError> {
@@ -107,7 +105,7 @@ impl FrameReader {
         }
         match self.hop_from(segment, start, delta) {
             Some(offset) => Ok(Some(offset)),
-            None => segment.locate(lsn),
+            None => segment.locate_delta(delta),
         }
     }
 

@@ -83,8 +83,7 @@ impl FrameReader {
         segment: &Segment,
         lsn: Lsn,
     ) -> Result<Option<(u64, FrameHeader)>, SegmentError> {
-        let Some(delta) = segment.delta_of(lsn) else { return Ok(None) };
-        let Some(offset) = self.find(segment, lsn, delta, 2 * INDEX_STRIDE)? else { return Ok(None) };
+        let Some(offset) = self.find(segment, lsn, 2 * INDEX_STRIDE)? else { return Ok(None) };
         Ok(self.peek(segment, offset)?.map(|header| (offset, header)))
     }
 }
