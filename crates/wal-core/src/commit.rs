@@ -35,7 +35,7 @@ use cohort::Cohort;
 use gather::Gather;
 pub(crate) use poller::Poller;
 
-pub(crate) use watch::Watch;
+pub(crate) use watch::{Until, Watch};
 
 use crate::{
     marks::Tick,

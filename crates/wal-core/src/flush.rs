@@ -95,8 +95,17 @@ impl Engine {
         written: Result<T, LogError>,
     ) -> Result<T, LogError> {
         drop(writer);
-        self.watch.wake();
+        self.tell_of_write(written.is_ok());
         written
+    }
+
+    /// Tells those who watch of a write. One that failed may have ended the log.
+    pub(crate) fn tell_of_write(&self, is_ok: bool) {
+        if is_ok {
+            self.watch.wake_written(self.marks.durable_next());
+        } else {
+            self.watch.wake();
+        }
     }
 
     /// Returns when `tick` is with the operating system. Of many threads that wait here, the first writes for all.

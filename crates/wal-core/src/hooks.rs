@@ -18,7 +18,9 @@ use parking_lot::Mutex;
 use wal_format::{Lsn, SegmentId};
 use wal_segment::Segment;
 
-use crate::{Cut, DeletionReason, Finding, LogError, engine::Engine, engine::chain, events, stats::add};
+use crate::{
+    Cut, DeletionReason, Finding, LogError, commit::Until, engine::Engine, engine::chain, events, stats::add,
+};
 
 /// So many events wait for a hook that is busy.
 const QUEUE_LEN: usize = 1024;
@@ -247,10 +249,19 @@ impl Engine {
     fn run_hooks(&self) {
         let mut over = false;
         while !over {
-            self.watch.wait(|| self.has_news(), None, || self.clock.monotonic());
+            self.watch.wait(self.hooks_until(), || self.has_news(), None, || self.clock.monotonic());
             // Before the look at the queue: whatever came before the end is told.
             over = self.hooks.over.load(Ordering::Acquire);
             self.call_hooks();
+        }
+    }
+
+    /// What the hooks wait for.
+    fn hooks_until(&self) -> Until {
+        match self.hooks.hooks.commit {
+            None => Until::Durable(Lsn::MAX),
+            Some(_) if self.options.sync.interval().is_some() => Until::Change,
+            Some(_) => Until::Durable(self.hooks.told.lock().durable),
         }
     }
 

@@ -9,7 +9,7 @@ use wal_format::Lsn;
 
 use crate::{
     Entry, Iter, LogError,
-    commit::{Commit, TaskSlot},
+    commit::{Commit, TaskSlot, Until},
     engine::Engine,
     log::Log,
 };
@@ -167,6 +167,9 @@ impl Tail {
         (self.cut, self.over) = (None, false);
         self.generation = self.engine().cuts.generation();
         self.entries = Iter::new(Arc::clone(self.engine()), lsn, lsn);
+        if let Some(task) = self.unwatch() {
+            task.wake();
+        }
     }
 
     /// The next entry if it is there; does not wait. On a log that is open for reading this looks at the files when
@@ -232,13 +235,21 @@ impl Tail {
                 return Ok(None);
             }
             if engine.is_live() {
-                engine.watch.wait(|| self.has_news(), deadline, now);
+                engine.watch.wait(self.until(), || self.has_news(), deadline, now);
             } else {
                 let look = now().saturating_add(pause);
                 let until = deadline.map_or(look, |deadline| deadline.min(look));
-                engine.watch.wait(|| engine.failure().is_some(), Some(until), now);
+                engine.watch.wait(Until::Change, || engine.failure().is_some(), Some(until), now);
                 pause = (pause * 2).min(if engine.objects { POLL_OBJECTS } else { longest(cost) });
             }
+        }
+    }
+
+    /// What to wait for.
+    const fn until(&self) -> Until {
+        match self.visibility {
+            Visibility::Written => Until::Change,
+            Visibility::Durable => Until::Durable(self.next),
         }
     }
 

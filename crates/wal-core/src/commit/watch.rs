@@ -2,44 +2,76 @@
 //!
 //! Whoever waits registers first and looks second; whoever changes something looks second whether anybody waits. There
 //! is a fence between the two steps of both: either the change is seen, or the one who waits is. Nobody asks at
-//! intervals, and where nobody waits a change costs no lock.
+//! intervals, and where nobody waits a change costs no lock. Who waits for entries to be durable sleeps through writes,
+//! of which there may be a million for each sync.
 
 use std::{
-    mem,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use super::{Notify, Sleeper, TaskSlot};
-use crate::sync::{AtomicUsize, Mutex, fence};
+use wal_format::Lsn;
 
-#[derive(Debug, Default)]
+use super::{Notify, Sleeper, TaskSlot};
+use crate::sync::{AtomicU64, Mutex, fence};
+
+/// Nobody waits.
+const NOBODY: u64 = u64::MAX;
+
+/// What somebody is woken by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// Whatever happens.
+    Change,
+    /// Whatever happens, but that entries are written only if this one is durable by then.
+    Durable(Lsn),
+}
+
+impl Until {
+    /// Woken by writes once what is durable ends behind this.
+    fn mark(self) -> u64 {
+        match self {
+            Self::Change => 0,
+            Self::Durable(lsn) => lsn.get().min(NOBODY - 1),
+        }
+    }
+}
+
+#[derive(Debug)]
 pub(crate) struct Watch {
-    watchers: Mutex<Vec<Notify>>,
-    /// How many there are. Changed under the lock, and read without.
-    count: AtomicUsize,
+    /// With the mark of each.
+    watchers: Mutex<Vec<(u64, Notify)>>,
+    /// The least of their marks. Changed under the lock, and read without.
+    least: AtomicU64,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { watchers: Mutex::default(), least: AtomicU64::new(NOBODY) }
+    }
 }
 
 impl Watch {
     /// Returns `true` once `ready` says so, `false` when it does not at `deadline`.
     pub(crate) fn wait(
         &self,
+        until: Until,
         ready: impl Fn() -> bool,
         deadline: Option<Duration>,
         now: impl Fn() -> Duration,
     ) -> bool {
         loop {
             let sleeper = Sleeper::current();
-            self.add(Notify::Wake(Arc::clone(&sleeper)));
+            self.add(until, Notify::Wake(Arc::clone(&sleeper)));
             if ready() {
-                self.forget(&sleeper);
+                self.forget_thread(&sleeper);
                 return true;
             }
             match deadline {
                 None => sleeper.sleep(),
                 Some(deadline) => {
                     if !sleeper.sleep_until(deadline, &now) {
-                        self.forget(&sleeper);
+                        self.forget_thread(&sleeper);
                         return ready();
                     }
                 }
@@ -48,14 +80,13 @@ impl Watch {
     }
 
     /// Wakes a task once, at the next change. Look again after registering: one that came before is not told.
-    pub(crate) fn notify(&self, task: &TaskSlot) {
-        self.add(Notify::Task(Arc::clone(task)));
+    pub(crate) fn notify(&self, until: Until, task: &TaskSlot) {
+        self.add(until, Notify::Task(Arc::clone(task)));
     }
 
     /// The task does not want to be woken any more.
     pub(crate) fn forget_task(&self, task: &TaskSlot) {
-        let is_mine = |notify: &Notify| matches!(notify, Notify::Task(other) if Arc::ptr_eq(other, task));
-        self.change(|watchers| watchers.retain(|notify| !is_mine(notify)));
+        self.forget(|notify| matches!(notify, Notify::Task(other) if Arc::ptr_eq(other, task)));
     }
 
     /// How many wait.
@@ -66,42 +97,60 @@ impl Watch {
 
     /// Something has changed. No lock may be held that a callback would want.
     pub(crate) fn wake(&self) {
-        if self.has_watchers() {
-            self.change(mem::take).into_iter().for_each(Notify::run);
+        if self.least() != NOBODY {
+            self.run(|_, _| true);
         }
     }
 
     /// Something has changed. Callbacks wait for somebody who holds no lock.
     pub(crate) fn wake_threads(&self) {
-        let is_thread = |notify: &mut Notify| matches!(notify, Notify::Wake(_));
-        if self.has_watchers() {
-            let threads: Vec<_> = self.change(|watchers| watchers.extract_if(.., is_thread).collect());
-            threads.into_iter().for_each(Notify::run);
+        if self.least() != NOBODY {
+            self.run(|_, notify| matches!(notify, Notify::Wake(_)));
         }
     }
 
-    fn add(&self, notify: Notify) {
-        self.change(|watchers| watchers.push(notify));
-        fence(Ordering::SeqCst);
-    }
-
-    /// Whether anybody has registered who may not have seen what the calling thread has changed.
+    /// Entries were written, and nothing else has changed but that those before `durable_next` may have become durable
+    /// meanwhile, by the calling thread. No lock may be held that a callback would want.
     #[inline]
-    fn has_watchers(&self) -> bool {
-        fence(Ordering::SeqCst);
-        self.count.load(Ordering::Relaxed) > 0
+    pub(crate) fn wake_written(&self, durable_next: Lsn) {
+        if self.least() < durable_next.get() {
+            self.run(|mark, _| mark < durable_next.get());
+        }
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<Notify>) -> T) -> T {
+    #[cold]
+    fn run(&self, who: impl Fn(u64, &Notify) -> bool) {
+        let woken: Vec<_> =
+            self.change(|watchers| watchers.extract_if(.., |(mark, notify)| who(*mark, notify)).collect());
+        woken.into_iter().for_each(|(_, notify)| notify.run());
+    }
+
+    fn add(&self, until: Until, notify: Notify) {
+        self.change(|watchers| watchers.push((until.mark(), notify)));
+        fence(Ordering::SeqCst);
+    }
+
+    /// The least mark of those who have registered and may not have seen what the calling thread has changed.
+    #[inline]
+    fn least(&self) -> u64 {
+        fence(Ordering::SeqCst);
+        self.least.load(Ordering::Relaxed)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<(u64, Notify)>) -> T) -> T {
         let mut watchers = self.watchers.lock();
         let changed = change(&mut watchers);
-        self.count.store(watchers.len(), Ordering::Relaxed);
+        let least = watchers.iter().map(|(mark, _)| *mark).min();
+        self.least.store(least.unwrap_or(NOBODY), Ordering::Relaxed);
         changed
     }
 
-    fn forget(&self, sleeper: &Arc<Sleeper>) {
-        let is_mine = |notify: &Notify| matches!(notify, Notify::Wake(other) if Arc::ptr_eq(other, sleeper));
-        self.change(|watchers| watchers.retain(|notify| !is_mine(notify)));
+    fn forget(&self, is_mine: impl Fn(&Notify) -> bool) {
+        self.change(|watchers| watchers.retain(|(_, notify)| !is_mine(notify)));
+    }
+
+    fn forget_thread(&self, sleeper: &Arc<Sleeper>) {
+        self.forget(|notify| matches!(notify, Notify::Wake(other) if Arc::ptr_eq(other, sleeper)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Following a log without a thread that sleeps.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::Tail;
 use crate::{Entry, LogError, error::InvalidArgumentSnafu};
@@ -31,38 +31,104 @@ impl Tail {
             let why = "a log that is open for reading wakes no task: use a timeout";
             return Poll::Ready(InvalidArgumentSnafu { why }.fail());
         }
-        // It is registered once at a time, whichever task polls it.
+        // It is registered once at a time, whichever task polls it. Where it is only grows meanwhile: see `unwatch`.
         let before = self.task.lock().replace(context.waker().clone());
         if before.is_none() {
-            self.engine().watch.notify(&self.task);
+            self.engine().watch.notify(self.until(), &self.task);
         }
         // It may have come before that.
         self.try_next().transpose().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
-/// A log may be quiet for long, and many may follow it in turn.
-impl Drop for Tail {
-    fn drop(&mut self) {
+impl Tail {
+    /// What a task waits for is not what it waited for any more.
+    pub(super) fn unwatch(&self) -> Option<Waker> {
         let waker = self.task.lock().take();
         if waker.is_some() {
             self.engine().watch.forget_task(&self.task);
         }
+        waker
+    }
+}
+
+/// A log may be quiet for long, and many may follow it in turn.
+impl Drop for Tail {
+    fn drop(&mut self) {
+        drop(self.unwatch());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, task::Waker};
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Wake, Waker},
+        time::Duration,
+    };
 
+    use wal_format::Lsn;
     use wal_segment::MemoryStorage;
 
     use super::*;
-    use crate::{Environment, Log, Options, TailOptions};
+    use crate::{Environment, Log, Options, SyncPolicy, TailFrom, TailOptions, Visibility};
+
+    fn log(sync: SyncPolicy) -> Log {
+        let options = Options { sync, background_threads: false, ..Options::default() };
+        Log::open(Environment::new(Arc::new(MemoryStorage::new())), options).unwrap()
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A write makes nothing durable: who waits for that sleeps on, and who waits for writes does not.
+    #[test]
+    fn who_waits_for_durable_entries_is_not_woken_by_writes() {
+        let log = log(SyncPolicy::OsCache { interval: Duration::from_secs(3600) });
+        for (visibility, after) in [(Visibility::Written, [1, 1]), (Visibility::Durable, [0, 1])] {
+            let mut tail = log.tail(TailOptions { from: TailFrom::End, visibility });
+            let woken = Arc::new(Woken::default());
+            let waker = Waker::from(Arc::clone(&woken));
+            assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_pending());
+            log.append(b"written").unwrap();
+            let by_write = woken.0.load(Ordering::Relaxed);
+            log.sync().unwrap();
+            assert_eq!([by_write, woken.0.load(Ordering::Relaxed)], after, "{visibility:?}");
+            assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_ready());
+        }
+    }
+
+    /// It waited for an entry far ahead, and does not any more.
+    #[test]
+    fn a_tail_that_was_sent_back_is_woken_there() {
+        let log = log(SyncPolicy::OsCache { interval: Duration::from_secs(3600) });
+        let far = TailFrom::Lsn(Lsn::new(1000).unwrap());
+        let mut tail = log.tail(TailOptions { from: far, visibility: Visibility::Durable });
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_pending());
+        tail.seek(Lsn::FIRST);
+        let asked_to_look = woken.0.load(Ordering::Relaxed);
+        assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!((asked_to_look, log.engine().watch.waiting()), (1, 1));
+        log.append(b"near").unwrap();
+        log.sync().unwrap();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+        assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_ready());
+    }
 
     #[test]
     fn a_tail_that_is_dropped_waits_no_more() {
-        let log = Log::open(Environment::new(Arc::new(MemoryStorage::new())), Options::default()).unwrap();
+        let log = log(SyncPolicy::Always);
         let watch = &log.engine().watch;
         let mut context = Context::from_waker(Waker::noop());
         let mut other = log.tail(TailOptions::default());

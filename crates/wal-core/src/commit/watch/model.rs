@@ -8,7 +8,7 @@ use crate::commit::model::{check, fails};
 #[derive(Default)]
 struct Shared {
     watch: Watch,
-    changes: AtomicUsize,
+    changes: AtomicU64,
 }
 
 impl Shared {
@@ -17,9 +17,19 @@ impl Shared {
         self.watch.wake();
     }
 
-    fn wait(&self, changes: usize) {
+    fn wait(&self, changes: u64) {
         let ready = || self.changes.load(Ordering::Acquire) >= changes;
-        assert!(self.watch.wait(ready, None, || Duration::ZERO));
+        assert!(self.watch.wait(Until::Change, ready, None, || Duration::ZERO));
+    }
+
+    /// For entries up to `lsn` to be durable, which is told by how many changes there were.
+    fn wait_durable(&self, lsn: Lsn) {
+        let ready = || self.durable_next() > lsn;
+        assert!(self.watch.wait(Until::Durable(lsn), ready, None, || Duration::ZERO));
+    }
+
+    fn durable_next(&self) -> Lsn {
+        Lsn::new(self.changes.load(Ordering::Acquire) + 1).unwrap()
     }
 }
 
@@ -52,6 +62,38 @@ fn two_who_wait_are_both_woken() {
     });
 }
 
+/// One thread makes an entry durable, and tells of it by a write, as where segments change; another one only writes.
+#[test]
+fn who_waits_for_an_entry_to_be_durable_is_woken_by_the_write_that_made_it_so() {
+    check(4, || {
+        let shared = Arc::new(Shared::default());
+        let waiter = Arc::clone(&shared);
+        let waiter = spawn(move || waiter.wait_durable(Lsn::FIRST));
+        let writer = Arc::clone(&shared);
+        let writer = spawn(move || writer.watch.wake_written(writer.durable_next()));
+        shared.changes.fetch_add(1, Ordering::Release);
+        shared.watch.wake_written(shared.durable_next());
+        writer.join().unwrap();
+        waiter.join().unwrap();
+        assert_eq!(shared.watch.waiting(), 0);
+    });
+}
+
+/// What makes it durable has to be told of by the thread that has done it: others may have looked before.
+#[test]
+fn who_makes_an_entry_durable_and_says_nothing_may_leave_somebody_asleep() {
+    fails(4, || {
+        let shared = Arc::new(Shared::default());
+        let waiter = Arc::clone(&shared);
+        let waiter = spawn(move || waiter.wait_durable(Lsn::FIRST));
+        let writer = Arc::clone(&shared);
+        let writer = spawn(move || writer.watch.wake_written(writer.durable_next()));
+        shared.changes.fetch_add(1, Ordering::Release);
+        writer.join().unwrap();
+        waiter.join().unwrap();
+    });
+}
+
 /// Threads and tasks register in the same way; a thread that looks before it has registered is not found.
 #[test]
 fn who_looks_first_and_registers_second_may_sleep_for_ever() {
@@ -61,7 +103,7 @@ fn who_looks_first_and_registers_second_may_sleep_for_ever() {
         let waiter = spawn(move || {
             if !waiter.1.load(Ordering::Acquire) {
                 let sleeper = Sleeper::current();
-                waiter.0.add(Notify::Wake(Arc::clone(&sleeper)));
+                waiter.0.add(Until::Change, Notify::Wake(Arc::clone(&sleeper)));
                 sleeper.sleep();
             }
         });
