@@ -23,5 +23,6 @@ pub mod raw;
 pub mod reading;
 pub mod sample;
 pub mod subject;
+pub mod watched;
 pub mod ways;
 pub mod writing;

@@ -21,7 +21,7 @@ use wal_benches::{
     reading,
     sample::{Sample, median, payload, row},
     subject::open,
-    ways, writing,
+    watched, ways, writing,
 };
 use wal_core::{Log, Options, SyncPolicy};
 use wal_format::ChecksumKind;
@@ -75,6 +75,9 @@ fn main() {
     }
     if wanted("following") {
         following::table(dir.path());
+    }
+    if wanted("watched") {
+        watched::table(dir.path());
     }
     if wanted("ways") {
         ways::table(dir.path());

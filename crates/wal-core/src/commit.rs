@@ -77,6 +77,10 @@ pub(crate) enum Notify {
 pub(crate) type TaskSlot = Arc<Mutex<Option<Waker>>>;
 
 impl Notify {
+    const fn is_thread(&self) -> bool {
+        matches!(self, Self::Wake(_))
+    }
+
     fn run(self) {
         match self {
             Self::Wake(sleeper) => sleeper.wake(),

@@ -328,7 +328,7 @@ impl Commit for Engine {
     }
 
     fn round_over(&self) {
-        self.watch.wake();
+        self.tell_moved();
     }
 }
 

@@ -56,7 +56,7 @@ impl Engine {
         let _span = Span::flush(&self.directory);
         add(&self.stats.rounds, 1);
         let synced = self.write_and_sync();
-        self.watch.wake_threads();
+        self.watch.wake_threads_moved(self.marks.durable_next());
         synced
     }
 
@@ -95,16 +95,15 @@ impl Engine {
         written: Result<T, LogError>,
     ) -> Result<T, LogError> {
         drop(writer);
-        self.tell_of_write(written.is_ok());
+        self.tell_moved();
         written
     }
 
-    /// Tells those who watch of a write. One that failed may have ended the log.
-    pub(crate) fn tell_of_write(&self, is_ok: bool) {
-        if is_ok {
-            self.watch.wake_written(self.marks.durable_next());
-        } else {
-            self.watch.wake();
+    /// Tells those who watch of a write or a sync, which may have ended the log.
+    pub(crate) fn tell_moved(&self) {
+        match self.is_poisoned() {
+            false => self.watch.wake_moved(self.marks.durable_next()),
+            true => self.watch.wake(),
         }
     }
 

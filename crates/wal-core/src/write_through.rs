@@ -38,7 +38,7 @@ impl Engine {
         }
         self.marks.advance_written(stamped.tick, appender.next);
         drop(appender);
-        self.watch.wake_written(self.marks.durable_next());
+        self.watch.wake_moved(self.marks.durable_next());
         self.wake_driver(stamped.begins_interval());
         if stamped.is_simple() {
             return Some(Ok(stamped));
@@ -73,7 +73,7 @@ impl Engine {
         let written = self.write_taken(&mut writer, Some(start), false);
         drop(writer);
         turn.end();
-        self.tell_of_write(written.is_ok());
+        self.tell_moved();
         self.wake_driver(stamped.begins_interval());
         let ended = match written {
             Ok(Some(end)) if !stamped.is_overdue() => Ok(end),

@@ -2,8 +2,8 @@
 //!
 //! Whoever waits registers first and looks second; whoever changes something looks second whether anybody waits. There
 //! is a fence between the two steps of both: either the change is seen, or the one who waits is. Nobody asks at
-//! intervals, and where nobody waits a change costs no lock. Who waits for entries to be durable sleeps through writes,
-//! of which there may be a million for each sync.
+//! intervals, and where nobody waits a change costs no lock. Who waits for an entry to be durable sleeps through
+//! writes, of which there may be a million for each sync, and who waits for neither through both (`docs/adr/0033`).
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -23,12 +23,12 @@ const NOBODY: u64 = u64::MAX;
 pub(crate) enum Until {
     /// Whatever happens.
     Change,
-    /// Whatever happens, but that entries are written only if this one is durable by then.
+    /// Whatever happens, but by writes and syncs only once this entry is durable.
     Durable(Lsn),
 }
 
 impl Until {
-    /// Woken by writes once what is durable ends behind this.
+    /// Woken by writes and syncs once what is durable ends behind this.
     fn mark(self) -> u64 {
         match self {
             Self::Change => 0,
@@ -105,16 +105,23 @@ impl Watch {
     /// Something has changed. Callbacks wait for somebody who holds no lock.
     pub(crate) fn wake_threads(&self) {
         if self.least() != NOBODY {
-            self.run(|_, notify| matches!(notify, Notify::Wake(_)));
+            self.run(|_, notify| notify.is_thread());
         }
     }
 
-    /// Entries were written, and nothing else has changed but that those before `durable_next` may have become durable
-    /// meanwhile, by the calling thread. No lock may be held that a callback would want.
+    /// Nothing has changed but how far the log is: more is written perhaps, and what the calling thread has made
+    /// durable ends at `durable_next` or before. No lock may be held that a callback would want.
     #[inline]
-    pub(crate) fn wake_written(&self, durable_next: Lsn) {
+    pub(crate) fn wake_moved(&self, durable_next: Lsn) {
         if self.least() < durable_next.get() {
             self.run(|mark, _| mark < durable_next.get());
+        }
+    }
+
+    /// The same. Callbacks wait for somebody who holds no lock.
+    pub(crate) fn wake_threads_moved(&self, durable_next: Lsn) {
+        if self.least() < durable_next.get() {
+            self.run(|mark, notify| mark < durable_next.get() && notify.is_thread());
         }
     }
 

@@ -70,9 +70,9 @@ fn who_waits_for_an_entry_to_be_durable_is_woken_by_the_write_that_made_it_so() 
         let waiter = Arc::clone(&shared);
         let waiter = spawn(move || waiter.wait_durable(Lsn::FIRST));
         let writer = Arc::clone(&shared);
-        let writer = spawn(move || writer.watch.wake_written(writer.durable_next()));
+        let writer = spawn(move || writer.watch.wake_moved(writer.durable_next()));
         shared.changes.fetch_add(1, Ordering::Release);
-        shared.watch.wake_written(shared.durable_next());
+        shared.watch.wake_moved(shared.durable_next());
         writer.join().unwrap();
         waiter.join().unwrap();
         assert_eq!(shared.watch.waiting(), 0);
@@ -87,7 +87,7 @@ fn who_makes_an_entry_durable_and_says_nothing_may_leave_somebody_asleep() {
         let waiter = Arc::clone(&shared);
         let waiter = spawn(move || waiter.wait_durable(Lsn::FIRST));
         let writer = Arc::clone(&shared);
-        let writer = spawn(move || writer.watch.wake_written(writer.durable_next()));
+        let writer = spawn(move || writer.watch.wake_moved(writer.durable_next()));
         shared.changes.fetch_add(1, Ordering::Release);
         writer.join().unwrap();
         waiter.join().unwrap();
