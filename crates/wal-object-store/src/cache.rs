@@ -35,6 +35,10 @@ impl Cache {
         Some(bytes.clone())
     }
 
+    pub(crate) fn holds(&self, key: Key) -> bool {
+        self.blocks.contains_key(&key)
+    }
+
     /// Takes in what an object holds from a block's start on. A part of something longer is copied: it would keep all
     /// of it in memory.
     pub(crate) fn put(&mut self, object: u64, first: u64, bytes: &Bytes) {

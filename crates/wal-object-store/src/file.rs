@@ -120,12 +120,18 @@ impl ObjectFile {
     }
 
     fn read(&self, remote: &Arc<Remote>, range: Range<u64>) -> io::Result<Bytes> {
-        if let Some(cached) = self.inner.shared.cached(remote, &range) {
+        let Inner { shared, io, .. } = &*self.inner;
+        let behind = || self.inner.behind(&self.name.lock());
+        if let Some(cached) = shared.cached(remote, &range) {
+            shared.read_ahead(io, remote, &range, behind);
             return cached;
         }
-        let shared = Arc::clone(&self.inner.shared);
-        let remote = Arc::clone(remote);
-        self.inner.io.run(async move { shared.blocks(&remote, range).await })
+        let request = {
+            let (shared, remote, range) = (Arc::clone(shared), Arc::clone(remote), range.clone());
+            io.start(async move { shared.blocks(&remote, range).await })
+        };
+        shared.read_ahead(io, remote, &range, behind);
+        request.wait()?
     }
 }
 

@@ -27,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod cache;
 #[cfg(feature = "fs")]
 mod directory;

@@ -19,13 +19,11 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     ObjectOptions,
+    ahead::{Reading, UnderWay},
     cache::{BLOCK_LEN, Cache},
     error::{from_store, may_pass},
     meter::{Attempts, Kind, Meter},
 };
-
-/// Who reads on where the last read ended gets so many blocks at once.
-const READ_AHEAD: u64 = 4;
 
 /// What requests need.
 pub(crate) struct Shared {
@@ -33,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) options: ObjectOptions,
     pub(crate) meter: Meter,
     pub(crate) cache: Mutex<Cache>,
+    pub(crate) under_way: UnderWay,
     /// Where the objects are files, if they are: their names can be seen before they are durable, or although they
     /// never will be.
     pub(crate) dir: Option<PathBuf>,
@@ -47,14 +46,22 @@ pub(crate) struct Remote {
     /// Which of all objects that ever had the name.
     pub(crate) e_tag: Option<String>,
     pub(crate) serial: u64,
-    /// Where the last request ended.
-    read_to: AtomicU64,
+    pub(crate) reading: Mutex<Reading>,
 }
 
 impl Shared {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, options: ObjectOptions) -> Self {
         let cache = Mutex::new(Cache::new(options.cache_len));
-        Self { store, options, meter: Meter::default(), cache, dir: None, serials: AtomicU64::new(0) }
+        let under_way = UnderWay::default();
+        Self {
+            store,
+            options,
+            meter: Meter::default(),
+            cache,
+            under_way,
+            dir: None,
+            serials: AtomicU64::new(0),
+        }
     }
 
     /// Makes the names durable that can be seen. Those in a bucket are.
@@ -66,7 +73,7 @@ impl Shared {
 
     pub(crate) fn remote(&self, path: Path, size: u64, e_tag: Option<String>) -> Remote {
         let serial = self.serials.fetch_add(1, Ordering::Relaxed);
-        Remote { path, size, e_tag, serial, read_to: AtomicU64::new(u64::MAX) }
+        Remote { path, size, e_tag, serial, reading: Mutex::new(Reading::new()) }
     }
 
     pub(crate) fn attempts(&self) -> Attempts<'_> {
@@ -149,17 +156,18 @@ impl Shared {
         Err(last)
     }
 
-    /// The bytes of an object in `range`, from the cache or with one request for whole blocks from the first on that is
-    /// missing.
+    /// The bytes of an object in `range`, from the cache, from what is on its way, or with one request for whole blocks
+    /// from the first on that is missing.
     pub(crate) async fn blocks(&self, remote: &Remote, range: Range<u64>) -> io::Result<Bytes> {
         let (first, last) = blocks_of(&range);
         let mut parts = Vec::new();
         for block in first..=last {
+            self.arrival((remote.serial, block)).await;
             let cached = self.cache.lock().get((remote.serial, block));
             match cached {
                 Some(bytes) => parts.push(bytes),
                 None => {
-                    parts.push(self.fetch(remote, block, last, range.start).await?);
+                    parts.push(self.fetch(remote, block, last).await?);
                     break;
                 }
             }
@@ -177,13 +185,9 @@ impl Shared {
         parts.map(|parts| joined(&parts, range))
     }
 
-    async fn fetch(&self, remote: &Remote, block: u64, last: u64, at: u64) -> io::Result<Bytes> {
-        let start = block * BLOCK_LEN;
-        let reads_on = remote.read_to.load(Ordering::Relaxed) == start && at > 0;
-        let until = if reads_on { last.max(block + READ_AHEAD - 1) } else { last };
-        let end = ((until + 1) * BLOCK_LEN).min(remote.size);
-        let bytes = self.get(remote, start..end).await?;
-        remote.read_to.store(end, Ordering::Relaxed);
+    async fn fetch(&self, remote: &Remote, block: u64, last: u64) -> io::Result<Bytes> {
+        let end = ((last + 1) * BLOCK_LEN).min(remote.size);
+        let bytes = self.get(remote, block * BLOCK_LEN..end).await?;
         self.cache.lock().put(remote.serial, block, &bytes);
         Ok(bytes)
     }

@@ -4,6 +4,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     fmt, io,
+    ops::Bound,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -125,6 +126,16 @@ impl Inner {
         if names.buffers.get(name).is_some_and(|file| file.strong_count() == 0) {
             names.buffers.remove(name);
         }
+    }
+
+    /// The object of the same kind whose name comes next: that of the next segment.
+    pub(crate) fn behind(&self, name: &str) -> Option<Arc<Remote>> {
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+        let names = self.names.lock();
+        let mut behind = names.objects.range::<str, _>((Bound::Excluded(name), Bound::Unbounded));
+        let (_, next) = behind.next()?;
+        let is_alike = next.path.extension() == ending;
+        is_alike.then(|| Arc::clone(next))
     }
 
     fn remote(&self, name: &str) -> io::Result<Arc<Remote>> {
