@@ -1,7 +1,11 @@
 //! Windows of objects that are on their way before anybody asks for them: who reads from front to back would mostly wait
 //! if each request began when the one before it has ended (`docs/adr/0034`).
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{Arc, atomic::Ordering},
+};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -16,6 +20,8 @@ use crate::{
 const WINDOW: u64 = 4 * BLOCK_LEN;
 /// So many are on their way at once, if the cache has room for twice as many.
 const WINDOWS_MAX: u64 = 8;
+/// No object is expected to be read next.
+pub(crate) const NOBODY: u64 = u64::MAX;
 
 /// Where somebody reads in an object.
 #[derive(Debug)]
@@ -26,13 +32,15 @@ pub(crate) struct Reading {
     asked: u64,
     /// So many windows ahead.
     ahead: u64,
+    /// He has come from the object before this one, and will go on to the next.
+    came: bool,
 }
 
 impl Reading {
     const NEVER: u64 = u64::MAX;
 
     pub(crate) const fn new() -> Self {
-        Self { at: Self::NEVER, asked: 0, ahead: 0 }
+        Self { at: Self::NEVER, asked: 0, ahead: 0, came: false }
     }
 
     /// Takes note of a read in an object of `size` bytes. One that goes on where the last one ended asks for windows:
@@ -41,23 +49,33 @@ impl Reading {
         let goes_on = range.start.abs_diff(self.at) <= BLOCK_LEN && range.end > self.at;
         self.at = range.end;
         if !goes_on {
-            (self.asked, self.ahead) = (0, 0);
+            (self.asked, self.ahead, self.came) = (0, 0, false);
             return Vec::new();
         }
         self.ahead = (2 * self.ahead).max(1).min(most);
         self.ask(range.end + self.ahead * WINDOW, size)
     }
 
-    /// How much of what comes behind the object is to be asked for, too.
-    fn beyond(&self, size: u64, most: u64) -> u64 {
-        let is_fast = self.ahead == most && self.asked >= size;
-        if is_fast { (self.at + most * WINDOW).saturating_sub(size) } else { 0 }
+    /// What was to be read is not there any more, so what comes behind it may not be, either.
+    const fn missed(&mut self) {
+        self.asked = 0;
     }
 
-    /// Somebody comes here from the object before this one. Says nothing where others read already.
-    fn come(&mut self, len: u64, size: u64, most: u64) -> Vec<Range<u64>> {
+    /// Somebody who has read the object before this one to its end begins here.
+    const fn come(&mut self, most: u64) {
+        (self.at, self.ahead, self.came) = (0, most, true);
+    }
+
+    /// How much of the next object is to be asked for, too, where it is certain enough that it will be read.
+    fn beyond(&self, size: u64, most: u64) -> u64 {
+        let is_asked = self.came && self.asked >= size;
+        if is_asked { (self.at + most * WINDOW).saturating_sub(size) } else { 0 }
+    }
+
+    /// The same, asked of the next object: nothing where others read.
+    fn before(&mut self, len: u64, size: u64) -> Vec<Range<u64>> {
         if self.at == Self::NEVER {
-            (self.at, self.ahead) = (0, most);
+            self.at = 0;
         }
         if self.at == 0 { self.ask(len, size) } else { Vec::new() }
     }
@@ -91,7 +109,8 @@ impl Shared {
         io: &IoThread,
         remote: &Arc<Remote>,
         range: &Range<u64>,
-        behind: impl FnOnce() -> Option<Arc<Remote>>,
+        is_there: bool,
+        behind: impl Fn() -> Option<Arc<Remote>>,
     ) {
         let most = self.windows_max();
         if most == 0 {
@@ -99,25 +118,42 @@ impl Shared {
         }
         let (windows, beyond) = {
             let mut reading = remote.reading.lock();
+            if !is_there {
+                reading.missed();
+            }
+            if range.start < BLOCK_LEN && self.expected.load(Ordering::Relaxed) == remote.serial {
+                self.expected.store(NOBODY, Ordering::Relaxed);
+                reading.come(most);
+            }
             (reading.read(range, remote.size, most), reading.beyond(remote.size, most))
         };
         windows.into_iter().for_each(|window| self.send_for(io, remote, window));
         if beyond > 0
             && let Some(next) = behind()
         {
-            let windows = next.reading.lock().come(beyond, next.size, most);
+            let windows = next.reading.lock().before(beyond, next.size);
             windows.into_iter().for_each(|window| self.send_for(io, &next, window));
         }
+        if range.end >= remote.size
+            && let Some(next) = behind()
+        {
+            self.expected.store(next.serial, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a block is on its way.
+    pub(crate) fn is_coming(&self, key: (u64, u64)) -> bool {
+        self.under_way.lock().contains_key(&key)
     }
 
     fn send_for(self: &Arc<Self>, io: &IoThread, remote: &Arc<Remote>, window: Range<u64>) {
         let blocks = window.start / BLOCK_LEN..window.end.div_ceil(BLOCK_LEN);
         let keys = move |serial| blocks.clone().map(move |block| (serial, block));
-        let is_there = |key| self.cache.lock().holds(key);
+        let holds = |key| self.cache.lock().holds(key);
         let (done, coming) = watch::channel(());
         {
             let mut under_way = self.under_way.lock();
-            if keys(remote.serial).any(|key| under_way.contains_key(&key) || is_there(key)) {
+            if keys(remote.serial).any(|key| under_way.contains_key(&key) || holds(key)) {
                 return;
             }
             under_way.extend(keys(remote.serial).map(|key| (key, coming.clone())));
@@ -189,25 +225,40 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_to_the_end_at_full_speed_goes_on_in_the_next() {
-        let (mut reading, mut next) = (Reading::new(), Reading::new());
+    fn what_went_from_the_cache_is_asked_for_again() {
+        let mut reading = Reading::new();
+        reading.read(&blocks(0, 1), SIZE, 8);
+        assert_ne!(reading.read(&blocks(1, 2), SIZE, 8), []);
+        reading.missed();
+        assert_eq!(reading.read(&blocks(2, 3), SIZE, 8).first(), Some(&blocks(3, 7)));
+    }
+
+    #[test]
+    fn who_came_from_the_object_before_goes_on_to_the_next_at_full_speed() {
         let size = 4 * MIB;
-        let mut asked = Vec::new();
+        let (mut first, mut second, mut third) = (Reading::new(), Reading::new(), Reading::new());
         for block in 0..16 {
-            reading.read(&blocks(block, block + 1), size, 4);
-            let beyond = reading.beyond(size, 4);
-            assert!(block > 2 || beyond == 0, "not before it is fast");
-            asked.extend(next.come(beyond, size, 4));
+            first.read(&blocks(block, block + 1), size, 4);
+            assert_eq!(first.beyond(size, 4), 0, "he may want no more than this one");
         }
-        assert_eq!(asked, [0..MIB, MIB..2 * MIB, 2 * MIB..3 * MIB, 3 * MIB..4 * MIB]);
-        assert_eq!(next.read(&(512..BLOCK_LEN), size, 4), [], "it was asked for");
-        assert!(next.beyond(size, 4) > 0, "and it is still fast");
+        second.come(4);
+        let mut asked = second.read(&(512..BLOCK_LEN), size, 4);
+        assert_eq!(asked.len(), 4, "at full speed");
+        let mut beyond = third.before(second.beyond(size, 4), size);
+        for block in 1..16 {
+            asked.extend(second.read(&blocks(block, block + 1), size, 4));
+            beyond.extend(third.before(second.beyond(size, 4), size));
+        }
+        assert_eq!(asked.last().map(|window| window.end), Some(size));
+        assert_eq!(beyond, [0..MIB, MIB..2 * MIB, 2 * MIB..3 * MIB, 3 * MIB..4 * MIB]);
+        third.come(4);
+        assert_eq!(third.read(&(512..BLOCK_LEN), size, 4), [], "it was asked for");
     }
 
     #[test]
     fn where_others_read_nobody_is_sent_ahead() {
         let mut next = Reading::new();
         next.read(&blocks(20, 21), SIZE, 8);
-        assert_eq!(next.come(3 * MIB, SIZE, 8), []);
+        assert_eq!(next.before(3 * MIB, SIZE), []);
     }
 }

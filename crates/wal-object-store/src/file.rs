@@ -14,7 +14,12 @@ use object_store::path::Path;
 use parking_lot::{Mutex, RwLock};
 use wal_segment::{StorageFile, TakenOver};
 
-use crate::{io_thread::Pending, publish::publish, remote::Remote, storage::Inner};
+use crate::{
+    io_thread::Pending,
+    publish::publish,
+    remote::{Remote, blocks_of},
+    storage::Inner,
+};
 
 /// A file of an [`ObjectStorage`](crate::ObjectStorage).
 pub(crate) struct ObjectFile {
@@ -123,14 +128,15 @@ impl ObjectFile {
         let Inner { shared, io, .. } = &*self.inner;
         let behind = || self.inner.behind(&self.name.lock());
         if let Some(cached) = shared.cached(remote, &range) {
-            shared.read_ahead(io, remote, &range, behind);
+            shared.read_ahead(io, remote, &range, true, behind);
             return cached;
         }
+        let is_coming = shared.is_coming((remote.serial, blocks_of(&range).1));
         let request = {
             let (shared, remote, range) = (Arc::clone(shared), Arc::clone(remote), range.clone());
             io.start(async move { shared.blocks(&remote, range).await })
         };
-        shared.read_ahead(io, remote, &range, behind);
+        shared.read_ahead(io, remote, &range, is_coming, behind);
         request.wait()?
     }
 }

@@ -19,7 +19,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     ObjectOptions,
-    ahead::{Reading, UnderWay},
+    ahead::{NOBODY, Reading, UnderWay},
     cache::{BLOCK_LEN, Cache},
     error::{from_store, may_pass},
     meter::{Attempts, Kind, Meter},
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) meter: Meter,
     pub(crate) cache: Mutex<Cache>,
     pub(crate) under_way: UnderWay,
+    /// The object that comes behind the one that was read to its end last.
+    pub(crate) expected: AtomicU64,
     /// Where the objects are files, if they are: their names can be seen before they are durable, or although they
     /// never will be.
     pub(crate) dir: Option<PathBuf>,
@@ -53,15 +55,8 @@ impl Shared {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, options: ObjectOptions) -> Self {
         let cache = Mutex::new(Cache::new(options.cache_len));
         let under_way = UnderWay::default();
-        Self {
-            store,
-            options,
-            meter: Meter::default(),
-            cache,
-            under_way,
-            dir: None,
-            serials: AtomicU64::new(0),
-        }
+        let (expected, serials) = (AtomicU64::new(NOBODY), AtomicU64::new(0));
+        Self { store, options, meter: Meter::default(), cache, under_way, expected, dir: None, serials }
     }
 
     /// Makes the names durable that can be seen. Those in a bucket are.
@@ -207,7 +202,7 @@ fn sync_dir(_: &path::Path) -> io::Result<()> {
 }
 
 /// The first and the last block that hold something of a range, which must not be empty.
-const fn blocks_of(range: &Range<u64>) -> (u64, u64) {
+pub(crate) const fn blocks_of(range: &Range<u64>) -> (u64, u64) {
     (range.start / BLOCK_LEN, (range.end - 1) / BLOCK_LEN)
 }
 

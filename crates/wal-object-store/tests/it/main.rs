@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and says what it counted"
 )]
 
+mod ahead;
 mod codec;
 mod faulty;
 mod log;
