@@ -1,5 +1,5 @@
-//! Windows of objects that are on their way before anybody asks for them: who reads from front to back would mostly wait
-//! if each request began when the one before it has ended (`docs/adr/0034`).
+//! Windows of objects that are on their way before anybody asks for them: who reads from front to back would mostly
+//! wait if each request began when the one before it has ended (`docs/adr/0034`).
 
 use std::{
     collections::HashMap,
