@@ -249,20 +249,25 @@ impl Engine {
     fn run_hooks(&self) {
         let mut over = false;
         while !over {
-            self.watch.wait(self.hooks_until(), || self.has_news(), None, || self.clock.monotonic());
+            let (until, generation) = self.hooks_until();
+            // Another thread may have called the hooks since then, after a cut: what they wait for is another entry.
+            let ready = || self.has_news() || self.hooks.told.lock().generation != generation;
+            self.watch.wait(until, ready, None, || self.clock.monotonic());
             // Before the look at the queue: whatever came before the end is told.
             over = self.hooks.over.load(Ordering::Acquire);
             self.call_hooks();
         }
     }
 
-    /// What the hooks wait for.
-    fn hooks_until(&self) -> Until {
-        match self.hooks.hooks.commit {
+    /// What the hooks wait for, and after how many cuts that is so.
+    fn hooks_until(&self) -> (Until, u64) {
+        let told = self.hooks.told.lock();
+        let until = match self.hooks.hooks.commit {
             None => Until::Durable(Lsn::MAX),
             Some(_) if self.options.sync.interval().is_some() => Until::Change,
-            Some(_) => Until::Durable(self.hooks.told.lock().durable),
-        }
+            Some(_) => Until::Durable(told.durable),
+        };
+        (until, told.generation)
     }
 
     fn has_news(&self) -> bool {

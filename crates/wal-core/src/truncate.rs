@@ -169,6 +169,7 @@ impl Engine {
         let beginning = self.cut_at(next, &appender)?;
         let (checkpoints, cursors) = self.change_history(&mut writer, &mut appender, &beginning, next)?;
         self.cuts.cut(next);
+        self.watch.rewind();
         self.truncated(DeletionReason::Cut, next);
         let entries = end.since(next).unwrap_or(0);
         let swept = self.sweep(appender.active(), &|_| DeletionReason::Cut);
@@ -197,6 +198,7 @@ impl Engine {
         self.set_first_retained(next);
         if next < end {
             self.cuts.cut(next);
+            self.watch.rewind();
         }
         self.truncated(DeletionReason::Cleared, next);
         let entries = end.since(began).unwrap_or(0);

@@ -79,6 +79,12 @@ impl Watch {
         }
     }
 
+    /// What is durable ends earlier than it did, with entries that were cut off: nobody's mark is worth anything. Whoever
+    /// moves it back calls this, and wakes all when no lock is held; if he does not come to that, the next write does.
+    pub(crate) fn rewind(&self) {
+        self.change(|watchers| watchers.iter_mut().for_each(|(mark, _)| *mark = 0));
+    }
+
     /// Wakes a task once, at the next change. Look again after registering: one that came before is not told.
     pub(crate) fn notify(&self, until: Until, task: &TaskSlot) {
         self.add(until, Notify::Task(Arc::clone(task)));
@@ -110,7 +116,8 @@ impl Watch {
     }
 
     /// Nothing has changed but how far the log is: more is written perhaps, and what the calling thread has made
-    /// durable ends at `durable_next` or before. No lock may be held that a callback would want.
+    /// durable ends at `durable_next` or before, unless somebody has cut the log since, who wakes all. No lock may be
+    /// held that a callback would want.
     #[inline]
     pub(crate) fn wake_moved(&self, durable_next: Lsn) {
         if self.least() < durable_next.get() {

@@ -31,13 +31,23 @@ impl Tail {
             let why = "a log that is open for reading wakes no task: use a timeout";
             return Poll::Ready(InvalidArgumentSnafu { why }.fail());
         }
-        // It is registered once at a time, whichever task polls it. Where it is only grows meanwhile: see `unwatch`.
-        let before = self.task.lock().replace(context.waker().clone());
-        if before.is_none() {
-            self.engine().watch.notify(self.until(), &self.task);
+        loop {
+            // It is registered once at a time, whichever task polls it.
+            let before = self.task.lock().replace(context.waker().clone());
+            let next = self.next;
+            if before.is_none() {
+                self.engine().watch.notify(self.until(), &self.task);
+            }
+            // It may have come before that.
+            if let Some(entry) = self.try_next().transpose() {
+                return Poll::Ready(entry);
+            }
+            // Or the log was cut before that, and what it waits for now comes sooner.
+            if self.next >= next {
+                return Poll::Pending;
+            }
+            drop(self.unwatch());
         }
-        // It may have come before that.
-        self.try_next().transpose().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -63,10 +73,11 @@ impl Drop for Tail {
 mod tests {
     use std::{
         sync::{
-            Arc,
+            Arc, Barrier,
             atomic::{AtomicUsize, Ordering},
         },
-        task::{Wake, Waker},
+        task::Wake,
+        thread,
         time::Duration,
     };
 
@@ -127,6 +138,41 @@ mod tests {
         log.sync().unwrap();
         assert_eq!(woken.0.load(Ordering::Relaxed), 2);
         assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_ready());
+    }
+
+    /// It registers for an entry that no longer comes next when it has registered.
+    #[test]
+    fn a_cut_between_the_look_and_the_registration_is_noticed() {
+        let log = log(SyncPolicy::OsCache { interval: Duration::from_secs(3600) });
+        for _ in 0..10 {
+            log.append(b"before").unwrap();
+        }
+        log.sync().unwrap();
+        let mut tail = log.tail(TailOptions { from: TailFrom::End, visibility: Visibility::Durable });
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let slot = Arc::clone(&tail.task);
+        let held = slot.lock();
+        let looked = Barrier::new(2);
+        thread::scope(|scope| {
+            let polled = scope.spawn(|| {
+                looked.wait();
+                assert!(tail.poll_item(&mut Context::from_waker(&waker)).is_pending());
+            });
+            looked.wait();
+            // Its first look ends where it wants the slot. Should it be later than the cut, there is nothing to see.
+            for _ in 0..1000 {
+                thread::yield_now();
+            }
+            log.truncate_after(Lsn::new(4).unwrap()).unwrap();
+            drop(held);
+            polled.join().unwrap();
+        });
+        assert_eq!((tail.next_lsn(), log.engine().watch.waiting()), (Lsn::new(5).unwrap(), 1));
+        let before = woken.0.load(Ordering::Relaxed);
+        log.append(b"next").unwrap();
+        log.sync().unwrap();
+        assert_eq!(woken.0.load(Ordering::Relaxed), before + 1);
     }
 
     #[test]

@@ -290,3 +290,39 @@ fn a_hook_that_blocks_or_panics_holds_nobody_up() {
         assert!(matches!(told[2], LogEvent::Removed { segments: 1, .. }), "{told:?}");
     }
 }
+
+/// The first that comes after another thread took note of a cut is told, although the one before the cut was another.
+#[test]
+fn a_cut_that_another_thread_took_note_of_keeps_nobody_asleep() {
+    for round in 0..200 {
+        let (hooks, heard) = commits();
+        let log = hooked(&memory(), small(), hooks);
+        for n in 0..20_u64 {
+            log.append(&n.to_le_bytes()).unwrap();
+        }
+        while heard.recv_timeout(LONG).unwrap().last < lsn(20) {}
+        log.truncate_after(lsn(4)).unwrap();
+        log.maintain().unwrap();
+        log.append(b"next").unwrap();
+        let told = heard.recv_timeout(Duration::from_secs(10)).map(|commit| commit.last);
+        assert_eq!(told, Ok(lsn(5)), "round {round}");
+        log.close().unwrap();
+    }
+}
+
+/// With nobody who would tell by the way, and nothing that comes behind it.
+#[test]
+fn a_single_append_is_told() {
+    for (sync, durable) in
+        [(SyncPolicy::Always, true), (SyncPolicy::OsCache { interval: Duration::from_secs(3600) }, false)]
+    {
+        let (hooks, heard) = commits();
+        let log = hooked(&memory(), Options { sync, ..small() }, hooks);
+        for n in 1..=50 {
+            log.append(b"one").unwrap();
+            let CommitEvent { first, last, durable: is_durable, .. } = heard.recv_timeout(LONG).unwrap();
+            assert_eq!((first, last, is_durable), (lsn(n), lsn(n), durable));
+        }
+        log.close().unwrap();
+    }
+}

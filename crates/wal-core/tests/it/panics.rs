@@ -14,9 +14,9 @@ use std::{
 
 use wal_core::{
     AppendOptions, Clock, Durability, Environment, Hooks, Log, LogError, LogEvent, Options, Retention,
-    SyncPolicy, SystemClock,
+    SyncPolicy, SystemClock, TailFrom, TailOptions, Visibility,
 };
-use wal_format::NewEntry;
+use wal_format::{Lsn, NewEntry};
 use wal_segment::{MemoryStorage, Storage};
 
 use crate::{
@@ -252,4 +252,27 @@ fn intervals_are_kept_after_a_panic_of_the_clock() {
     while log.durable_lsn() < Some(last) {
         wait("not durable long after the interval");
     }
+}
+
+/// The log goes on, at an earlier LSN than the tail waits for.
+#[test]
+fn a_tail_hears_of_what_follows_a_cut_that_panicked() {
+    let (_, hooked, log) = hooked(Options { sync: SyncPolicy::OsCache { interval: LONG * 60 }, ..quiet() });
+    for _ in 0..20 {
+        log.append(&[7; 8 << 10]).unwrap();
+    }
+    log.sync().unwrap();
+    let mut tail = log.tail(TailOptions { from: TailFrom::End, visibility: Visibility::Durable });
+    let (told, heard) = mpsc::channel();
+    thread::spawn(move || drop(told.send(tail.wait().map(|entry| entry.lsn))));
+    // That it sleeps by then is likely, and not needed.
+    for _ in 0..1000 {
+        thread::yield_now();
+    }
+    panics_once(&hooked, "remove");
+    assert!(catch_unwind(AssertUnwindSafe(|| log.truncate_after(Lsn::new(4).unwrap()))).is_err());
+    hooked.set(|_, _| Ok(()));
+    assert_eq!(log.append(b"next").unwrap(), Lsn::new(5).unwrap());
+    log.sync().unwrap();
+    assert_eq!(heard.recv_timeout(LONG).unwrap().unwrap(), Lsn::new(5).unwrap());
 }
