@@ -126,7 +126,10 @@ impl ObjectFile {
 
     fn read(&self, remote: &Arc<Remote>, range: Range<u64>) -> io::Result<Bytes> {
         let Inner { shared, io, .. } = &*self.inner;
-        let behind = || self.inner.behind(&self.name.lock());
+        let behind = || {
+            let name = self.name.lock().clone();
+            self.inner.behind(&name)
+        };
         if let Some(cached) = shared.cached(remote, &range) {
             shared.read_ahead(io, remote, &range, true, behind);
             return cached;

@@ -19,7 +19,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     ObjectOptions,
-    ahead::{NOBODY, Reading, UnderWay},
+    ahead::{NOBODY, Reading, Streams, UnderWay},
     cache::{BLOCK_LEN, Cache},
     error::{from_store, may_pass},
     meter::{Attempts, Kind, Meter},
@@ -32,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) meter: Meter,
     pub(crate) cache: Mutex<Cache>,
     pub(crate) under_way: UnderWay,
+    pub(crate) streams: Mutex<Streams>,
     /// The object that comes behind the one that was read to its end last.
     pub(crate) expected: AtomicU64,
     /// Where the objects are files, if they are: their names can be seen before they are durable, or although they
@@ -54,9 +55,19 @@ pub(crate) struct Remote {
 impl Shared {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, options: ObjectOptions) -> Self {
         let cache = Mutex::new(Cache::new(options.cache_len));
-        let under_way = UnderWay::default();
+        let (under_way, streams) = (UnderWay::default(), Mutex::default());
         let (expected, serials) = (AtomicU64::new(NOBODY), AtomicU64::new(0));
-        Self { store, options, meter: Meter::default(), cache, under_way, expected, dir: None, serials }
+        Self {
+            store,
+            options,
+            meter: Meter::default(),
+            cache,
+            under_way,
+            streams,
+            expected,
+            dir: None,
+            serials,
+        }
     }
 
     /// Makes the names durable that can be seen. Those in a bucket are.

@@ -46,35 +46,112 @@ fn on(store: impl ObjectStore, options: ObjectOptions) -> ObjectStorage {
     storage
 }
 
-/// Reads all objects as an iterator does: each piece begins with what was not whole in the one before.
+fn late(milliseconds: u64) -> ThrottleConfig {
+    ThrottleConfig { wait_get_per_call: Duration::from_millis(milliseconds), ..ThrottleConfig::default() }
+}
+
+/// Reads an object as an iterator does: each piece begins with what was not whole in the one before.
+fn read_one(storage: &ObjectStorage, nth: usize) {
+    let (file, content) = (storage.open(NAMES[nth]).unwrap(), content(nth));
+    let mut at = 0;
+    while at < LEN {
+        let from = at.saturating_sub(100).max(512 * u64::from(at > 0));
+        let to = (at + PIECE).min(LEN);
+        assert_eq!(file.view(from..to).unwrap(), content[from as usize..to as usize], "{nth} {from}");
+        at = to;
+    }
+}
+
 fn read_all(storage: &ObjectStorage) {
-    for (nth, name) in NAMES.into_iter().enumerate() {
-        let (file, content) = (storage.open(name).unwrap(), content(nth));
-        let mut at = 0;
-        while at < LEN {
-            let from = at.saturating_sub(100).max(512 * u64::from(at > 0));
-            let to = (at + PIECE).min(LEN);
-            assert_eq!(file.view(from..to).unwrap(), content[from as usize..to as usize], "{name} {from}");
-            at = to;
-        }
+    (0..NAMES.len()).for_each(|nth| read_one(storage, nth));
+}
+
+/// Whether answers come before anybody needs them or not.
+#[test]
+fn every_byte_is_asked_for_once() {
+    for latency in [0, 2] {
+        let store = FaultyStore::calm(&filled());
+        let counts = Arc::clone(&store.counts);
+        let storage = on(ThrottledStore::new(store, late(latency)), ObjectOptions::default());
+        read_all(&storage);
+        assert_eq!(counts.got_bytes.load(SeqCst), NAMES.len() as u64 * LEN);
+        let [_, gets, ..] = counts.take();
+        assert!(gets < 30, "{gets}");
+    }
+}
+
+/// Who has come from the first to the second will come to the third.
+#[test]
+fn what_comes_behind_an_object_is_asked_for_before_anybody_is_there() {
+    let store = FaultyStore::calm(&filled());
+    let counts = Arc::clone(&store.counts);
+    let storage = on(store, ObjectOptions::default());
+    read_one(&storage, 0);
+    assert_eq!(counts.got_bytes.load(SeqCst), LEN, "nobody knows that he goes on");
+    read_one(&storage, 1);
+    let start = Instant::now();
+    while counts.got_bytes.load(SeqCst) < 3 * LEN {
+        assert!(start.elapsed() < Duration::from_secs(60));
+        thread::yield_now();
     }
 }
 
 #[test]
-fn every_byte_is_asked_for_once() {
+fn what_went_from_the_cache_is_read_ahead_again() {
     let store = FaultyStore::calm(&filled());
     let counts = Arc::clone(&store.counts);
-    let storage = on(store, ObjectOptions::default());
-    read_all(&storage);
-    assert_eq!(counts.got_bytes.load(SeqCst), NAMES.len() as u64 * LEN);
-    let [_, gets, ..] = counts.take();
-    assert!(gets < 30, "{gets}");
+    let storage = on(store, ObjectOptions { cache_len: 4 << 20, ..ObjectOptions::default() });
+    let [first, second] = [(); 2].map(|()| {
+        read_all(&storage);
+        counts.take()[1]
+    });
+    assert!(second <= first + 2, "{first} and {second} requests");
+}
+
+/// They share what is on its way: what came for one does not go for another before he has read it.
+#[test]
+fn readers_beside_each_other_ask_for_every_byte_once() {
+    for readers in [2, 4, 8] {
+        let names: Vec<String> = (0..readers).map(|n| format!("{n}.wal")).collect();
+        let (sea, len) = (Arc::<Sea>::default(), 8 << 20);
+        let runtime = Builder::new_current_thread().build().unwrap();
+        for name in &names {
+            let path = Path::from("log").join(name.as_str());
+            runtime.block_on(sea.store.put(&path, vec![7; len as usize].into())).unwrap();
+        }
+        let store = FaultyStore::calm(&sea);
+        let counts = Arc::clone(&store.counts);
+        let storage = ObjectStorage::new(Arc::new(store), "log", ObjectOptions::default()).unwrap();
+        storage.list().unwrap();
+        let files: Vec<_> = names.iter().map(|name| storage.open(name).unwrap()).collect();
+        for at in (0..len).step_by(PIECE as usize) {
+            files.iter().for_each(|file| drop(file.view(at..at + PIECE).unwrap()));
+        }
+        let (got, wanted) = (counts.got_bytes.load(SeqCst), readers * len);
+        assert!(got <= wanted + wanted / 10, "{readers}: {got} for {wanted}");
+    }
+}
+
+/// A window is of the object that was listed, as every read is.
+#[test]
+fn what_replaced_an_object_is_not_taken_for_it() {
+    let sea = filled();
+    let storage = on(FaultyStore::calm(&sea), ObjectOptions::default());
+    let file = storage.open(NAMES[0]).unwrap();
+    file.view(0..PIECE).unwrap();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let path = Path::from("log").join(NAMES[0]);
+    runtime.block_on(sea.store.put(&path, vec![0xEE; LEN as usize].into())).unwrap();
+    for block in 1..20 {
+        assert!(file.view(block * PIECE..(block + 1) * PIECE).is_err(), "block {block}");
+        // What was asked for has the time to come.
+        (0..100).for_each(|_| thread::yield_now());
+    }
 }
 
 /// On a clock that moves when everybody waits: who waits for one request after the other takes as long as all of them.
 #[test]
 fn requests_run_beside_each_other() {
-    let late = ThrottleConfig { wait_get_per_call: Duration::from_millis(20), ..ThrottleConfig::default() };
     let sea = filled();
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let handle = runtime.handle().clone();
@@ -82,7 +159,7 @@ fn requests_run_beside_each_other() {
     let took = thread::scope(|scope| {
         scope.spawn(|| {
             let storage = on(
-                ThrottledStore::new(FaultyStore::calm(&sea), late),
+                ThrottledStore::new(FaultyStore::calm(&sea), late(20)),
                 ObjectOptions { runtime: Some(handle), ..ObjectOptions::default() },
             );
             read_all(&storage);
