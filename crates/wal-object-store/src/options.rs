@@ -23,11 +23,11 @@ pub struct ObjectOptions {
     pub request_timeout: Duration,
     /// How long all attempts at one thing may take together, pauses included. Default: 2 min.
     pub give_up_after: Duration,
-    /// Requests a second, of all kinds together: a second's worth may come at once, and what comes faster waits. Zero
-    /// sets no limit. Default: 0.
+    /// Requests a second, of all kinds together: a second's worth may come at once, and what comes faster waits. With a
+    /// limit, who reads in order has one request ahead, not eight. Zero sets no limit. Default: 0.
     pub requests_per_second: u32,
-    /// Bytes of objects that are kept in memory after they were read or published. Who reads in order has up to a half
-    /// of this on its way ahead of him, at most 8 MiB, which come on top. Default: 16 MiB.
+    /// Bytes of objects that are kept in memory after they were read or published. Those who read in order have up to a
+    /// half of this on its way ahead of them, all together, at most 8 MiB, which come on top. Default: 16 MiB.
     pub cache_len: usize,
     /// Requests at once when the beginnings of many objects are read. Default: 32.
     pub parallel_reads: usize,
