@@ -79,8 +79,9 @@ impl Watch {
         }
     }
 
-    /// What is durable ends earlier than it did, with entries that were cut off: nobody's mark is worth anything. Whoever
-    /// moves it back calls this, and wakes all when no lock is held; if he does not come to that, the next write does.
+    /// What is durable ends earlier than it did, with entries that were cut off: nobody's mark is worth anything.
+    /// Whoever moves it back calls this, and wakes all when no lock is held; if he does not come to that, the next
+    /// write does.
     pub(crate) fn rewind(&self) {
         self.change(|watchers| watchers.iter_mut().for_each(|(mark, _)| *mark = 0));
     }
