@@ -38,6 +38,7 @@ impl Engine {
         }
         self.marks.advance_written(stamped.tick, appender.next);
         drop(appender);
+        // A store does not fail, so it does not end the log.
         self.watch.wake_moved(self.marks.durable_next());
         self.wake_driver(stamped.begins_interval());
         if stamped.is_simple() {

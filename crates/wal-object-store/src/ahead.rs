@@ -18,7 +18,8 @@ use crate::{
 
 /// What one request asks for.
 const WINDOW: u64 = 4 * BLOCK_LEN;
-/// So many are on their way at once, if the cache has room for twice as many.
+/// So many are on their way at once, for all who read on, if the cache has room for twice as many. For a moment there
+/// are more, when somebody begins beside others.
 const WINDOWS_MAX: u64 = 8;
 /// Who has not read on while others did so often has stopped.
 const FORGOTTEN: u64 = 64;
@@ -34,7 +35,7 @@ pub(crate) struct Reading {
     asked: u64,
     /// So many windows ahead.
     ahead: u64,
-    /// He has come from the object before this one, and will go on to the next.
+    /// Who reads has come from the object before this one, and will go on to the next.
     came: bool,
 }
 

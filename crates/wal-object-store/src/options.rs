@@ -27,7 +27,8 @@ pub struct ObjectOptions {
     /// limit, who reads in order has one request ahead, not eight. Zero sets no limit. Default: 0.
     pub requests_per_second: u32,
     /// Bytes of objects that are kept in memory after they were read or published. Those who read in order have up to a
-    /// half of this on its way ahead of them, all together, at most 8 MiB, which come on top. Default: 16 MiB.
+    /// half of this on its way ahead of them, all together, at most 8 MiB, which come on top; for a moment more, when
+    /// somebody begins beside others. Default: 16 MiB.
     pub cache_len: usize,
     /// Requests at once when the beginnings of many objects are read. Default: 32.
     pub parallel_reads: usize,

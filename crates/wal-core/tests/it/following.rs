@@ -282,3 +282,42 @@ fn a_task_is_woken_for_every_entry() {
     log.close().unwrap();
     follower.join().unwrap();
 }
+
+struct Tells(mpsc::Sender<()>);
+
+impl Wake for Tells {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+/// They wait for an entry that is far ahead, or for the next one, and no write or sync that follows will wake them.
+#[test]
+fn who_waits_for_durable_entries_hears_of_a_write_or_a_sync_that_failed() {
+    for operation in ["write", "sync"] {
+        for from in [TailFrom::End, TailFrom::Lsn(lsn(1000))] {
+            let hooked = Hooked::new(memory());
+            let sync = SyncPolicy::OsCache { interval: LONG * 60 };
+            let options = Options { sync, background_threads: false, ..small() };
+            let log = Log::open(environment(Arc::new(hooked.clone())), options).unwrap();
+            fill(&log, 1..=3);
+            log.sync().unwrap();
+            let options = TailOptions { from, visibility: Visibility::Durable };
+            let (mut task, mut thread) = (log.tail(options), log.tail(options));
+            let (woken, heard) = mpsc::channel();
+            let waker = Waker::from(Arc::new(Tells(woken)));
+            assert!(task.poll_item(&mut Context::from_waker(&waker)).is_pending());
+            let waiting = thread::spawn(move || thread.wait());
+            hooked.fail(operation);
+            assert!(log.append(&payload(4)).is_err() || log.sync().is_err(), "{operation}");
+            heard.recv_timeout(LONG).expect("the task is woken");
+            let told = task.poll_item(&mut Context::from_waker(&waker));
+            assert!(
+                matches!(told, Poll::Ready(Some(Err(LogError::Poisoned { .. })))),
+                "{operation}: {told:?}"
+            );
+            let told = waiting.join().unwrap();
+            assert!(matches!(told, Err(LogError::Poisoned { .. })), "{operation}: {told:?}");
+        }
+    }
+}

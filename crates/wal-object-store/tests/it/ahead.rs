@@ -187,20 +187,23 @@ fn who_reads_here_and_there_gets_what_he_asked_for_and_no_more() {
     assert_eq!((counts.got_bytes.load(SeqCst), counts.take()[1]), (7 * PIECE, 7));
 }
 
-/// What is on its way for nobody may fail for nobody.
-struct EverySecond(AtomicU64);
+/// Every second read ends like this.
+struct EverySecond(AtomicU64, Fate);
 
 impl Decide for EverySecond {
     fn fate(&self, what: &'static str) -> Fate {
-        let is_refused = what == "get" && self.0.fetch_add(1, SeqCst) % 2 == 1;
-        if is_refused { Fate::Refused } else { Fate::Fine }
+        let is_it = what == "get" && self.0.fetch_add(1, SeqCst) % 2 == 1;
+        if is_it { self.1 } else { Fate::Fine }
     }
 }
 
+/// What is on its way for nobody fails for nobody, and no part of it is taken for the whole.
 #[test]
 fn a_request_that_fails_before_anybody_asked_is_made_again() {
-    let store = FaultyStore::new(&filled(), Arc::new(EverySecond(AtomicU64::new(0))), Plant::None);
-    read_all(&on(store, ObjectOptions::default()));
+    for fate in [Fate::Refused, Fate::Unheard, Fate::Short] {
+        let store = FaultyStore::new(&filled(), Arc::new(EverySecond(AtomicU64::new(0), fate)), Plant::None);
+        read_all(&on(store, ObjectOptions::default()));
+    }
 }
 
 #[test]

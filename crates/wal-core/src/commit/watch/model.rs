@@ -62,36 +62,31 @@ fn two_who_wait_are_both_woken() {
     });
 }
 
-/// One thread makes an entry durable, and tells of it by a write, as where segments change; another one only writes.
+/// One thread makes an entry durable, by a write as where segments change, and another one only writes.
+fn made_durable(and_told: bool) {
+    let shared = Arc::new(Shared::default());
+    let waiter = Arc::clone(&shared);
+    let waiter = spawn(move || waiter.wait_durable(Lsn::FIRST));
+    let writer = Arc::clone(&shared);
+    let writer = spawn(move || writer.watch.wake_moved(writer.durable_next()));
+    shared.changes.fetch_add(1, Ordering::Release);
+    if and_told {
+        shared.watch.wake_moved(shared.durable_next());
+    }
+    writer.join().unwrap();
+    waiter.join().unwrap();
+    assert_eq!(shared.watch.waiting(), 0);
+}
+
 #[test]
 fn who_waits_for_an_entry_to_be_durable_is_woken_by_the_write_that_made_it_so() {
-    check(4, || {
-        let shared = Arc::new(Shared::default());
-        let waiter = Arc::clone(&shared);
-        let waiter = spawn(move || waiter.wait_durable(Lsn::FIRST));
-        let writer = Arc::clone(&shared);
-        let writer = spawn(move || writer.watch.wake_moved(writer.durable_next()));
-        shared.changes.fetch_add(1, Ordering::Release);
-        shared.watch.wake_moved(shared.durable_next());
-        writer.join().unwrap();
-        waiter.join().unwrap();
-        assert_eq!(shared.watch.waiting(), 0);
-    });
+    check(4, || made_durable(true));
 }
 
 /// What makes it durable has to be told of by the thread that has done it: others may have looked before.
 #[test]
 fn who_makes_an_entry_durable_and_says_nothing_may_leave_somebody_asleep() {
-    fails(4, || {
-        let shared = Arc::new(Shared::default());
-        let waiter = Arc::clone(&shared);
-        let waiter = spawn(move || waiter.wait_durable(Lsn::FIRST));
-        let writer = Arc::clone(&shared);
-        let writer = spawn(move || writer.watch.wake_moved(writer.durable_next()));
-        shared.changes.fetch_add(1, Ordering::Release);
-        writer.join().unwrap();
-        waiter.join().unwrap();
-    });
+    fails(4, || made_durable(false));
 }
 
 /// Threads and tasks register in the same way; a thread that looks before it has registered is not found.
